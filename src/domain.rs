@@ -1,0 +1,13 @@
+//! The pure rules and words of points: no I/O, no clock, no thread, no randomness.
+//!
+//! Everything here may be used by every other module, and uses none of them. Read in the order of the list below.
+
+pub mod id;
+pub mod points;
+pub mod time;
+pub mod program;
+pub mod tier;
+pub mod identifier;
+pub mod phone;
+pub mod rejection;
+pub mod outcome;
