@@ -1,1 +1,82 @@
-fn main(){}
+//! The `tidemill` command. It sees only the library's public API: it reads the command line, asks the engine, and says
+//! what happened.
+//!
+//! The order of a run is the order of the files: `args` (what can be asked), `settings` (flag, environment, file,
+//! default), `watch` with `signals` and `progress` (what happens around a job), one file for each group of commands, and
+//! `output` with `text` and `summary` (what is said). Results go to standard output, talk to standard error; `exit`
+//! holds the exit codes, which never change.
+
+mod adjust;
+mod args;
+mod bench;
+mod child;
+mod customer;
+mod exit;
+mod export;
+mod file;
+mod formats;
+mod import;
+mod job;
+mod output;
+mod program;
+mod progress;
+mod settings;
+mod signals;
+mod store;
+mod summary;
+mod text;
+mod verify;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tidemill::error::Result;
+
+use crate::{
+    args::{AdjustCommand, Cli, Command, CustomerCommand, ImportCommand, JobCommand, ProgramCommand, StoreCommand},
+    exit::Exit,
+    output::Output,
+    settings::Settings,
+};
+
+fn main() -> ExitCode {
+    let given: Vec<_> = std::env::args_os().collect();
+    output::choose_color_early(&given);
+    let cli = match Cli::try_parse_from(&given) {
+        Ok(cli) => cli,
+        Err(error) => return output::command_line(&error, output::asks_for_json(&given)).into(),
+    };
+    // Until the settings are known, an error about them can only be shown as the flags say.
+    let output = Output::new(cli.global.json, cli.global.quiet);
+    let exit = Settings::resolve(cli.global).and_then(|settings| run(&settings, cli.command)).unwrap_or_else(|error| {
+        output.error(&error);
+        Exit::of_error(&error, signals::received())
+    });
+    exit.into()
+}
+
+fn run(settings: &Settings, command: Command) -> Result<Exit> {
+    match command {
+        Command::Import(ImportCommand::Points(points)) => import::points(settings, points),
+        Command::Import(ImportCommand::Customers(customers)) => import::customers(settings, customers),
+        Command::Adjust(AdjustCommand::Credit(credit)) => adjust::credit(settings, credit),
+        Command::Adjust(AdjustCommand::Debit(debit)) => adjust::debit(settings, debit),
+        Command::Adjust(AdjustCommand::Reset(reset)) => adjust::reset(settings, reset),
+        Command::Customer(CustomerCommand::Show(show)) => customer::show(settings, &show),
+        Command::Customer(CustomerCommand::History(history)) => customer::history(settings, &history),
+        Command::Job(JobCommand::List) => job::list(settings),
+        Command::Job(JobCommand::Show(show)) => job::show(settings, show),
+        Command::Job(JobCommand::Resume(resume)) => job::resume(settings, resume),
+        Command::Job(JobCommand::Rejects(rejects)) => job::rejects(settings, &rejects),
+        Command::Export(export) => export::export(settings, &export),
+        Command::Program(ProgramCommand::Add(add)) => program::add(settings, &add),
+        Command::Program(ProgramCommand::List) => program::list(settings),
+        Command::Store(StoreCommand::Info) => store::info(settings),
+        Command::Store(StoreCommand::Set(set)) => store::set(settings, set),
+        Command::Formats => formats::formats(settings),
+        Command::Template(template) => formats::template(settings, &template),
+        Command::Verify => verify::verify(settings),
+        Command::Bench(bench) => bench::bench(settings, &bench),
+    }
+}

@@ -1,0 +1,481 @@
+//! `tidemill bench`: the main works on this machine, until durable.
+//!
+//! Each work is a process of its own, so that memory and processor time are that work's and nothing else's. The input
+//! comes from the generator that the criterion benches use, so the same numbers mean the same bytes everywhere.
+
+#[path = "../../../benches/support/generator.rs"]
+mod generator;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tidemill::{
+    error::{Error, ErrorKind, Result},
+    store::disk::free_bytes,
+};
+
+pub use self::generator::CUSTOMERS_MAX;
+use self::generator::{Totals, Workload};
+use crate::{
+    args::{BenchArgs, BenchWork},
+    child::{self, Finished},
+    exit::Exit,
+    settings::Settings,
+    signals,
+    text::{
+        Side::{Left, Right},
+        bytes, counted, grouped, seconds, table,
+    },
+};
+
+/// Written and synced to see what the disk does: longer than a burst into most write caches, and soon over.
+const DISK_PROBE_BYTES: u64 = 512 << 20;
+
+/// What a customer takes on the disk: 145 bytes of input, five identifiers, log and pages, some of them twice.
+const CUSTOMER_DISK_BYTES: u64 = 700;
+/// What a row takes: 30 bytes of input, ledger, processed report, account pages written again.
+const ROW_DISK_BYTES: u64 = 250;
+/// Kept free beyond all that.
+const SPARE_DISK_BYTES: u64 = 1 << 30;
+
+/// Few enough to wait for, enough for a median that one slow start does not move.
+const OPEN_RUNS: u64 = 3;
+const SHOW_RUNS: u64 = 5;
+
+/// `tidemill bench`.
+pub fn bench(settings: &Settings, args: &BenchArgs) -> Result<Exit> {
+    signals::arm()?;
+    let workload = Workload { customers: args.customers, rows: args.rows, seed: args.seed };
+    match &args.generate {
+        Some(directory) => generate_only(settings, directory, &workload)?,
+        None => {
+            let report = measure(settings, args, &workload)?;
+            settings.output.result(&report, || report_text(&report))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn generate_only(settings: &Settings, directory: &Path, workload: &Workload) -> Result<()> {
+    check_space(directory, input_bytes(workload))?;
+    fs::create_dir_all(directory)
+        .map_err(|error| Error::io(format_args!("`{}` cannot be made", directory.display()), &error))?;
+    let input = Input::generate(directory, workload)?;
+    let document = json!({
+        "seed": workload.seed,
+        "customers": {
+            "file": input.customers.display().to_string(),
+            "rows": input.customers_totals.rows,
+            "bytes": input.customers_totals.bytes,
+            "credits": input.customers_totals.credits.to_string(),
+        },
+        "points": {
+            "file": input.points.display().to_string(),
+            "rows": input.points_totals.rows,
+            "bytes": input.points_totals.bytes,
+            "good": input.points_totals.good,
+            "bad": input.points_totals.bad,
+            "credits": input.points_totals.credits.to_string(),
+            "debits": input.points_totals.debits.to_string(),
+        },
+    });
+    settings.output.result(&document, || {
+        let line = |path: &Path, totals: &Totals| {
+            format!("  `{}`: {}, {}\n", path.display(), counted(totals.rows, "row", "rows"), bytes(totals.bytes))
+        };
+        let (customers, points) =
+            (line(&input.customers, &input.customers_totals), line(&input.points, &input.points_totals));
+        format!("Files written, seed {}\n{customers}{points}", workload.seed)
+    })
+}
+
+/// The two files of a load.
+struct Input {
+    customers: PathBuf,
+    customers_totals: Totals,
+    points: PathBuf,
+    points_totals: Totals,
+}
+
+impl Input {
+    fn generate(directory: &Path, workload: &Workload) -> Result<Input> {
+        let (customers, points) = (directory.join("customers.csv"), directory.join("points.csv"));
+        let customers_totals = write_input(&customers, |out| generator::write_customers(workload, out))?;
+        let points_totals = write_input(&points, |out| generator::write_points(workload, out))?;
+        Ok(Input { customers, customers_totals, points, points_totals })
+    }
+}
+
+/// Writes a file and syncs it, or the system would write it back while works are measured.
+fn write_input(path: &Path, write: impl FnOnce(&mut Stoppable) -> io::Result<Totals>) -> Result<Totals> {
+    let written = File::create(path).and_then(|file| {
+        let mut out = Stoppable(file);
+        let totals = write(&mut out)?;
+        out.0.sync_all()?;
+        Ok(totals)
+    });
+    written.map_err(|error| {
+        stopped().unwrap_or_else(|| Error::io(format_args!("`{}` cannot be written", path.display()), &error))
+    })
+}
+
+/// A file whose writing ends when a signal came.
+struct Stoppable(File);
+
+impl Write for Stoppable {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if signals::received().is_some() {
+            return Err(io::Error::other("stopped"));
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// The error of a bench that a signal stopped.
+fn stopped() -> Option<Error> {
+    signals::received().map(|_| Error::new(ErrorKind::Stopped, "stopped", "the measurement was stopped"))
+}
+
+fn input_bytes(workload: &Workload) -> u64 {
+    150 * workload.customers + 40 * workload.rows
+}
+
+fn check_space(directory: &Path, needed: u64) -> Result<()> {
+    let free = free_bytes(directory);
+    if free >= needed {
+        return Ok(());
+    }
+    let (place, needed, free) = (directory.display(), bytes(needed), bytes(free));
+    Err(Error::refused("disk_space", format!("the disk of `{place}` has {free} free, and this needs {needed}"))
+        .hint("choose a smaller load with `--customers` and `--rows`, or a directory on another disk"))
+}
+
+/// What was measured. Names and units are stable; more may be added.
+#[derive(Debug, Serialize)]
+struct Report {
+    version: &'static str,
+    customers: u64,
+    rows: u64,
+    seed: u64,
+    /// Processors of the machine.
+    processors: usize,
+    /// Worker threads of the engine.
+    threads: usize,
+    /// The disk's own rate, synced, in a million bytes a second.
+    disk_mb_per_s: f64,
+    works: Vec<Work>,
+    /// Whole processes that open the store for a job: a dry run of one row.
+    open: Repeated,
+    /// Whole processes that show one customer.
+    customer_show: Repeated,
+    /// The temporary directory, if it was kept.
+    directory: Option<String>,
+}
+
+/// An import.
+#[derive(Debug, Serialize)]
+struct Work {
+    work: &'static str,
+    rows: u64,
+    rejected: u64,
+    /// From opening the store to durable.
+    elapsed_s: f64,
+    rows_per_s: f64,
+    /// The whole process.
+    process_s: f64,
+    process_rows_per_s: f64,
+    load_s: f64,
+    apply_s: f64,
+    finish_s: f64,
+    cpu_s: f64,
+    cpu_user_s: f64,
+    cpu_system_s: f64,
+    memory_peak_bytes: u64,
+    input_bytes: u64,
+    log_bytes: u64,
+    processed_bytes: u64,
+    /// What the system counted.
+    disk_written_bytes: u64,
+    /// The store afterwards.
+    store_bytes: u64,
+    windows: u64,
+    /// Milliseconds until a commit window was durable.
+    window_ms: Percentiles,
+}
+
+#[derive(Debug, Serialize)]
+struct Percentiles {
+    p50: u64,
+    p99: u64,
+    max: u64,
+}
+
+/// The same process several times.
+#[derive(Debug, Serialize)]
+struct Repeated {
+    median_s: f64,
+    runs_s: Vec<f64>,
+}
+
+fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result<Report> {
+    let parent = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
+    let needed = CUSTOMER_DISK_BYTES
+        .saturating_mul(workload.customers)
+        .saturating_add(ROW_DISK_BYTES.saturating_mul(workload.rows))
+        .saturating_add(DISK_PROBE_BYTES + SPARE_DISK_BYTES);
+    check_space(&parent, needed)?;
+    let place = TemporaryDirectory::create(&parent, args.keep)?;
+    let note = |text: String| settings.output.note(text);
+
+    let load = (counted(workload.customers, "customer", "customers"), counted(workload.rows, "row", "rows"));
+    note(format!("generating {} and {} of points in `{}`", load.0, load.1, place.path.display()));
+    let input = Input::generate(&place.path, workload)?;
+    note("measuring the disk".to_owned());
+    let disk_mb_per_s = probe_disk(&place.path.join("probe"))?;
+
+    let store = place.path.join("store");
+    let run = |arguments: &[&std::ffi::OsStr]| match stopped() {
+        Some(stopped) => Err(stopped),
+        None => child::run(settings, &store, arguments),
+    };
+    let mut works = Vec::new();
+    note("w0: importing the customers".to_owned());
+    let finished = run(&["import".as_ref(), "customers".as_ref(), input.customers.as_os_str()])?;
+    if args.works.contains(&BenchWork::W0) {
+        works.push(Work::new("w0", &finished, &input.customers_totals, &store)?);
+    }
+    if args.works.contains(&BenchWork::W1) {
+        note("w1: importing the points".to_owned());
+        let processed = place.path.join("processed.csv");
+        let finished = run(&[
+            "import".as_ref(),
+            "points".as_ref(),
+            input.points.as_os_str(),
+            "--format=nector".as_ref(),
+            "--reason=bench".as_ref(),
+            "--processed".as_ref(),
+            processed.as_os_str(),
+        ])?;
+        works.push(Work::new("w1", &finished, &input.points_totals, &store)?);
+    }
+    note("opening the store, and showing customers".to_owned());
+    let anybody = |run: u64| generator::email_of(run * (workload.customers / SHOW_RUNS.max(OPEN_RUNS)));
+    let open = Repeated::measure(OPEN_RUNS, |at| {
+        let email = anybody(at);
+        run(&["adjust", "credit", "1", "--dry-run", "--reason=bench", "--email", &email].map(AsRef::as_ref))
+    })?;
+    let customer_show =
+        Repeated::measure(SHOW_RUNS, |at| run(&["customer", "show", "--email", &anybody(at)].map(AsRef::as_ref)))?;
+    Ok(Report {
+        version: env!("CARGO_PKG_VERSION"),
+        customers: workload.customers,
+        rows: workload.rows,
+        seed: workload.seed,
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        threads: settings.options.threads,
+        disk_mb_per_s,
+        works,
+        open,
+        customer_show,
+        directory: args.keep.then(|| place.path.display().to_string()),
+    })
+}
+
+impl Work {
+    fn new(work: &'static str, finished: &Finished, input: &Totals, store: &Path) -> Result<Work> {
+        let (summary, usage) = (&finished.document, finished.usage);
+        let count = |value: &Value| value.as_u64().unwrap_or(0);
+        let number = |value: &Value| value.as_f64().unwrap_or(0.0);
+        let (rows, cost) = (count(&summary["rows"]["read"]), &summary["cost"]);
+        if rows != input.rows {
+            let expected = input.rows;
+            return Err(Error::internal(format!("`{work}` read {rows} rows of {expected} that were generated")));
+        }
+        let window_ms = &cost["window_ms"];
+        Ok(Work {
+            work,
+            rows,
+            rejected: count(&summary["rows"]["rejected"]),
+            elapsed_s: number(&summary["elapsed_s"]),
+            rows_per_s: number(&summary["rows_per_s"]),
+            process_s: usage.process_s,
+            process_rows_per_s: (rows as f64 / usage.process_s).round(),
+            load_s: number(&cost["load_s"]),
+            apply_s: number(&cost["apply_s"]),
+            finish_s: number(&cost["finish_s"]),
+            cpu_s: usage.cpu_user_s + usage.cpu_system_s,
+            cpu_user_s: usage.cpu_user_s,
+            cpu_system_s: usage.cpu_system_s,
+            memory_peak_bytes: usage.memory_peak_bytes,
+            input_bytes: input.bytes,
+            log_bytes: count(&cost["log_bytes"]),
+            processed_bytes: count(&cost["processed_bytes"]),
+            disk_written_bytes: usage.disk_written_bytes,
+            store_bytes: bytes_under(store),
+            windows: count(&cost["windows"]),
+            window_ms: Percentiles { p50: count(&window_ms[0]), p99: count(&window_ms[1]), max: count(&window_ms[2]) },
+        })
+    }
+}
+
+impl Repeated {
+    fn measure(runs: u64, run: impl Fn(u64) -> Result<Finished>) -> Result<Repeated> {
+        let runs_s = (0..runs).map(|at| Ok(run(at)?.usage.process_s)).collect::<Result<Vec<_>>>()?;
+        let mut sorted = runs_s.clone();
+        sorted.sort_by(f64::total_cmp);
+        let median_s = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+        Ok(Repeated { median_s, runs_s })
+    }
+}
+
+/// Sizes of the files in a directory and below.
+fn bytes_under(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_under(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).sum()
+}
+
+/// Writes a file, syncs it, removes it; returns the rate in a million bytes a second.
+fn probe_disk(path: &Path) -> Result<f64> {
+    // Bytes that no file system can compress, from the same kind of numbers as the generator's.
+    let mut block = vec![0_u8; 1 << 20];
+    let mut state = 1_u64;
+    for chunk in block.chunks_exact_mut(8) {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        chunk.copy_from_slice(&(state ^ state >> 29).to_le_bytes());
+    }
+    let begun = Instant::now();
+    let written = File::create(path).and_then(|file| {
+        let mut out = Stoppable(file);
+        for _ in 0..DISK_PROBE_BYTES / block.len() as u64 {
+            out.write_all(&block)?;
+        }
+        out.0.sync_data()
+    });
+    let elapsed_s = begun.elapsed().as_secs_f64();
+    written.and_then(|()| fs::remove_file(path)).map_err(|error| {
+        stopped().unwrap_or_else(|| Error::io(format_args!("`{}` cannot be written", path.display()), &error))
+    })?;
+    Ok((DISK_PROBE_BYTES as f64 / 1e6 / elapsed_s).round())
+}
+
+/// A directory that is removed at the end, however that comes.
+struct TemporaryDirectory {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl TemporaryDirectory {
+    fn create(parent: &Path, keep: bool) -> Result<TemporaryDirectory> {
+        let path = parent.join(format!("tidemill-bench-{}", std::process::id()));
+        fs::create_dir(&path)
+            .map_err(|error| Error::io(format_args!("`{}` cannot be made", path.display()), &error))?;
+        Ok(TemporaryDirectory { path, keep })
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        if !self.keep {
+            // What cannot be removed has a name that says what it is.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+fn report_text(report: &Report) -> String {
+    let mut text = format!(
+        "{}, {} of points, seed {}\n{}, {}, disk {} MB/s synced\n\n",
+        counted(report.customers, "customer", "customers"),
+        counted(report.rows, "row", "rows"),
+        report.seed,
+        counted(report.processors as u64, "processor", "processors"),
+        counted(report.threads as u64, "thread", "threads"),
+        grouped(report.disk_mb_per_s as u64),
+    );
+    let row = |label: &str, value: &dyn Fn(&Work) -> String| {
+        std::iter::once(label.to_owned()).chain(report.works.iter().map(value)).collect::<Vec<_>>()
+    };
+    let rows = [
+        row("", &|work| work.work.to_owned()),
+        row("rows", &|work| grouped(work.rows)),
+        row("rejected", &|work| grouped(work.rejected)),
+        row("rows/s until durable", &|work| grouped(work.rows_per_s as u64)),
+        row("rows/s of the process", &|work| grouped(work.process_rows_per_s as u64)),
+        row("until durable", &|work| seconds(work.elapsed_s)),
+        row("  loading tables", &|work| seconds(work.load_s)),
+        row("  applying rows", &|work| seconds(work.apply_s)),
+        row("  caches, reports", &|work| seconds(work.finish_s)),
+        row("whole process", &|work| seconds(work.process_s)),
+        row("processor time", &|work| seconds(work.cpu_s)),
+        row("memory peak", &|work| bytes(work.memory_peak_bytes)),
+        row("input", &|work| bytes(work.input_bytes)),
+        row("log written", &|work| bytes(work.log_bytes)),
+        row("report written", &|work| bytes(work.processed_bytes)),
+        row("disk writes", &|work| bytes(work.disk_written_bytes)),
+        row("store afterwards", &|work| bytes(work.store_bytes)),
+        row("windows", &|work| grouped(work.windows)),
+        row("window p50, p99, max", &|work| {
+            format!("{}, {}, {} ms", work.window_ms.p50, work.window_ms.p99, work.window_ms.max)
+        }),
+    ];
+    let mut sides = vec![Left];
+    sides.resize(1 + report.works.len(), Right);
+    text += &table("  ", &sides, &rows);
+    let repeated =
+        [("open for a job", &report.open), ("customer show", &report.customer_show)].map(|(label, repeated)| {
+            let runs = repeated.runs_s.iter().map(|&run| millis(run)).collect::<Vec<_>>().join(", ");
+            vec![label.to_owned(), millis(repeated.median_s), format!("of {runs}")]
+        });
+    text += "\nWhole processes, median\n";
+    text += &table("  ", &[Left, Right, Left], &repeated);
+    if let Some(directory) = &report.directory {
+        text += &format!("\nKept `{directory}`\n");
+    }
+    text
+}
+
+fn millis(seconds: f64) -> String {
+    format!("{} ms", grouped((seconds * 1e3).round() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_a_run_that_was() {
+        let usage = |process_s| child::Usage {
+            process_s,
+            cpu_user_s: 0.0,
+            cpu_system_s: 0.0,
+            memory_peak_bytes: 0,
+            disk_written_bytes: 0,
+        };
+        let times = [0.5, 0.1, 0.3];
+        let repeated = Repeated::measure(3, |at| {
+            let process_s = times[usize::try_from(at).unwrap()];
+            Ok(Finished { document: Value::Null, usage: usage(process_s) })
+        })
+        .unwrap();
+        assert_eq!((repeated.median_s, repeated.runs_s.as_slice()), (0.3, times.as_slice()));
+    }
+
+    #[test]
+    fn a_load_that_no_disk_holds_is_refused() {
+        let error = check_space(Path::new("."), u64::MAX - 1).unwrap_err();
+        assert_eq!((error.kind(), error.code()), (ErrorKind::Refused, "disk_space"));
+    }
+}

@@ -1,0 +1,122 @@
+//! Files that a command writes with `-o`: whole or not at all.
+
+use std::fs::File;
+use std::io::{BufWriter, ErrorKind::AlreadyExists, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tidemill::{
+    error::{Error, Result},
+    store::disk::sync_directory,
+};
+
+use crate::{output::Pipe, settings::Settings, text::counted};
+
+/// Writes rows to a file, or to standard output if `output` is none or `-`, and says so. `write` returns their number.
+///
+/// # Errors
+///
+/// Those of `write` and of the file, which then is as it was; with `--json`, when no file is named.
+pub fn write_rows(
+    settings: &Settings,
+    output: Option<&Path>,
+    write: impl FnOnce(&mut dyn Write) -> Result<u64>,
+) -> Result<()> {
+    let Some(path) = output.filter(|path| path.as_os_str() != "-") else {
+        return to_stdout(settings, write);
+    };
+    let mut file = Draft::create(path)?;
+    let rows = write(&mut file.writer)?;
+    file.publish()?;
+    let document = json!({ "file": path.display().to_string(), "rows": rows });
+    settings.output.result(&document, || format!("Wrote {} to `{}`\n", counted(rows, "row", "rows"), path.display()))
+}
+
+fn to_stdout(settings: &Settings, write: impl FnOnce(&mut dyn Write) -> Result<u64>) -> Result<()> {
+    if settings.output.is_json() {
+        return Err(Error::usage("with `--json` standard output holds the JSON document, so the rows need a file")
+            .hint("name one with `-o FILE`"));
+    }
+    let mut pipe = Pipe::new();
+    let written = write(&mut pipe)
+        .and_then(|_| pipe.flush().map_err(|error| Error::io("standard output cannot be written", &error)));
+    // `tidemill export … | head` has what it wanted.
+    if pipe.is_closed() { Ok(()) } else { written }
+}
+
+/// Refuses a file whose ending promises another format than CSV.
+///
+/// # Errors
+///
+/// When the file is neither standard output nor ends in `.csv`.
+pub fn check_csv(output: Option<&Path>) -> Result<()> {
+    let Some(path) = output.filter(|path| path.as_os_str() != "-") else { return Ok(()) };
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("`{}` does not end in `.csv`, the only kind of file that is written", path.display()))
+        .hint("name a file that ends in `.csv`, or leave `-o` out and pipe standard output on"))
+}
+
+/// Writes a new file; one that exists is left alone, since somebody may have worked in it.
+///
+/// # Errors
+///
+/// When the file exists or cannot be written.
+pub fn write_new(path: &Path, text: &str) -> Result<()> {
+    let failed = |error: std::io::Error| match error.kind() {
+        AlreadyExists => Error::refused("file_exists", format!("`{}` exists and was left as it is", path.display()))
+            .hint("name another file, or remove this one first"),
+        _ => Error::io(format_args!("`{}` cannot be written", path.display()), &error),
+    };
+    let mut file = File::create_new(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+/// A file under another name until it is whole.
+struct Draft {
+    writer: BufWriter<File>,
+    /// The name it gets; links are followed, so that a link stays one.
+    path: PathBuf,
+    /// The name it has; none where the target is no regular file, such as a named pipe.
+    draft: Option<PathBuf>,
+}
+
+impl Draft {
+    fn create(path: &Path) -> Result<Draft> {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
+        let draft = if is_special {
+            None
+        } else {
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{}.part", std::process::id()));
+            Some(path.with_file_name(name))
+        };
+        let opened = match &draft {
+            Some(draft) => File::create(draft),
+            None => File::options().write(true).open(&path),
+        };
+        let file = opened.map_err(|error| Error::io(format_args!("`{}` cannot be written", path.display()), &error))?;
+        Ok(Draft { writer: BufWriter::with_capacity(1 << 16, file), path, draft })
+    }
+
+    /// Makes the file durable under its own name.
+    fn publish(mut self) -> Result<()> {
+        let failed = |error| Error::io(format_args!("`{}` cannot be written", self.path.display()), &error);
+        self.writer.flush().map_err(failed)?;
+        let Some(draft) = &self.draft else { return Ok(()) };
+        self.writer.get_ref().sync_all().and_then(|()| std::fs::rename(draft, &self.path)).map_err(failed)?;
+        self.draft = None;
+        sync_directory(self.path.parent().unwrap_or(Path::new("")))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if let Some(draft) = &self.draft {
+            // What is left behind if even this fails has a name that says so.
+            let _ = std::fs::remove_file(draft);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `tidemill formats` and `tidemill template`.
+
+use serde_json::json;
+use tidemill::{
+    error::{Error, Result},
+    import::format::{ColumnField, Format},
+};
+
+use crate::{
+    args::TemplateArgs,
+    exit::Exit,
+    file::{check_csv, write_new, write_rows},
+    settings::Settings,
+};
+
+/// `tidemill formats`.
+pub fn formats(settings: &Settings) -> Result<Exit> {
+    settings.output.result(&json!({ "formats": Format::all() }), || Format::all().iter().map(format_text).collect())?;
+    Ok(Exit::Done)
+}
+
+/// `tidemill template`. It never replaces a file: the one that is there may have been filled in.
+pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
+    let format = Format::builtin(&args.format).ok_or_else(|| unknown(&args.format))?;
+    check_csv(args.output.as_deref())?;
+    let (text, rows) = (format.template_csv(), format.sample.rows.len());
+    match args.output.as_deref().filter(|path| path.as_os_str() != "-") {
+        Some(path) => {
+            write_new(path, &text)?;
+            let document = json!({ "format": format.name, "file": path.display().to_string(), "rows": rows });
+            settings.output.result(&document, || {
+                format!(
+                    "Wrote `{}`: a header and {rows} sample rows; import it with `tidemill import {}`\n",
+                    path.display(),
+                    format.kind
+                )
+            })?;
+        }
+        None => write_rows(settings, None, |out| {
+            let written = out.write_all(text.as_bytes());
+            written.map_err(|error| Error::io("standard output cannot be written", &error))?;
+            Ok(rows as u64)
+        })?,
+    }
+    Ok(Exit::Done)
+}
+
+fn unknown(name: &str) -> Error {
+    let names: Vec<_> = Format::all().iter().map(|format| format!("`{}`", format.name)).collect();
+    Error::usage(format!("there is no format `{name}`")).hint(format!("take one of {}", names.join(", ")))
+}
+
+fn format_text(format: &Format) -> String {
+    let needs: Vec<_> = format.mandatory.iter().map(|group| headers(format, group.iter().copied())).collect();
+    let may = format.columns.iter().map(|column| column.field);
+    let may: Vec<_> = may.filter(|field| !format.mandatory.iter().flatten().any(|needed| needed == field)).collect();
+    let mut text = format!("{} (`tidemill import {}`)\n  {}\n", format.name, format.kind, format.title);
+    if !needs.is_empty() {
+        text += &format!("  needs the columns {}\n", needs.join(", "));
+    }
+    if !may.is_empty() {
+        let names: Vec<_> = may.into_iter().map(|field| headers(format, [field])).collect();
+        text += &format!("  may have {}\n", names.join(", "));
+    }
+    if format.reason_required {
+        text += "  needs `--reason`\n";
+    }
+    if format.mode_required {
+        text += "  needs `--mode add` or `--mode reset`\n";
+    }
+    text
+}
+
+/// The usual headers of these fields: `email` or `mobile`.
+fn headers(format: &Format, fields: impl IntoIterator<Item = ColumnField>) -> String {
+    let usual = |field: ColumnField| {
+        let header = format.column(field).and_then(|column| column.headers.first());
+        format!("`{}`", header.map_or(field.name(), String::as_str))
+    };
+    fields.into_iter().map(usual).collect::<Vec<_>>().join(" or ")
+}

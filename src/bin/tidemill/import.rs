@@ -1,0 +1,56 @@
+//! `tidemill import`.
+
+use tidemill::{
+    engine::Engine,
+    error::{Error, ErrorKind, Result},
+    report::summary::Summary,
+};
+
+use crate::{
+    args::{CustomersArgs, PointsArgs},
+    exit::Exit,
+    settings::Settings,
+    summary::summary_text,
+    watch::watched,
+};
+
+/// `tidemill import points`.
+pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
+    let dry_run = args.job.dry_run();
+    let (job, request) = args.request();
+    let summary = watched(settings, |progress| store(settings, dry_run)?.import_points(&job, &request, progress))?;
+    finished(settings, &summary)
+}
+
+/// `tidemill import customers`.
+pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
+    let dry_run = args.job.dry_run();
+    let (job, request) = args.request();
+    let summary = watched(settings, |progress| store(settings, dry_run)?.import_customers(&job, &request, progress))?;
+    finished(settings, &summary)
+}
+
+/// Says what the job did, and ends as its rows ended.
+pub fn finished(settings: &Settings, summary: &Summary) -> Result<Exit> {
+    settings.output.result(summary, || summary_text(summary))?;
+    Ok(Exit::of_rejected(summary.rows.rejected))
+}
+
+/// The store to import into. A dry run changes nothing, so it makes no store either.
+fn store(settings: &Settings, dry_run: bool) -> Result<Engine> {
+    if !dry_run {
+        return settings.create();
+    }
+    settings.open().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::not_found(error.code(), error.message())
+            .hint("a dry run makes no store: make one first, for example with `tidemill store set --time-zone UTC`"),
+        ErrorKind::Usage
+        | ErrorKind::Refused
+        | ErrorKind::Input
+        | ErrorKind::Storage
+        | ErrorKind::Corrupt
+        | ErrorKind::Busy
+        | ErrorKind::Stopped
+        | ErrorKind::Internal => error,
+    })
+}

@@ -1,0 +1,68 @@
+//! `tidemill job`.
+
+use serde_json::json;
+use tidemill::{error::Result, report::summary::Summary};
+
+use crate::{
+    args::{JobArgs, RejectsArgs},
+    exit::Exit,
+    file::{check_csv, write_rows},
+    import::finished,
+    settings::Settings,
+    summary::{kind_text, summary_text},
+    text::{
+        Side::{Left, Right},
+        grouped, table,
+    },
+    watch::watched,
+};
+
+/// `tidemill job list`.
+pub fn list(settings: &Settings) -> Result<Exit> {
+    let jobs = settings.open()?.jobs()?;
+    settings.output.result(&json!({ "jobs": jobs }), || list_text(&jobs))?;
+    Ok(Exit::Done)
+}
+
+/// `tidemill job show`. It succeeds whatever became of the job.
+pub fn show(settings: &Settings, args: JobArgs) -> Result<Exit> {
+    let summary = settings.open()?.job(args.job)?;
+    settings.output.result(&summary, || summary_text(&summary))?;
+    Ok(Exit::Done)
+}
+
+/// `tidemill job resume`.
+pub fn resume(settings: &Settings, args: JobArgs) -> Result<Exit> {
+    let summary = watched(settings, |progress| settings.open()?.resume(args.job, progress))?;
+    finished(settings, &summary)
+}
+
+/// `tidemill job rejects`.
+pub fn rejects(settings: &Settings, args: &RejectsArgs) -> Result<Exit> {
+    check_csv(args.output.as_deref())?;
+    let engine = settings.open()?;
+    write_rows(settings, args.output.as_deref(), |out| engine.write_rejects(args.job.job, out))?;
+    Ok(Exit::Done)
+}
+
+fn list_text(jobs: &[Summary]) -> String {
+    if jobs.is_empty() {
+        return "No jobs\n".to_owned();
+    }
+    let header = ["job", "what", "state", "rows", "rejected", "credited", "debited", "program", "file"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(jobs.iter().map(|job| {
+        vec![
+            job.job.map_or(String::new(), |number| number.to_string()),
+            kind_text(job.kind).to_owned(),
+            job.state.word().to_owned(),
+            grouped(job.rows.read),
+            grouped(job.rows.rejected),
+            grouped(&job.points.credited),
+            grouped(&job.points.debited),
+            job.program.clone(),
+            job.input.clone().unwrap_or_default(),
+        ]
+    }));
+    table("", &[Right, Left, Left, Right, Right, Right, Right, Left, Left], &rows)
+}

@@ -1,0 +1,73 @@
+//! `tidemill store`.
+
+use tidemill::{
+    engine::{request::SettingsChange, view::StoreView},
+    error::Result,
+};
+
+use crate::{
+    args::StoreSetArgs,
+    exit::Exit,
+    settings::Settings,
+    text::{Side::Left, bytes, grouped, table},
+};
+
+/// `tidemill store info`.
+pub fn info(settings: &Settings) -> Result<Exit> {
+    let view = settings.open()?.info()?;
+    settings.output.result(&view, || store_text(&view))?;
+    Ok(Exit::Done)
+}
+
+/// `tidemill store set`.
+pub fn set(settings: &Settings, args: StoreSetArgs) -> Result<Exit> {
+    let change = SettingsChange {
+        tiers: args.tiers.as_deref().map(tiers),
+        time_zone: args.time_zone,
+        default_region: args.default_region,
+        default_comment: args.default_comment,
+    };
+    let view = settings.create()?.set(change)?;
+    settings.output.result(&view, || store_text(&view))?;
+    Ok(Exit::Done)
+}
+
+/// The names between the commas; none of an empty text, which undeclares the tiers.
+fn tiers(given: &str) -> Vec<String> {
+    if given.trim().is_empty() { Vec::new() } else { given.split(',').map(|tier| tier.trim().to_owned()).collect() }
+}
+
+fn store_text(view: &StoreView) -> String {
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+    let tiers =
+        if view.tiers.is_empty() { "none declared: any is accepted".to_owned() } else { view.tiers.join(" < ") };
+    let facts = [
+        ("format", format!("version {}", view.format_version)),
+        ("time zone", view.time_zone.clone()),
+        ("tiers", tiers),
+        ("default region", or_none(&view.default_region)),
+        ("default comment", or_none(&view.default_comment)),
+        ("programs", view.programs.join(", ")),
+        ("customers", grouped(view.customers)),
+        ("identifiers", grouped(view.identifiers)),
+        ("ledger entries", grouped(view.ledger_entries)),
+        ("jobs", grouped(view.jobs)),
+        ("cache lag", format!("{} of the logs", grouped(view.cache_lag))),
+        ("on disk", bytes(view.disk_bytes)),
+    ];
+    let rows: Vec<_> = facts.into_iter().map(|(label, value)| vec![label.to_owned(), value]).collect();
+    format!("Store `{}`\n", view.directory) + &table("  ", &[Left, Left], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiers_are_what_stands_between_commas() {
+        assert_eq!(tiers("bronze, silver,gold"), ["bronze", "silver", "gold"]);
+        assert_eq!(tiers(" "), [""; 0]);
+        // The engine refuses a tier without a name.
+        assert_eq!(tiers("a,,b"), ["a", "", "b"]);
+    }
+}

@@ -1,0 +1,346 @@
+//! The summary of a job as a merchant's staff reads it: what became of every row, every point, and what to do next.
+
+use clap::builder::styling::{AnsiColor, Style};
+use tidemill::{
+    domain::{
+        job::{JobKind, JobState},
+        rejection::Rejection,
+    },
+    report::summary::{RowCounts, SignAccount, Summary},
+};
+
+use crate::text::{
+    Side::{Left, Right},
+    bytes, counted, grouped, seconds, table,
+};
+
+const TITLE: Style = Style::new().bold();
+const REJECTED: Style = AnsiColor::Yellow.on_default().bold();
+
+/// The summary in words, several lines long.
+pub fn summary_text(summary: &Summary) -> String {
+    let mut text = format!("{TITLE}{}{TITLE:#}\n", title(summary));
+    text += &table("  ", &[Left, Left], &facts(summary));
+    if !summary.rejects.is_empty() {
+        text += &format!("\n{REJECTED}Rejected rows{REJECTED:#}\n");
+        text += &table("  ", &[Right, Left, Left], &rejects(summary));
+    }
+    if !summary.files.is_empty() {
+        text += if summary.dry_run { "\nFiles written, as of a dry run\n" } else { "\nFiles written\n" };
+        for file in &summary.files {
+            text += &format!("  {file}\n");
+        }
+    }
+    if let Some(next) = next_step(summary) {
+        text += &format!("\n{next}\n");
+    }
+    text
+}
+
+/// What a job does, in words.
+pub fn kind_text(kind: JobKind) -> &'static str {
+    match kind {
+        JobKind::ImportPoints => "import points",
+        JobKind::ImportCustomers => "import customers",
+        JobKind::Adjust => "adjust",
+    }
+}
+
+fn title(summary: &Summary) -> String {
+    let kind = kind_text(summary.kind);
+    match summary.job {
+        Some(job) => format!("Job {job}, {kind}: {}", summary.state.word()),
+        None => format!("Dry run, {kind}: nothing was changed"),
+    }
+}
+
+/// Label and value of what the job read, did and left.
+fn facts(summary: &Summary) -> Vec<Vec<String>> {
+    let mut facts = Vec::new();
+    let mut fact = |label: &str, value: String| facts.push(vec![label.to_owned(), value]);
+    if let Some(input) = &summary.input {
+        let format = summary.format.as_ref().map_or(String::new(), |format| format!(", format `{format}`"));
+        fact("file", format!("`{input}`{format}, {}", bytes(summary.bytes_read)));
+    }
+    if let Some(reason) = &summary.reason {
+        fact("reason", reason.clone());
+    }
+    fact("rows", rows_text(&summary.rows));
+    if summary.kept > 0 {
+        fact(
+            "",
+            format!("{} left as they were, since they were filled before", counted(summary.kept, "cell", "cells")),
+        );
+    }
+    fact("points", points_text(summary));
+    if summary.kind == JobKind::ImportPoints {
+        for (sign, account) in [("credits", &summary.file_points.credits), ("debits", &summary.file_points.debits)] {
+            if let Some(account) = account_text(account) {
+                fact("", format!("{sign} in the file: {account}"));
+            }
+        }
+        if summary.file_points.set_rows > 0 {
+            fact("", format!("{} the balance", counted(summary.file_points.set_rows, "row sets", "rows set")));
+        }
+        let unreadable = summary.file_points.unreadable_rows;
+        if unreadable > 0 {
+            fact("", format!("{} no amount that can be read", counted(unreadable, "row has", "rows have")));
+        }
+    }
+    fact("balance", balance_text(summary));
+    fact("customers", customers_text(summary));
+    if !summary.ignored_columns.is_empty() {
+        fact("ignored", format!("the columns `{}`", summary.ignored_columns.join("`, `")));
+    }
+    let pace = if summary.rows_per_s > 0.0 {
+        format!(", {} rows/s", grouped(summary.rows_per_s.round() as u64))
+    } else {
+        String::new()
+    };
+    fact("time", seconds(summary.elapsed_s) + &pace);
+    facts
+}
+
+fn rows_text(rows: &RowCounts) -> String {
+    let outcomes = [
+        (rows.applied, "applied"),
+        (rows.created, "created a customer"),
+        (rows.updated, "updated one"),
+        (rows.unchanged, "changed nothing"),
+        (rows.rejected, "rejected"),
+    ];
+    let outcomes: Vec<_> = outcomes
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, outcome)| format!("{} {outcome}", grouped(count)))
+        .collect();
+    match &outcomes[..] {
+        [] => "none".to_owned(),
+        outcomes => format!("{} read: {}", grouped(rows.read), outcomes.join(", ")),
+    }
+}
+
+fn points_text(summary: &Summary) -> String {
+    let points = &summary.points;
+    let mut text = format!("{} credited, {} debited", grouped(&points.credited), grouped(&points.debited));
+    if !is_zero(&points.expired) {
+        text += &format!(", {} expired", grouped(&points.expired));
+    }
+    text + &format!(", program `{}`", summary.program)
+}
+
+/// Where the points of one sign went; none if the file has none, or if all were applied.
+fn account_text(account: &SignAccount) -> Option<String> {
+    let rest = [
+        (&account.rejected, "in rejected rows"),
+        (&account.unchanged, "in rows that changed nothing"),
+        (&account.not_taken, "not taken, as the balance was too small"),
+    ];
+    let rest: Vec<_> = rest
+        .iter()
+        .filter(|(amount, _)| !is_zero(amount))
+        .map(|(amount, place)| format!("{} {place}", grouped(amount)))
+        .collect();
+    let in_file = grouped(&account.in_file);
+    (!rest.is_empty())
+        .then(|| format!("{in_file}, of which {} applied, {}", grouped(&account.applied), rest.join(", ")))
+}
+
+fn balance_text(summary: &Summary) -> String {
+    let (before, after) = (&summary.balance.before, &summary.balance.after);
+    let change = difference(before, after).map_or(String::new(), |change| format!(" ({change})"));
+    let would = if summary.dry_run { "would go " } else { "" };
+    format!("{would}from {} to {}{change}, of all customers", grouped(before), grouped(after))
+}
+
+fn customers_text(summary: &Summary) -> String {
+    let customers = summary.customers;
+    let mut text = format!("{} known", grouped(customers.matched));
+    if customers.created > 0 {
+        text += &format!(", {} created", grouped(customers.created));
+    }
+    if customers.repeated > 0 {
+        text += &format!(", {} in more than one row", grouped(customers.repeated));
+    }
+    text
+}
+
+/// Count, code and meaning, the most frequent first.
+fn rejects(summary: &Summary) -> Vec<Vec<String>> {
+    let mut counts: Vec<_> = summary.rejects.iter().collect();
+    counts.sort_by_key(|(code, count)| (std::cmp::Reverse(**count), **code));
+    counts
+        .into_iter()
+        .map(|(code, count)| {
+            let rejection = Rejection::ALL.iter().find(|rejection| rejection.code() == *code);
+            vec![grouped(count), (*code).to_owned(), rejection.map_or("", |&found| meaning(found)).to_owned()]
+        })
+        .collect()
+}
+
+/// What a code means to the one who has to correct the file.
+fn meaning(rejection: Rejection) -> &'static str {
+    match rejection {
+        Rejection::RowMalformed => "the row does not have the header's columns, or its quotes are broken",
+        Rejection::EncodingInvalid => "the row holds bytes that are not text",
+        Rejection::IdentifierMissing => "nothing in the row says who the customer is",
+        Rejection::IdentifierInvalid => "an e-mail, mobile number or other identifier cannot be read",
+        Rejection::AmountMissing => "the amount is empty",
+        Rejection::AmountInvalid => "the amount is not a number, or has a sign or grouping it must not have",
+        Rejection::AmountPrecision => "the amount has more decimals than the program",
+        Rejection::AmountRange => "the amount is too large",
+        Rejection::OperationInvalid => "the operation is not known to the format",
+        Rejection::ExpiryInvalid => "the expiry is no date or number of days, or not in the future",
+        Rejection::ExpiryNotEarlier => "the new expiry would not be earlier",
+        Rejection::ExpiryNotLater => "the new expiry would not be later",
+        Rejection::FieldInvalid => "another cell cannot be read",
+        Rejection::CurrencyUnknown => "no program has this currency",
+        Rejection::ProgramUnknown => "no program has this code",
+        Rejection::TierUnknown => "the store does not declare this tier",
+        Rejection::IdentifierUnknown => "no customer has this identifier",
+        Rejection::IdentifierConflict => "the identifiers belong to different customers",
+        Rejection::IdentifierTaken => "an identifier belongs to another customer",
+        Rejection::RepeatedCustomer => "an earlier row set this customer to another amount",
+        Rejection::RowIdConflict => "the row id was applied before with other content",
+        Rejection::InsufficientBalance => "the customer has fewer points than the debit takes",
+        Rejection::BalanceOverflow => "the balance would become too large",
+    }
+}
+
+fn next_step(summary: &Summary) -> Option<String> {
+    match (summary.job, summary.state) {
+        (Some(job), JobState::Unfinished) => Some(format!("Next: `tidemill job resume {job}` goes on with it")),
+        (Some(job), JobState::Finished) if summary.rows.rejected > 0 && summary.kind != JobKind::Adjust => {
+            Some(format!(
+                "Next: `tidemill job rejects {job} -o rejects-{job}.csv` writes the rejected rows; correct and import them"
+            ))
+        }
+        (None, _) if summary.rows.rejected > 0 => {
+            Some("Next: add `--rejects FILE` to see the rows that would be rejected".to_owned())
+        }
+        (Some(_) | None, _) => None,
+    }
+}
+
+fn is_zero(amount: &str) -> bool {
+    amount.bytes().all(|byte| matches!(byte, b'0' | b'.' | b'-'))
+}
+
+/// The signed difference of two decimal texts with the same number of decimals.
+fn difference(before: &str, after: &str) -> Option<String> {
+    let decimals_of = |text: &str| text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let units_of = |text: &str| text.replacen('.', "", 1).parse::<i128>().ok();
+    let decimals = decimals_of(after);
+    if decimals != decimals_of(before) {
+        return None;
+    }
+    let difference = units_of(after)?.checked_sub(units_of(before)?)?;
+    let mut digits = format!("{:0>width$}", difference.unsigned_abs(), width = decimals + 1);
+    if decimals > 0 {
+        digits.insert(digits.len() - decimals, '.');
+    }
+    let sign = match difference {
+        ..0 => "-",
+        0 => "",
+        _ => "+",
+    };
+    Some(sign.to_owned() + &grouped(digits))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tidemill::{
+        domain::id::JobId,
+        report::summary::{BalanceChange, CustomerCounts, FilePoints, PointSums},
+    };
+
+    use super::*;
+
+    fn text(amount: &str) -> String {
+        amount.to_owned()
+    }
+
+    fn summary() -> Summary {
+        let debits = SignAccount {
+            in_file: text("2500"),
+            applied: text("1300"),
+            rejected: text("1200"),
+            unchanged: text("0"),
+            not_taken: text("0"),
+        };
+        Summary {
+            job: Some(JobId(3)),
+            kind: JobKind::ImportPoints,
+            state: JobState::Finished,
+            format: Some(text("nector")),
+            rows: RowCounts { read: 12_000, applied: 11_990, created: 0, updated: 0, unchanged: 1, rejected: 9 },
+            points: PointSums { credited: text("1070"), debited: text("1300"), expired: text("0") },
+            balance: BalanceChange { before: text("2056"), after: text("1826") },
+            customers: CustomerCounts { matched: 8, created: 0, repeated: 3 },
+            rejects: BTreeMap::from([("amount_missing", 1), ("identifier_unknown", 6), ("insufficient_balance", 2)]),
+            elapsed_s: 0.5,
+            rows_per_s: 24_000.0,
+            bytes_read: 350_120,
+            program: text("points"),
+            dry_run: false,
+            kept: 0,
+            file_points: FilePoints { debits, ..FilePoints::default() },
+            ignored_columns: vec![text("note"), text("shop")],
+            files: vec![text("rejects.csv")],
+            reason: Some(text("Diwali")),
+            input: Some(text("points.csv")),
+            cost: None,
+        }
+    }
+
+    #[test]
+    fn a_summary_says_what_became_of_rows_and_points_and_what_is_next() {
+        let shown = anstream::adapter::strip_str(&summary_text(&summary())).to_string();
+        let expected = "\
+Job 3, import points: finished
+  file       `points.csv`, format `nector`, 350.1 kB
+  reason     Diwali
+  rows       12 000 read: 11 990 applied, 1 changed nothing, 9 rejected
+  points     1 070 credited, 1 300 debited, program `points`
+             debits in the file: 2 500, of which 1 300 applied, 1 200 in rejected rows
+  balance    from 2 056 to 1 826 (-230), of all customers
+  customers  8 known, 3 in more than one row
+  ignored    the columns `note`, `shop`
+  time       0.50 s, 24 000 rows/s
+
+Rejected rows
+  6  identifier_unknown    no customer has this identifier
+  2  insufficient_balance  the customer has fewer points than the debit takes
+  1  amount_missing        the amount is empty
+
+Files written
+  rejects.csv
+
+Next: `tidemill job rejects 3 -o rejects-3.csv` writes the rejected rows; correct and import them
+";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_dry_run_says_that_nothing_was_changed() {
+        let shown = summary_text(&Summary { job: None, dry_run: true, ..summary() });
+        assert!(shown.contains("Dry run, import points: nothing was changed"), "{shown}");
+        assert!(shown.contains("would go from 2 056 to 1 826 (-230)"), "{shown}");
+        assert!(shown.contains("Files written, as of a dry run") && !shown.contains("job rejects"), "{shown}");
+    }
+
+    #[test]
+    fn the_difference_has_a_sign_and_the_programs_decimals() {
+        for (before, after, change) in [
+            ("0", "1200", "+1 200"),
+            ("1.50", "-0.05", "-1.55"),
+            ("5", "5", "0"),
+            ("0.00", "0.07", "+0.07"),
+            ("-1000.0", "0.0", "+1 000.0"),
+        ] {
+            assert_eq!(difference(before, after).as_deref(), Some(change));
+        }
+    }
+}

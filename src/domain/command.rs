@@ -1,0 +1,71 @@
+//! What a row asks for.
+
+use serde::{Deserialize, Serialize};
+
+/// What to do with an amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// Add it.
+    Credit = 0,
+    /// Take it.
+    Debit = 1,
+    /// Make it the balance.
+    Set = 2,
+}
+
+/// What happens to a debit beyond the available balance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnOverdraft {
+    /// The row is rejected.
+    #[default]
+    Reject,
+    /// What is there is taken.
+    Clamp,
+    /// The balance becomes negative; a later credit pays that back first.
+    Allow,
+}
+
+/// What happens to a row whose customer nobody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnknown {
+    /// The row is rejected.
+    #[default]
+    Reject,
+    /// The customer is created with the row's identifiers.
+    Create,
+}
+
+/// What happens to a customer's second and later rows in a file that resets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRepeat {
+    /// The first row counts; later ones with another amount are rejected.
+    #[default]
+    First,
+    /// Each row takes effect in turn.
+    Last,
+}
+
+/// Whether a file without operations adds its amounts or makes them the balances. Never guessed: a wrong guess doubles
+/// every balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Positive amounts are credits, negative ones debits.
+    Add,
+    /// The balance becomes the amount.
+    Reset,
+}
+
+/// A command for one account, complete: applying it needs nothing but the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResolvedCommand {
+    /// What to do.
+    pub operation: Operation,
+    /// With how much; never negative.
+    pub amount: i64,
+}

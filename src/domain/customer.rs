@@ -1,0 +1,299 @@
+//! A person: identifiers, profile, attributes.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    identifier::IdentifierKind,
+    time::{Date, Timestamp},
+};
+
+/// Decimals of an LTV.
+pub const LTV_DECIMALS: u8 = 4;
+
+/// A customer's gender, as told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+#[serde(rename_all = "lowercase")]
+pub enum Gender {
+    /// Male.
+    Male = 1,
+    /// Female.
+    Female = 2,
+    /// Another.
+    Other = 3,
+}
+
+impl Gender {
+    /// The word that exports show.
+    pub fn word(self) -> &'static str {
+        match self {
+            Gender::Male => "male",
+            Gender::Female => "female",
+            Gender::Other => "other",
+        }
+    }
+
+    /// The gender that a cell names, in any case, in English, Lithuanian, Russian, Ukrainian, German, Spanish, French
+    /// or Polish.
+    pub fn parse(cell: &str) -> Option<Gender> {
+        const MALE: &[&str] = &[
+            "male", "m", "man", "vyras", "v", "мужской", "мужчина", "м", "муж", "чоловіча", "чоловік", "ч", "чол",
+            "männlich", "mann", "masculino", "hombre", "varón", "masculin", "homme", "mężczyzna", "męska", "męski",
+        ];
+        const FEMALE: &[&str] = &[
+            "female", "f", "woman", "moteris", "женский", "женщина", "ж", "жен", "жіноча", "жінка", "жін", "weiblich",
+            "frau", "w", "femenino", "mujer", "féminin", "femme", "kobieta", "żeńska", "żeński", "k",
+        ];
+        const OTHER: &[&str] = &[
+            "other", "o", "x", "divers", "diverse", "kita", "kitas", "другой", "другое", "інша", "інше", "інший",
+            "andere", "otro", "otra", "autre", "inna", "inne", "inny", "non-binary", "nonbinary",
+        ];
+        // Nearly every cell is one of these.
+        for (word, gender) in [("male", Gender::Male), ("female", Gender::Female), ("other", Gender::Other)] {
+            if cell.eq_ignore_ascii_case(word) {
+                return Some(gender);
+            }
+        }
+        let word = cell.trim().to_lowercase();
+        let is_in = |words: &[&str]| words.contains(&word.as_str());
+        match () {
+            () if is_in(MALE) => Some(Gender::Male),
+            () if is_in(FEMALE) => Some(Gender::Female),
+            () if is_in(OTHER) => Some(Gender::Other),
+            () => None,
+        }
+    }
+
+    /// The gender with this stored number, if there is one.
+    pub fn from_number(number: u8) -> Option<Gender> {
+        [Gender::Male, Gender::Female, Gender::Other].into_iter().find(|&gender| gender as u8 == number)
+    }
+}
+
+/// Which of a customer's fields that are written once are filled: one bit a field.
+///
+/// It answers "set once" and "filled only while empty" without reading the customer's record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presence(pub u8);
+
+impl Presence {
+    /// `user_id`
+    pub const USER_ID: u8 = 1;
+    /// `external_id`
+    pub const EXTERNAL_ID: u8 = 1 << 1;
+    /// `email`
+    pub const EMAIL: u8 = 1 << 2;
+    /// `mobile`
+    pub const MOBILE: u8 = 1 << 3;
+    /// `name`
+    pub const NAME: u8 = 1 << 4;
+    /// `birthday`
+    pub const BIRTHDAY: u8 = 1 << 5;
+    /// `gender`
+    pub const GENDER: u8 = 1 << 6;
+    /// `consent`
+    pub const CONSENT: u8 = 1 << 7;
+
+    /// The bit of an identifier kind of which a customer has at most one; none for cards.
+    #[inline]
+    pub fn of_kind(kind: IdentifierKind) -> u8 {
+        match kind {
+            IdentifierKind::UserId => Self::USER_ID,
+            IdentifierKind::ExternalId => Self::EXTERNAL_ID,
+            IdentifierKind::Email => Self::EMAIL,
+            IdentifierKind::Mobile => Self::MOBILE,
+            IdentifierKind::Card => 0,
+        }
+    }
+
+    /// Whether a field is filled.
+    #[inline]
+    pub fn has(self, field: u8) -> bool {
+        self.0 & field != 0
+    }
+}
+
+/// What one record says of a customer: every field of a new customer, or those that a change sets. Identifiers are
+/// normalised.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomerChange<'a> {
+    /// `user_id`
+    pub user_id: Option<&'a str>,
+    /// `external_id`
+    pub external_id: Option<&'a str>,
+    /// `email`
+    pub email: Option<&'a str>,
+    /// `mobile`
+    pub mobile: Option<&'a str>,
+    /// Cards that are added.
+    pub cards: Vec<&'a str>,
+    /// `name`
+    pub name: Option<&'a str>,
+    /// `birthday`
+    pub birthday: Option<Date>,
+    /// `gender`
+    pub gender: Option<Gender>,
+    /// `consent`
+    pub consent: Option<&'a str>,
+    /// `tier`
+    pub tier: Option<&'a str>,
+    /// LTV with `LTV_DECIMALS` decimals.
+    pub ltv: Option<i64>,
+    /// `orders`
+    pub orders: Option<u32>,
+    /// `created_at`
+    pub created_at: Option<Timestamp>,
+}
+
+impl<'a> CustomerChange<'a> {
+    /// The identifier of a kind of which a customer has at most one.
+    pub fn single(&self, kind: IdentifierKind) -> Option<&'a str> {
+        match kind {
+            IdentifierKind::UserId => self.user_id,
+            IdentifierKind::ExternalId => self.external_id,
+            IdentifierKind::Email => self.email,
+            IdentifierKind::Mobile => self.mobile,
+            IdentifierKind::Card => None,
+        }
+    }
+
+    /// All its identifiers, in the order of their kinds, cards as given.
+    pub fn identifiers(&self) -> impl Iterator<Item = (IdentifierKind, &'a str)> + '_ {
+        let singles = IdentifierKind::ALL.iter().filter_map(|&kind| Some((kind, self.single(kind)?)));
+        singles.chain(self.cards.iter().map(|&card| (IdentifierKind::Card, card)))
+    }
+
+    /// Which write-once fields it fills.
+    pub fn presence(&self) -> Presence {
+        let mut bits = 0;
+        let mut fill = |field: u8, filled: bool| bits |= if filled { field } else { 0 };
+        fill(Presence::USER_ID, self.user_id.is_some());
+        fill(Presence::EXTERNAL_ID, self.external_id.is_some());
+        fill(Presence::EMAIL, self.email.is_some());
+        fill(Presence::MOBILE, self.mobile.is_some());
+        fill(Presence::NAME, self.name.is_some());
+        fill(Presence::BIRTHDAY, self.birthday.is_some());
+        fill(Presence::GENDER, self.gender.is_some());
+        fill(Presence::CONSENT, self.consent.is_some());
+        Presence(bits)
+    }
+
+    /// Whether it sets nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == CustomerChange::default()
+    }
+}
+
+/// A customer as all records together tell it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Customer {
+    /// `user_id`
+    pub user_id: Option<String>,
+    /// `external_id`
+    pub external_id: Option<String>,
+    /// `email`
+    pub email: Option<String>,
+    /// `mobile`
+    pub mobile: Option<String>,
+    /// Cards, in the order they were added.
+    pub cards: Vec<String>,
+    /// `name`
+    pub name: Option<String>,
+    /// `birthday`
+    pub birthday: Option<Date>,
+    /// `gender`
+    pub gender: Option<Gender>,
+    /// `consent`
+    pub consent: Option<String>,
+    /// `tier`
+    pub tier: Option<String>,
+    /// LTV with `LTV_DECIMALS` decimals.
+    pub ltv: Option<i64>,
+    /// `orders`
+    pub orders: Option<u32>,
+    /// `created_at`
+    pub created_at: Option<Timestamp>,
+}
+
+impl Customer {
+    /// Takes in a record. Records of one customer must come in log order.
+    pub fn change(&mut self, change: &CustomerChange<'_>) {
+        fn text(field: &mut Option<String>, value: Option<&str>) {
+            if let Some(value) = value {
+                *field = Some(value.to_owned());
+            }
+        }
+        fn set<T: Copy>(field: &mut Option<T>, value: Option<T>) {
+            if value.is_some() {
+                *field = value;
+            }
+        }
+        text(&mut self.user_id, change.user_id);
+        text(&mut self.external_id, change.external_id);
+        text(&mut self.email, change.email);
+        text(&mut self.mobile, change.mobile);
+        self.cards.extend(change.cards.iter().map(|&card| card.to_owned()));
+        text(&mut self.name, change.name);
+        set(&mut self.birthday, change.birthday);
+        set(&mut self.gender, change.gender);
+        text(&mut self.consent, change.consent);
+        text(&mut self.tier, change.tier);
+        set(&mut self.ltv, change.ltv);
+        set(&mut self.orders, change.orders);
+        set(&mut self.created_at, change.created_at);
+    }
+
+    /// The one record that would say all of it.
+    pub fn as_change(&self) -> CustomerChange<'_> {
+        CustomerChange {
+            user_id: self.user_id.as_deref(),
+            external_id: self.external_id.as_deref(),
+            email: self.email.as_deref(),
+            mobile: self.mobile.as_deref(),
+            cards: self.cards.iter().map(String::as_str).collect(),
+            name: self.name.as_deref(),
+            birthday: self.birthday,
+            gender: self.gender,
+            consent: self.consent.as_deref(),
+            tier: self.tier.as_deref(),
+            ltv: self.ltv,
+            orders: self.orders,
+            created_at: self.created_at,
+        }
+    }
+
+    /// Whether the identifier is one of this customer's.
+    pub fn has_identifier(&self, kind: IdentifierKind, value: &str) -> bool {
+        match kind {
+            IdentifierKind::UserId => self.user_id.as_deref() == Some(value),
+            IdentifierKind::ExternalId => self.external_id.as_deref() == Some(value),
+            IdentifierKind::Email => self.email.as_deref() == Some(value),
+            IdentifierKind::Mobile => self.mobile.as_deref() == Some(value),
+            IdentifierKind::Card => self.cards.iter().any(|card| card == value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn genders_are_known_in_the_supported_languages() {
+        for (cell, gender) in [
+            ("Male", Gender::Male),
+            (" FEMALE ", Gender::Female),
+            ("other", Gender::Other),
+            ("Moteris", Gender::Female),
+            ("Мужской", Gender::Male),
+            ("жіноча", Gender::Female),
+            ("MÄNNLICH", Gender::Male),
+            ("mujer", Gender::Female),
+            ("homme", Gender::Male),
+            ("Kobieta", Gender::Female),
+        ] {
+            assert_eq!(Gender::parse(cell), Some(gender), "{cell}");
+        }
+        assert_eq!(Gender::parse("unknown"), None);
+    }
+}

@@ -1,0 +1,266 @@
+//! What is counted and remembered of a job.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{outcome::Status, rejection::Rejection, time::Timestamp};
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// A points file.
+    ImportPoints,
+    /// A customer file.
+    ImportCustomers,
+    /// One customer's balance.
+    Adjust,
+}
+
+impl JobKind {
+    /// The word that summaries show.
+    pub fn word(self) -> &'static str {
+        match self {
+            JobKind::ImportPoints => "import-points",
+            JobKind::ImportCustomers => "import-customers",
+            JobKind::Adjust => "adjust",
+        }
+    }
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// Begun and not ended: it runs, or was interrupted and can be resumed.
+    Unfinished,
+    /// All rows have their outcome.
+    Finished,
+}
+
+impl JobState {
+    /// The word that summaries show.
+    pub fn word(self) -> &'static str {
+        match self {
+            JobState::Unfinished => "unfinished",
+            JobState::Finished => "finished",
+        }
+    }
+}
+
+/// A sum of points, wide enough that no file overflows it. JSON shows it as a string.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Total(pub i128);
+
+impl Serialize for Total {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Total {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Total, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Total).map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::ops::AddAssign<i64> for Total {
+    fn add_assign(&mut self, amount: i64) {
+        self.0 += i128::from(amount);
+    }
+}
+
+impl std::ops::AddAssign for Total {
+    fn add_assign(&mut self, other: Total) {
+        self.0 += other.0;
+    }
+}
+
+/// Points of add and debit rows by what became of them: for each sign, what the file asked for is the sum of the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accounting {
+    /// What the file's readable amounts ask for.
+    pub in_file: Total,
+    /// What was applied.
+    pub applied: Total,
+    /// What stands in rejected rows.
+    pub rejected: Total,
+    /// What stands in rows that changed nothing.
+    pub unchanged: Total,
+    /// What clamped debits left.
+    pub not_taken: Total,
+}
+
+impl Accounting {
+    /// Whether every point of the file is accounted for.
+    pub fn is_balanced(&self) -> bool {
+        self.in_file.0 == self.applied.0 + self.rejected.0 + self.unchanged.0 + self.not_taken.0
+    }
+
+    fn add(&mut self, other: &Accounting) {
+        self.in_file += other.in_file;
+        self.applied += other.applied;
+        self.rejected += other.rejected;
+        self.unchanged += other.unchanged;
+        self.not_taken += other.not_taken;
+    }
+}
+
+/// What a job, or a part of it, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Records of the input.
+    pub read: u64,
+    /// Rows that moved points.
+    pub applied: u64,
+    /// Rows that created a customer.
+    pub created: u64,
+    /// Rows that changed a customer.
+    pub updated: u64,
+    /// Good rows with nothing to do.
+    pub unchanged: u64,
+    /// Refused rows.
+    pub rejected: u64,
+    /// Refused rows by reason.
+    pub rejects: BTreeMap<Rejection, u64>,
+    /// Sum of the entries that added points, positive.
+    pub credited: Total,
+    /// Sum of the entries that took points, positive.
+    pub debited: Total,
+    /// Credits of add rows.
+    pub credits: Accounting,
+    /// Debits of add rows, positive.
+    pub debits: Accounting,
+    /// Rows that set the balance.
+    pub set_rows: u64,
+    /// Rows without a readable amount.
+    pub unreadable_amounts: u64,
+    /// Cells that a rule kept from being written.
+    pub kept: u64,
+    /// Different customers that rows named and that existed, or exist since an earlier row.
+    pub customers_matched: u64,
+    /// Customers created.
+    pub customers_created: u64,
+    /// Different customers named by more than one row.
+    pub customers_repeated: u64,
+}
+
+impl Counts {
+    /// Counts a row's outcome.
+    #[inline]
+    pub fn outcome(&mut self, status: Status) {
+        self.read += 1;
+        match status {
+            Status::Applied => self.applied += 1,
+            Status::Created => self.created += 1,
+            Status::Updated => self.updated += 1,
+            Status::Unchanged => self.unchanged += 1,
+            Status::Rejected => self.rejected += 1,
+        }
+    }
+
+    /// Counts a refusal's reason.
+    pub fn reject(&mut self, rejection: Rejection) {
+        *self.rejects.entry(rejection).or_default() += 1;
+    }
+
+    /// Adds another part's counts.
+    pub fn add(&mut self, other: &Counts) {
+        self.read += other.read;
+        self.applied += other.applied;
+        self.created += other.created;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+        self.rejected += other.rejected;
+        for (&rejection, &count) in &other.rejects {
+            *self.rejects.entry(rejection).or_default() += count;
+        }
+        self.credited += other.credited;
+        self.debited += other.debited;
+        self.credits.add(&other.credits);
+        self.debits.add(&other.debits);
+        self.set_rows += other.set_rows;
+        self.unreadable_amounts += other.unreadable_amounts;
+        self.kept += other.kept;
+        self.customers_matched += other.customers_matched;
+        self.customers_created += other.customers_created;
+        self.customers_repeated += other.customers_repeated;
+    }
+
+    /// Whether every row and every point is accounted for (spec §2.4).
+    pub fn is_balanced(&self) -> bool {
+        let rows = self.applied + self.created + self.updated + self.unchanged + self.rejected;
+        let reasons: u64 = self.rejects.values().sum();
+        self.read == rows && self.rejected == reasons && self.credits.is_balanced() && self.debits.is_balanced()
+    }
+}
+
+/// Where in its input a job is: the next record to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// Offset in the decompressed input.
+    pub offset: u64,
+    /// Number of the next chunk.
+    pub chunk: u64,
+    /// Physical lines before it.
+    pub lines: u64,
+}
+
+/// How a job began: everything that decides what it does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobStart {
+    /// What it does.
+    pub kind: JobKind,
+    /// Its `now`: taken once, and never from a clock again.
+    pub now: Timestamp,
+    /// Version of the time-zone data that resolved its days.
+    pub tz_version: String,
+    /// The kind's own parameters.
+    pub parameters: serde_json::Value,
+    /// BLAKE3 of what makes two jobs the same, in hex; empty for jobs that may be repeated.
+    pub fingerprint: String,
+    /// Sum of the program's balances before.
+    pub balance_before: Total,
+    /// Number of customers before.
+    pub customers_before: u32,
+    /// First customer record that may be this job's.
+    pub first_record: u64,
+    /// First ledger entry that may be this job's.
+    pub first_sequence: u64,
+}
+
+/// What a committed window says: the job up to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WindowRecord {
+    /// Whether the job ended with it.
+    pub state: JobState,
+    /// Everything counted so far.
+    pub counts: Counts,
+    /// Where the next window begins.
+    pub position: Position,
+    /// Length of the processed report, if one is written.
+    pub processed_bytes: u64,
+    /// Bytes of the input read, as they lie in the file.
+    pub bytes_read: u64,
+    /// Sum of the program's balances now.
+    pub balance_after: Total,
+    /// Milliseconds of work so far, over all runs.
+    pub elapsed_ms: u64,
+    /// First and next ledger entry of this window.
+    pub sequences: (u64, u64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_travel_as_text() {
+        let total = Total(i128::MAX);
+        let json = serde_json::to_string(&total).unwrap();
+        assert_eq!(json, format!("\"{}\"", i128::MAX));
+        assert_eq!(serde_json::from_str::<Total>(&json).unwrap(), total);
+    }
+}

@@ -1,0 +1,269 @@
+//! The façade: everything that tidemill does, for the binary and for a host service.
+
+use std::{
+    io::Write,
+    path::Path,
+    sync::{Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use rayon::ThreadPool;
+
+use crate::{
+    domain::{
+        id::{JobId, ProgramId},
+        job::{JobState, Total},
+        phone::Region,
+        program::Program,
+        tier::Tiers,
+        time::TimeZone,
+    },
+    error::{Error, Result},
+    options::Options,
+    report::{
+        export::{self, Export},
+        rejects,
+        summary::{Summary, SummaryParts},
+    },
+    store::{
+        FORMAT_VERSION, Store,
+        jobs::{self, Job},
+        lock,
+        state::{self, Needs, State},
+    },
+};
+
+pub mod request;
+pub mod view;
+mod parameters;
+mod run;
+mod adjust;
+mod look;
+
+use parameters::Parameters;
+use request::SettingsChange;
+use view::StoreView;
+
+/// An open store and the means to work on it. One job runs at a time; a second one waits.
+pub struct Engine {
+    store: Store,
+    options: Options,
+    pool: ThreadPool,
+    opening: Duration,
+    /// What the last job left in memory, ready for the next. Taken while a job runs, so that it is also the lock which
+    /// makes the next one wait; empty after a dry run or an error.
+    state: Mutex<Option<State>>,
+}
+
+impl Engine {
+    /// Opens a store that exists.
+    ///
+    /// # Errors
+    /// `NotFound`, `Busy`, `Corrupt`, `Storage` as they say; another format version is refused.
+    pub fn open(directory: &Path, options: Options) -> Result<Engine> {
+        Engine::start(directory, options, false)
+    }
+
+    /// Opens a store, and creates it where there is none.
+    ///
+    /// # Errors
+    /// As `open`, and when the directory holds something else.
+    pub fn create(directory: &Path, options: Options) -> Result<Engine> {
+        Engine::start(directory, options, true)
+    }
+
+    fn start(directory: &Path, options: Options, create: bool) -> Result<Engine> {
+        let began = Instant::now();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(options.threads.max(1))
+            .thread_name(|number| format!("worker-{number}"))
+            .build()
+            .map_err(|error| Error::internal(format!("the worker threads cannot start: {error}")))?;
+        let store = Store::open(directory, create)?;
+        Ok(Engine { store, options, pool, opening: began.elapsed(), state: Mutex::new(None) })
+    }
+
+    /// Locks the state for a job; waits for the job that has it.
+    fn state(&self) -> MutexGuard<'_, Option<State>> {
+        lock(&self.state)
+    }
+
+    /// What a job needs, from the last job's memory if that has it all, else from the store.
+    fn load(&self, held: &mut Option<State>, needs: &Needs) -> Result<State> {
+        if let Some(state) = held.take() {
+            let has_programs = needs.programs.iter().all(|program| state.accounts.contains_key(program));
+            let has_profiles = state.profiles.is_some() || !needs.profiles;
+            if has_programs && has_profiles && (state.has_identifiers || !needs.identifiers) {
+                return Ok(state);
+            }
+        }
+        self.pool.install(|| State::load(&self.store, needs))
+    }
+
+    /// The programs, in the order they were added.
+    pub fn programs(&self) -> Vec<Program> {
+        self.store.programs()
+    }
+
+    /// Adds a program.
+    ///
+    /// # Errors
+    /// `Usage` when its code or currency is taken.
+    pub fn add_program(&self, program: Program) -> Result<()> {
+        self.store.add_program(program).map(drop)
+    }
+
+    /// The program of this code; without one the store's first.
+    fn program(&self, code: Option<&str>) -> Result<(ProgramId, Program)> {
+        match code {
+            Some(code) => self.store.program(code),
+            None => {
+                let first = self.store.programs().into_iter().next();
+                first.map(|program| (ProgramId(0), program)).ok_or_else(|| Error::corrupt("the store has no program"))
+            }
+        }
+    }
+
+    /// Changes settings.
+    ///
+    /// # Errors
+    /// `Usage` for a time zone, region or tiers that cannot be.
+    pub fn set(&self, change: SettingsChange) -> Result<StoreView> {
+        let mut settings = self.store.settings();
+        if let Some(tiers) = change.tiers {
+            let tiers: Vec<String> = tiers.iter().map(|tier| tier.trim().to_owned()).filter(|tier| !tier.is_empty()).collect();
+            Tiers::from_parts(&[], &tiers).map_err(Error::usage)?;
+            settings.tiers = tiers;
+        }
+        if let Some(zone) = change.time_zone {
+            let known = TimeZone::new(&zone).ok_or_else(|| {
+                Error::usage(format!("there is no time zone `{zone}`")).hint("name it as in `Europe/Vilnius` or `UTC`")
+            })?;
+            settings.time_zone = known.name().to_owned();
+        }
+        if let Some(region) = change.default_region {
+            settings.default_region = match region.as_str() {
+                "" => None,
+                code => {
+                    let known = Region::new(code).ok_or_else(|| {
+                        Error::usage(format!("there is no region `{code}`")).hint("name it by its two letters, as in `LT`")
+                    })?;
+                    Some(known.code().to_owned())
+                }
+            };
+        }
+        if let Some(comment) = change.default_comment {
+            settings.default_comment = Some(comment).filter(|comment| !comment.is_empty());
+        }
+        // The declared tiers are part of what a loaded state knows.
+        let mut held = self.state();
+        self.store.set_settings(settings)?;
+        *held = None;
+        drop(held);
+        self.info()
+    }
+
+    /// The store at a glance.
+    ///
+    /// # Errors
+    /// When the logs cannot be read.
+    pub fn info(&self) -> Result<StoreView> {
+        let settings = self.store.settings();
+        let positions = self.store.positions();
+        let (entries, records) = (state::log_end(&self.store)?, state::records_end(&self.store)?);
+        let reflected = positions.accounts.values().map(|position| position.next_sequence).min().unwrap_or(1);
+        let customers = State::load(&self.store, &Needs::default())?.customers;
+        Ok(StoreView {
+            directory: self.store.directory().display().to_string(),
+            format_version: FORMAT_VERSION,
+            customers,
+            identifiers: positions.runs.iter().map(|run| run.identifiers).sum(),
+            ledger_entries: entries - 1,
+            jobs: self.store.newest_job()?.0,
+            cache_lag: (entries - reflected) + (records - positions.identifiers_next_record.min(positions.profiles_next_record)),
+            disk_bytes: crate::store::disk::bytes_of(self.store.directory()),
+            tiers: settings.tiers,
+            time_zone: settings.time_zone,
+            default_region: settings.default_region,
+            default_comment: settings.default_comment,
+            programs: self.store.programs().into_iter().map(|program| program.code).collect(),
+        })
+    }
+
+    /// All jobs, oldest first.
+    ///
+    /// # Errors
+    /// When their records are damaged.
+    pub fn jobs(&self) -> Result<Vec<Summary>> {
+        jobs::jobs(&self.store)?.iter().map(|job| self.summary(job)).collect()
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn job(&self, id: JobId) -> Result<Summary> {
+        self.summary(&jobs::job(&self.store, id)?)
+    }
+
+    /// Writes a job's rejected rows as CSV; returns how many there are.
+    ///
+    /// # Errors
+    /// `NotFound`; when they cannot be written.
+    pub fn write_rejects(&self, id: JobId, out: &mut dyn Write) -> Result<u64> {
+        let job = jobs::job(&self.store, id)?;
+        rejects::write(&self.store, id, parameters_of(&job)?.layout.as_ref(), out)
+    }
+
+    /// Writes an export as CSV on one consistent state; returns the number of rows.
+    ///
+    /// # Errors
+    /// When the logs are damaged, or `out` fails.
+    pub fn export(&self, what: Export, out: &mut dyn Write) -> Result<u64> {
+        // Holding the state keeps jobs from changing what is exported.
+        let held = self.state();
+        let texts = |job: JobId| -> Result<(Option<String>, Option<String>)> {
+            let parameters = parameters_of(&jobs::job(&self.store, job)?)?;
+            Ok((parameters.reason, parameters.comment))
+        };
+        let written = export::write(&self.store, what, &texts, out);
+        drop(held);
+        written
+    }
+
+    fn summary(&self, job: &Job) -> Result<Summary> {
+        let parameters = parameters_of(job)?;
+        let decimals = self.store.program(&parameters.program_code)?.1.decimals;
+        let record = job.window.as_ref().map(|(_, record)| record);
+        let before = job.start.balance_before;
+        let counts = record.map(|record| record.counts.clone()).unwrap_or_default();
+        let mut summary = Summary::new(SummaryParts {
+            job: Some(job.id),
+            kind: job.start.kind,
+            state: record.map_or(JobState::Unfinished, |record| record.state),
+            format: parameters.layout.as_ref().map(|layout| layout.format.name.clone()),
+            counts: &counts,
+            balance: (before.0, record.map_or(before, |record| record.balance_after).0),
+            program: (parameters.program_code.clone(), decimals),
+            elapsed_ms: record.map_or(0, |record| record.elapsed_ms),
+            bytes_read: record.map_or(0, |record| record.bytes_read),
+        });
+        summary.reason = parameters.reason;
+        if let Some(layout) = parameters.layout {
+            summary.input = Some(layout.path.display().to_string());
+            summary.ignored_columns = layout.mapping.ignored;
+        }
+        Ok(summary)
+    }
+}
+
+/// A job's recorded parameters.
+fn parameters_of(job: &Job) -> Result<Parameters> {
+    serde_json::from_value(job.start.parameters.clone())
+        .map_err(|error| Error::corrupt(format!("the parameters of job {} cannot be read: {error}", job.id)))
+}
+
+/// The change of a program's balances that a job has made so far.
+fn balances(before: Total, after: Total) -> (i128, i128) {
+    (before.0, after.0)
+}

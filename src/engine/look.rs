@@ -1,0 +1,160 @@
+//! Questions about one customer and about the whole store.
+
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::{
+    Engine, parameters_of,
+    view::{AccountView, CustomerView, DigestView, HistoryLine, HistoryPage, LotView, VerifyView},
+};
+use crate::{
+    domain::{
+        customer::{Customer, LTV_DECIMALS},
+        id::{CustomerId, JobId, Sequence},
+        identifier::{IdentifierKind, normalize},
+        lot::LotState,
+        phone::Region,
+    },
+    error::{Error, Result},
+    report::amount::amount_text,
+    store::{cold, jobs, verify},
+};
+
+impl Engine {
+    /// A customer by any identifier. Loads no table: one page of each cache, and what the logs have beyond them.
+    ///
+    /// # Errors
+    /// `NotFound` with code `customer_unknown`; `Usage` for an identifier that cannot be.
+    pub fn customer(&self, kind: IdentifierKind, value: &str) -> Result<CustomerView> {
+        let (id, customer) = self.find(kind, value)?;
+        let programs = self.store.programs();
+        let accounts = cold::accounts(&self.store, id)?;
+        let accounts = programs.iter().zip(accounts).map(|(program, account)| {
+            let text = |amount: i64| amount_text(i128::from(amount), program.decimals);
+            let lot = LotView { remaining: text(account.balance), state: LotState::Available.word().to_owned(), expires_on: None };
+            AccountView {
+                program: program.code.clone(),
+                balance: text(account.balance),
+                promised: text(0),
+                newest_entry: Some(account.newest.0).filter(|&newest| newest > 0),
+                lots: if account.balance > 0 { vec![lot] } else { Vec::new() },
+            }
+        });
+        Ok(CustomerView {
+            customer: id.0,
+            accounts: accounts.collect(),
+            user_id: customer.user_id,
+            external_id: customer.external_id,
+            email: customer.email,
+            mobile: customer.mobile,
+            cards: customer.cards,
+            name: customer.name,
+            birthday: customer.birthday.map(|birthday| birthday.to_string()),
+            gender: customer.gender.map(|gender| gender.word().to_owned()),
+            consent: customer.consent,
+            tier: customer.tier,
+            ltv: customer.ltv.map(|ltv| amount_text(i128::from(ltv), LTV_DECIMALS)),
+            orders: customer.orders,
+            created_at: customer.created_at.map(|time| time.to_string()),
+        })
+    }
+
+    fn find(&self, kind: IdentifierKind, value: &str) -> Result<(CustomerId, Customer)> {
+        let region = self.store.settings().default_region.as_deref().and_then(Region::new);
+        let mut normalized = Vec::new();
+        normalize(kind, value, region, false, &mut normalized)
+            .map_err(|problem| Error::usage(format!("the {} {problem}", kind.name())))?;
+        let normalized = String::from_utf8(normalized).map_err(|_| Error::usage("the identifier is no text"))?;
+        cold::find(&self.store, kind, &normalized)?
+            .ok_or_else(|| Error::not_found("customer_unknown", format!("no customer has this {}", kind.name())))
+    }
+
+    /// A page of a customer's history, newest first; `public` leaves out what the customer may not see.
+    ///
+    /// # Errors
+    /// As `customer`.
+    pub fn history(
+        &self,
+        kind: IdentifierKind,
+        value: &str,
+        program: Option<&str>,
+        before: Option<u64>,
+        lines_max: usize,
+        public: bool,
+    ) -> Result<HistoryPage> {
+        let wanted = program.map(|code| self.store.program(code)).transpose()?.map(|(id, _)| usize::from(id.0));
+        let (id, _) = self.find(kind, value)?;
+        let programs = self.store.programs();
+        // The newest entry not yet shown of each account; the heap merges the accounts' chains, newest first.
+        let mut next = BinaryHeap::new();
+        for (at, account) in cold::accounts(&self.store, id)?.into_iter().enumerate() {
+            if account.newest.0 > 0 && wanted.is_none_or(|wanted| wanted == at) {
+                next.push(account.newest.0);
+            }
+        }
+        let mut texts: BTreeMap<JobId, (Option<String>, Option<String>)> = BTreeMap::new();
+        let mut lines = Vec::new();
+        while let Some(sequence) = next.pop() {
+            let is_shown = before.is_none_or(|before| sequence < before);
+            if is_shown && lines.len() >= lines_max {
+                return Ok(HistoryPage { next_before: lines.last().map(|line: &HistoryLine| line.sequence), lines });
+            }
+            let dated = cold::entry(&self.store, Sequence(sequence))?;
+            if dated.entry.customer != id {
+                return Err(Error::corrupt(format!("ledger entry {sequence} is another customer's")));
+            }
+            if dated.entry.previous.0 > 0 {
+                next.push(dated.entry.previous.0);
+            }
+            if !is_shown {
+                continue;
+            }
+            if !texts.contains_key(&dated.job) {
+                let parameters = parameters_of(&jobs::job(&self.store, dated.job)?)?;
+                let comment = parameters.comment.or_else(|| self.store.settings().default_comment);
+                texts.insert(dated.job, (parameters.reason, comment));
+            }
+            let (reason, comment) = texts.get(&dated.job).cloned().unwrap_or_default();
+            let program = programs.get(usize::from(dated.entry.program.0));
+            let program = program.ok_or_else(|| Error::corrupt(format!("ledger entry {sequence}: no such program")))?;
+            let text = |amount: i64| amount_text(i128::from(amount), program.decimals);
+            lines.push(HistoryLine {
+                sequence,
+                time: dated.time.to_string(),
+                program: program.code.clone(),
+                kind: dated.entry.kind.word().to_owned(),
+                amount: text(dated.entry.amount),
+                balance_after: text(dated.entry.balance_after),
+                job: Some(dated.job).filter(|_| !public),
+                row: Some(dated.entry.row).filter(|_| !public),
+                reason: reason.filter(|_| !public),
+                comment,
+            });
+        }
+        Ok(HistoryPage { lines, next_before: None })
+    }
+
+    /// Checks the whole store: replays the logs and compares every cache with them.
+    ///
+    /// Cost: one pass over everything, and twice the memory that a job needs.
+    ///
+    /// # Errors
+    /// When the store is so damaged that checking cannot go on.
+    pub fn verify(&self) -> Result<VerifyView> {
+        let held = self.state();
+        let found = self.pool.install(|| verify::verify(&self.store))?;
+        drop(held);
+        let hex = |sum: u128| format!("{sum:032x}");
+        Ok(VerifyView {
+            ok: found.problems.is_empty(),
+            digest: DigestView {
+                customers: hex(found.digests.customers),
+                accounts: hex(found.digests.accounts),
+                ledger: hex(found.digests.ledger),
+            },
+            customers: found.customers,
+            accounts: found.accounts,
+            ledger_entries: found.entries,
+            problems: found.problems,
+        })
+    }
+}

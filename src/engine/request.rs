@@ -1,0 +1,116 @@
+//! What a caller asks the engine for.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    command::{Mode, OnOverdraft, OnRepeat, OnUnknown, Operation},
+    identifier::IdentifierKind,
+    time::Timestamp,
+};
+
+/// How many rejected rows a job may have before it is refused as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MaxRejects {
+    /// So many.
+    Rows(u64),
+    /// So many of a hundred rows.
+    Percent(u8),
+}
+
+/// What all jobs take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobRequest {
+    /// The program's code; none: the store's first.
+    pub program: Option<String>,
+    /// Internal reason.
+    pub reason: Option<String>,
+    /// Comment shown to the customer.
+    pub comment: Option<String>,
+    /// Give every outcome and total, change and record nothing.
+    pub dry_run: bool,
+    /// The job's `now`; none: the clock's.
+    pub now: Option<Timestamp>,
+    /// Apply the file even if an earlier job did.
+    pub again: bool,
+    /// Refuse the whole job when more rows than this would be rejected.
+    pub max_rejects: Option<MaxRejects>,
+    /// Refuse the whole job unless the file has so many rows.
+    pub expect_rows: Option<u64>,
+    /// Refuse the whole job unless the file's amounts sum up to this, in the program's decimals.
+    pub expect_total: Option<String>,
+    /// Where to write the rejected rows.
+    pub rejects: Option<PathBuf>,
+    /// Where to write a line for every row.
+    pub processed: Option<PathBuf>,
+}
+
+/// The input of a job and how to read it; what is left out is recognised.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileRequest {
+    /// The file.
+    pub path: PathBuf,
+    /// The format's name.
+    pub format: Option<String>,
+    /// `COLUMN=field`, by header or, without a header, by number.
+    pub map: Vec<String>,
+    /// The first record is data.
+    pub no_header: bool,
+    /// The delimiter.
+    pub delimiter: Option<u8>,
+    /// The quote.
+    pub quote: Option<u8>,
+    /// The encoding's name.
+    pub encoding: Option<String>,
+    /// How numbers are written, by the name of a language.
+    pub number_format: Option<String>,
+}
+
+/// A points file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PointsRequest {
+    /// The file.
+    pub file: FileRequest,
+    /// Add or reset; mandatory for files without an operation column.
+    pub mode: Option<Mode>,
+    /// What happens to unknown customers.
+    pub on_unknown: OnUnknown,
+    /// What happens to debits beyond the balance.
+    pub on_overdraft: OnOverdraft,
+    /// What happens to repeated customers when resetting.
+    pub on_repeat: OnRepeat,
+}
+
+/// A customer file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomersRequest {
+    /// The file.
+    pub file: FileRequest,
+}
+
+/// One customer's adjustment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdjustRequest {
+    /// Who: all that are known must be the same customer's.
+    pub identifiers: Vec<(IdentifierKind, String)>,
+    /// What to do.
+    pub operation: Operation,
+    /// With how much, as written; a negative amount of a credit is a debit.
+    pub amount: String,
+    /// What happens to a debit beyond the balance.
+    pub on_overdraft: OnOverdraft,
+}
+
+/// What `store set` changes; none leaves a setting as it is, an empty text clears it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingsChange {
+    /// Tiers, lowest first.
+    pub tiers: Option<Vec<String>>,
+    /// Time zone.
+    pub time_zone: Option<String>,
+    /// Region of phone numbers without country code.
+    pub default_region: Option<String>,
+    /// Comment shown where a job gives none.
+    pub default_comment: Option<String>,
+}

@@ -1,0 +1,597 @@
+//! Running an import: understand the file, refuse what must be refused, load, apply, make durable, report.
+
+use std::{fs::File, io::BufWriter, sync::RwLock, time::Instant};
+
+use crate::{
+    clock,
+    domain::{
+        command::{OnOverdraft, OnRepeat, OnUnknown},
+        id::JobId,
+        job::{Counts, JobKind, JobStart, JobState, Total},
+        phone::Region,
+        points::parse_amount,
+        program::Program,
+        tier::Tiers,
+        time::{Timestamp, tz_version},
+    },
+    engine::{
+        Engine, balances,
+        parameters::Parameters,
+        parameters_of,
+        request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest},
+    },
+    error::{Error, ErrorKind, Result},
+    import::{
+
+        customers::{self, CustomersApplier, CustomersBatch, CustomersRules},
+        dialect::DialectHints,
+        format::Kind,
+        input::{self, InputHints, Layout},
+        points::{PROCESSED_HEADER, PointsApplier, PointsBatch, PointsRules},
+        source::Source,
+    },
+    job::{
+        committer::{Checkpoint, Committed, Target, stopped, with_committer},
+        pipeline,
+        processed_file::ProcessedFile,
+        progress::{Progress, Stage},
+    },
+    ledger::account_book::AccountBook,
+    report::{
+        amount::amount_text,
+        rejects,
+        summary::{Cost, Summary, SummaryParts},
+    },
+    store::{
+        caches, disk, jobs,
+        log::Commit,
+        state::{Needs, State},
+    },
+};
+
+/// Everything that an import's run is made of.
+struct Run {
+    kind: JobKind,
+    parameters: Parameters,
+    layout: Layout,
+    source: Source,
+    program: Program,
+    now: Timestamp,
+    began: Instant,
+}
+
+/// One pass over the file.
+struct Pass {
+    job: Option<JobId>,
+    checkpoint: Checkpoint,
+    customers_before: u32,
+    first_record: u64,
+    processed: bool,
+}
+
+impl Engine {
+    /// Applies a points file.
+    ///
+    /// # Errors
+    /// `Usage` when the file and the request do not fit; `Refused` (nothing changed) for a repeat or an expectation that
+    /// failed; `Stopped` on request; `Input`, `Storage` and `Corrupt` as they say.
+    pub fn import_points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
+        let began = Instant::now();
+        progress.set_stage(Stage::Preparing);
+        let (source, layout) = input::understand(&request.file.path, Kind::Points, &hints(&request.file))?;
+        PointsRules::columns_of(&layout.mapping, request.mode)?;
+        if layout.format.reason_required && job.reason.is_none() {
+            return Err(Error::usage(format!("the format `{}` needs a reason", layout.format.name))
+                .hint("say why the points move: `--reason \"Diwali campaign\"`; customers see it unless `--comment` is given"));
+        }
+        let comment_is_reason = layout.format.reason_required;
+        let (program_id, program) = self.program(job.program.as_deref())?;
+        let parameters = Parameters {
+            layout: Some(layout.clone()),
+            program: program_id,
+            program_code: program.code.clone(),
+            reason: job.reason.clone(),
+            comment: job.comment.clone().or_else(|| job.reason.clone().filter(|_| comment_is_reason)),
+            mode: request.mode,
+            on_unknown: request.on_unknown,
+            on_overdraft: request.on_overdraft,
+            on_repeat: request.on_repeat,
+            rejects: absolute(job.rejects.as_deref())?,
+            processed: absolute(job.processed.as_deref())?,
+        };
+        let now = job.now.unwrap_or_else(clock::now);
+        let run = Run { kind: JobKind::ImportPoints, parameters, layout, source, program, now, began };
+        self.begin(run, job, progress)
+    }
+
+    /// Applies a customer file.
+    ///
+    /// # Errors
+    /// As `import_points`.
+    pub fn import_customers(&self, job: &JobRequest, request: &CustomersRequest, progress: &Progress) -> Result<Summary> {
+        let began = Instant::now();
+        progress.set_stage(Stage::Preparing);
+        let (source, layout) = input::understand(&request.file.path, Kind::Customers, &hints(&request.file))?;
+        let (program_id, program) = self.program(job.program.as_deref())?;
+        let parameters = Parameters {
+            layout: Some(layout.clone()),
+            program: program_id,
+            program_code: program.code.clone(),
+            reason: job.reason.clone(),
+            comment: job.comment.clone(),
+            mode: None,
+            on_unknown: OnUnknown::Create,
+            on_overdraft: customers::ON_OVERDRAFT,
+            on_repeat: OnRepeat::First,
+            rejects: absolute(job.rejects.as_deref())?,
+            processed: absolute(job.processed.as_deref())?,
+        };
+        let now = job.now.unwrap_or_else(clock::now);
+        let run = Run { kind: JobKind::ImportCustomers, parameters, layout, source, program, now, began };
+        self.begin(run, job, progress)
+    }
+
+    /// Goes on with an unfinished job; a finished one just tells its summary.
+    ///
+    /// # Errors
+    /// `Refused` when the file changed since; else as `import_points`.
+    pub fn resume(&self, id: JobId, progress: &Progress) -> Result<Summary> {
+        let began = Instant::now();
+        let job = jobs::job(&self.store, id)?;
+        if job.state() == JobState::Finished {
+            return self.finished_again(&job, progress);
+        }
+        let parameters = parameters_of(&job)?;
+        let layout = parameters.layout.clone();
+        let layout = layout.ok_or_else(|| Error::internal(format!("job {id} has no file to go on with")))?;
+        let source = layout.open()?;
+        let (_, program) = self.store.program(&parameters.program_code)?;
+        let fingerprint = self.pool.install(|| input::fingerprint(&source, &parameters.identity()))?;
+        if fingerprint != job.start.fingerprint {
+            return Err(Error::refused(
+                "file_changed",
+                format!("`{}` is not the file that job {id} began with", layout.path.display()),
+            )
+            .hint("put the file back as it was, then resume; rows that were committed stay")
+            .of_job(id));
+        }
+        let run = Run { kind: job.start.kind, parameters, layout, source, program, now: job.start.now, began };
+        self.go_on(run, &job, progress)
+    }
+
+    /// Writes again the reports of a job that finished, in case the crash came between its last commit and these.
+    fn finished_again(&self, job: &jobs::Job, progress: &Progress) -> Result<Summary> {
+        let parameters = parameters_of(job)?;
+        let mut summary = self.summary(job)?;
+        self.write_reports(job.id, &parameters, &mut summary)?;
+        progress.set_stage(Stage::Done);
+        Ok(summary)
+    }
+
+    fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
+        progress.set_bytes_total(run.source.file_bytes());
+        let mut held = self.state();
+        let fingerprint = self.pool.install(|| input::fingerprint(&run.source, &run.parameters.identity()))?;
+        if !request.dry_run {
+            for earlier in jobs::jobs(&self.store)?.into_iter().rev() {
+                if earlier.start.kind != run.kind || earlier.start.fingerprint != fingerprint {
+                    continue;
+                }
+                if earlier.state() == JobState::Unfinished {
+                    drop(held);
+                    let parameters = parameters_of(&earlier)?;
+                    let run = Run { parameters, now: earlier.start.now, ..run };
+                    return self.go_on(run, &earlier, progress);
+                }
+                if !request.again {
+                    return Err(Error::refused(
+                        "repeated_file",
+                        format!("job {} applied this file already, with the same program, mapping and policies", earlier.id),
+                    )
+                    .hint("nothing was changed; if it is meant to be applied twice, add `--again`")
+                    .of_job(earlier.id));
+                }
+                break;
+            }
+        }
+        let needs = run.needs();
+        if !request.dry_run && (request.max_rejects.is_some() || request.expect_rows.is_some() || request.expect_total.is_some()) {
+            progress.set_stage(Stage::Loading);
+            let state = self.load(&mut held, &needs)?;
+            let dry = Pass::dry(&state, &run.layout);
+            let (_, committed, ..) = self.pass(&run, state, dry, progress)?;
+            check_expectations(&run.program, request, &committed.counts)?;
+        }
+        let loading = Instant::now();
+        progress.set_stage(Stage::Loading);
+        let state = self.load(&mut held, &needs)?;
+        let load_s = loading.elapsed().as_secs_f64();
+        let balance_before = Total(state.accounts(run.parameters.program)?.total);
+        if request.dry_run {
+            let pass = Pass { processed: run.parameters.processed.is_some(), ..Pass::dry(&state, &run.layout) };
+            let (_, committed, ..) = self.pass(&run, state, pass, progress)?;
+            check_expectations(&run.program, request, &committed.counts)?;
+            let elapsed_ms = (self.opening + run.began.elapsed()).as_millis() as u64;
+            let mut summary = run.summary(None, JobState::Finished, &committed, balance_before, elapsed_ms, progress);
+            if let Some(path) = &run.parameters.rejects {
+                return Err(Error::usage(format!("a dry run keeps no rejected rows, so `{}` cannot be written", path.display()))
+                    .hint("use `--processed`, which lists every row with its outcome, or run without `--dry-run`"));
+            }
+            summary.files.extend(run.parameters.processed.iter().map(|path| path.display().to_string()));
+            progress.set_stage(Stage::Done);
+            return Ok(summary);
+        }
+        disk::check_free(self.store.directory(), self.options.disk_free_min)?;
+        let id = JobId(self.store.newest_job()?.0 + 1);
+        let start = JobStart {
+            kind: run.kind,
+            now: run.now,
+            tz_version: tz_version(),
+            parameters: serde_json::to_value(&run.parameters).map_err(|error| Error::internal(error.to_string()))?,
+            fingerprint,
+            balance_before,
+            customers_before: state.customers,
+            first_record: state.next_record,
+            first_sequence: state.next_sequence,
+        };
+        let mut commit = Commit::default();
+        jobs::put_start(&mut commit, id, &start)?;
+        self.store.log().commit(&commit)?;
+        progress.set_job(id.0);
+        let pass = Pass {
+            job: Some(id),
+            checkpoint: Checkpoint { position: run.layout.start, ..Checkpoint::default() },
+            customers_before: state.customers,
+            first_record: state.next_record,
+            processed: run.parameters.processed.is_some(),
+        };
+        let (state, summary) = self.complete(run, state, pass, balance_before, load_s, progress)?;
+        *held = Some(state);
+        Ok(summary)
+    }
+
+    fn go_on(&self, run: Run, job: &jobs::Job, progress: &Progress) -> Result<Summary> {
+        progress.set_job(job.id.0);
+        progress.set_bytes_total(run.source.file_bytes());
+        let mut held = self.state();
+        let loading = Instant::now();
+        progress.set_stage(Stage::Loading);
+        let state = self.load(&mut held, &run.needs())?;
+        let load_s = loading.elapsed().as_secs_f64();
+        let mut checkpoint = Checkpoint::of(job.window.as_ref());
+        if checkpoint.window == 0 {
+            checkpoint.position = run.layout.start;
+        }
+        let pass = Pass {
+            job: Some(job.id),
+            checkpoint,
+            customers_before: job.start.customers_before,
+            first_record: job.start.first_record,
+            processed: run.parameters.processed.is_some(),
+        };
+        let (state, summary) = self.complete(run, state, pass, job.start.balance_before, load_s, progress)?;
+        *held = Some(state);
+        Ok(summary)
+    }
+
+    /// The real pass, then caches, reports and the summary.
+    fn complete(
+        &self,
+        run: Run,
+        state: State,
+        pass: Pass,
+        balance_before: Total,
+        load_s: f64,
+        progress: &Progress,
+    ) -> Result<(State, Summary)> {
+        let id = pass.job.ok_or_else(|| Error::internal("a real pass has a job"))?;
+        let elapsed_before = pass.checkpoint.elapsed_ms;
+        let applying = Instant::now();
+        let (state, committed, is_finished) = self.pass(&run, state, pass, progress).map_err(|error| error.of_job(id))?;
+        let apply_s = applying.elapsed().as_secs_f64();
+        let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
+        if !is_finished {
+            return Err(stopped(Some(id)));
+        }
+        progress.set_stage(Stage::Finishing);
+        let finishing = Instant::now();
+        let counts = &committed.counts;
+        if !counts.is_balanced() {
+            return Err(Error::internal(format!("job {id} is done, but its counts do not add up: {counts:?}")).of_job(id));
+        }
+        let mut summary = run.summary(Some(id), JobState::Finished, &committed, balance_before, elapsed_ms, progress);
+        // The rows are durable. Caches that cannot be written now are written by a later job; nothing is lost.
+        let behind = caches::write_behind(&self.store, &state, self.options.cache_lag_entries_min);
+        self.write_reports(id, &run.parameters, &mut summary)?;
+        behind.map_err(|error| error.of_job(id))?;
+        let window_ms = [0.5, 0.99, 1.0].map(|quantile| committed.window_ms.value_at_quantile(quantile));
+        summary.cost = Some(Cost {
+            load_s,
+            apply_s,
+            finish_s: finishing.elapsed().as_secs_f64(),
+            log_bytes: committed.log_bytes,
+            processed_bytes: committed.processed_bytes,
+            windows: committed.window_ms.len(),
+            window_ms,
+        });
+        progress.set_stage(Stage::Done);
+        Ok((state, summary))
+    }
+
+    fn write_reports(&self, id: JobId, parameters: &Parameters, summary: &mut Summary) -> Result<()> {
+        if let Some(path) = &parameters.rejects {
+            let failed = |error: &std::io::Error| Error::io(format_args!("the reject file `{}`", path.display()), error).of_job(id);
+            let file = File::create(path).map_err(|error| failed(&error))?;
+            let mut out = BufWriter::with_capacity(1 << 20, file);
+            rejects::write(&self.store, id, parameters.layout.as_ref(), &mut out)?;
+            let file = out.into_inner().map_err(|error| failed(error.error()))?;
+            file.sync_all().map_err(|error| failed(&error))?;
+            summary.files.push(path.display().to_string());
+        }
+        summary.files.extend(parameters.processed.iter().map(|path| path.display().to_string()));
+        Ok(())
+    }
+
+    /// One pass over the file from its checkpoint; whether the file was read to its end.
+    fn pass(&self, run: &Run, state: State, pass: Pass, progress: &Progress) -> Result<(State, Committed, bool)> {
+        progress.set_stage(Stage::Applying);
+        match run.kind {
+            JobKind::ImportCustomers => self.pass_customers(run, state, pass, progress),
+            _ => self.pass_points(run, state, pass, progress),
+        }
+    }
+
+    fn pass_points(&self, run: &Run, mut state: State, pass: Pass, progress: &Progress) -> Result<(State, Committed, bool)> {
+        let parameters = &run.parameters;
+        let (identifiers, amount, operation) = PointsRules::columns_of(&run.layout.mapping, parameters.mode)?;
+        let settings = self.store.settings();
+        let rules = PointsRules {
+            dialect: run.layout.dialect,
+            columns: run.layout.mapping.columns,
+            identifiers,
+            amount,
+            operation,
+            format: run.layout.format.clone(),
+            mode: parameters.mode,
+            on_unknown: parameters.on_unknown,
+            on_overdraft: parameters.on_overdraft,
+            on_repeat: parameters.on_repeat,
+            decimals: run.program.decimals,
+            numbers: run.layout.number_style(),
+            region: settings.default_region.as_deref().and_then(Region::new),
+            seed: settings.seed,
+            job: pass.job.unwrap_or(JobId(0)),
+            now: run.now,
+            processed: pass.processed,
+        };
+        let book = AccountBook::take(&mut state, parameters.program, parameters.on_overdraft)?;
+        let (next_sequence, balance) = (book.next_sequence(), book.total());
+        let table = RwLock::new(std::mem::take(&mut state.identifiers));
+        let position = pass.checkpoint.position;
+        let resumed = pass.job.filter(|_| pass.checkpoint.window > 0).map(|job| (&self.store, job));
+        let mut applier = PointsApplier::new(&rules, &table, &state, book, position, pass.customers_before, resumed)?;
+        let target = self.target(pass.job, progress, run.began);
+        let processed = self.processed_file(run, &pass)?;
+        let mut chunks = input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
+        let mut is_finished = false;
+        let committed = with_committer(&target, pass.checkpoint, processed, next_sequence, balance, |committer| {
+            pipeline::run(
+                &self.pool,
+                self.batches_max(),
+                |batch: &mut PointsBatch| read_chunk(&mut chunks, progress, &mut is_finished, |chunk| batch.fill(chunk)),
+                |batch| {
+                    rules.parse(&table, batch);
+                    Ok(())
+                },
+                |batch| {
+                    applier.apply(batch);
+                    Ok(())
+                },
+                |batch| rules.encode(batch),
+                |batch| committer.take(&batch.output),
+            )?;
+            Ok(is_finished)
+        })?;
+        applier.finish(&mut state);
+        state.identifiers = table.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Ok((state, committed, is_finished))
+    }
+
+    fn pass_customers(&self, run: &Run, mut state: State, pass: Pass, progress: &Progress) -> Result<(State, Committed, bool)> {
+        let settings = self.store.settings();
+        let zone = settings.zone();
+        let rules = CustomersRules {
+            dialect: run.layout.dialect,
+            columns: run.layout.mapping.columns,
+            mapping: run.layout.mapping.clone(),
+            decimals: run.program.decimals,
+            numbers: run.layout.number_style(),
+            region: settings.default_region.as_deref().and_then(Region::new),
+            today: zone.day_of(run.now),
+            zone,
+            tiers: Tiers::from_parts(&[], &settings.tiers).map_err(Error::corrupt)?,
+            seed: settings.seed,
+            job: pass.job.unwrap_or(JobId(0)),
+            now: run.now,
+            processed: pass.processed,
+        };
+        let book = AccountBook::take(&mut state, run.parameters.program, OnOverdraft::Reject)?;
+        let (next_sequence, balance) = (book.next_sequence(), book.total());
+        let mut table = std::mem::take(&mut state.identifiers);
+        let mut profiles = state.profiles.take().ok_or_else(|| Error::internal("the profiles were not loaded"))?;
+        let position = pass.checkpoint.position;
+        let resumed = pass.job.filter(|_| pass.checkpoint.window > 0).map(|job| (&self.store, job, pass.first_record));
+        let stored_customers = self.store.positions().customers;
+        let mut applier = CustomersApplier::new(
+            &rules,
+            &mut table,
+            &mut profiles,
+            book,
+            (state.customers, state.next_record, stored_customers),
+            position,
+            pass.customers_before,
+            resumed,
+        )?;
+        let target = self.target(pass.job, progress, run.began);
+        let processed = self.processed_file(run, &pass)?;
+        let mut chunks = input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
+        let mut is_finished = false;
+        let committed = with_committer(&target, pass.checkpoint, processed, next_sequence, balance, |committer| {
+            pipeline::run(
+                &self.pool,
+                self.batches_max(),
+                |batch: &mut CustomersBatch| read_chunk(&mut chunks, progress, &mut is_finished, |chunk| batch.fill(chunk)),
+                |batch| {
+                    rules.parse(batch);
+                    Ok(())
+                },
+                |batch| applier.apply(batch),
+                |batch| rules.encode(batch),
+                |batch| committer.take(&batch.output),
+            )?;
+            Ok(is_finished)
+        })?;
+        let (book, customers, next_record, late) = applier.finish();
+        book.give_back(&mut state);
+        state.customers = customers;
+        state.next_record = next_record;
+        state.late_identifiers.extend(late);
+        state.identifiers = table;
+        state.profiles = Some(profiles);
+        Ok((state, committed, is_finished))
+    }
+
+    fn target<'a>(&'a self, job: Option<JobId>, progress: &'a Progress, began: Instant) -> Target<'a> {
+        Target { store: &self.store, job, options: &self.options, progress, began: began.checked_sub(self.opening).unwrap_or(began) }
+    }
+
+    fn processed_file(&self, run: &Run, pass: &Pass) -> Result<Option<ProcessedFile>> {
+        let path = run.parameters.processed.as_deref().filter(|_| pass.processed);
+        path.map(|path| ProcessedFile::open(path, pass.checkpoint.processed_bytes, PROCESSED_HEADER)).transpose()
+    }
+
+    /// Batches under way: enough that every worker has one and one waits at each stage between.
+    fn batches_max(&self) -> usize {
+        self.options.threads * 3 + 4
+    }
+}
+
+impl Pass {
+    /// A pass that changes nothing.
+    fn dry(state: &State, layout: &Layout) -> Pass {
+        Pass {
+            job: None,
+            checkpoint: Checkpoint { position: layout.start, ..Checkpoint::default() },
+            customers_before: state.customers,
+            first_record: state.next_record,
+            processed: false,
+        }
+    }
+}
+
+impl Run {
+    fn needs(&self) -> Needs {
+        Needs {
+            identifiers: true,
+            profiles: self.kind == JobKind::ImportCustomers,
+            programs: vec![self.parameters.program],
+        }
+    }
+
+    fn summary(
+        &self,
+        job: Option<JobId>,
+        state: JobState,
+        committed: &Committed,
+        before: Total,
+        elapsed_ms: u64,
+        progress: &Progress,
+    ) -> Summary {
+        let mut summary = Summary::new(SummaryParts {
+            job,
+            kind: self.kind,
+            state,
+            format: Some(self.layout.format.name.clone()),
+            counts: &committed.counts,
+            balance: balances(before, committed.balance_after),
+            program: (self.program.code.clone(), self.program.decimals),
+            elapsed_ms,
+            bytes_read: progress.snapshot().bytes_read,
+        });
+        summary.ignored_columns.clone_from(&self.layout.mapping.ignored);
+        summary.reason.clone_from(&self.parameters.reason);
+        summary.input = Some(self.layout.path.display().to_string());
+        summary
+    }
+}
+
+/// Gives a batch the next chunk; false at the end of the file, or where a stop was asked for.
+fn read_chunk(
+    chunks: &mut (impl FnMut() -> Result<Option<crate::import::chunk::Chunk>> + Send),
+    progress: &Progress,
+    is_finished: &mut bool,
+    fill: impl FnOnce(crate::import::chunk::Chunk),
+) -> Result<bool> {
+    if progress.is_stopped() {
+        return Ok(false);
+    }
+    match chunks()? {
+        Some(chunk) => {
+            fill(chunk);
+            Ok(true)
+        }
+        None => {
+            *is_finished = true;
+            Ok(false)
+        }
+    }
+}
+
+fn hints(file: &FileRequest) -> InputHints {
+    InputHints {
+        format: file.format.clone(),
+        map: file.map.clone(),
+        no_header: file.no_header,
+        dialect: DialectHints { delimiter: file.delimiter, quote: file.quote },
+        encoding: file.encoding.clone(),
+        number_format: file.number_format.clone(),
+    }
+}
+
+/// A resume may run in another directory.
+fn absolute(path: Option<&std::path::Path>) -> Result<Option<std::path::PathBuf>> {
+    let absolute = |path| std::path::absolute(path).map_err(|error| Error::io("the working directory", &error));
+    path.map(absolute).transpose()
+}
+
+/// Compares what a dry pass counted with what the caller expects.
+fn check_expectations(program: &Program, request: &JobRequest, counts: &Counts) -> Result<()> {
+    let refused = |code, message: String| {
+        Err(Error::refused(code, message).hint("nothing was changed; look with `--dry-run --processed FILE`, then correct file or expectation"))
+    };
+    if let Some(rows) = request.expect_rows {
+        if rows != counts.read {
+            return refused("expect_rows", format!("the file has {} rows, {rows} were expected", counts.read));
+        }
+    }
+    if let Some(expected) = &request.expect_total {
+        let total = counts.credits.in_file.0 - counts.debits.in_file.0;
+        let wanted = parse_amount(expected, program.decimals, crate::domain::points::NumberStyle::PLAIN)
+            .map_err(|problem| Error::new(ErrorKind::Usage, "usage", format!("`--expect-total {expected}` {}", problem.message())))?;
+        if i128::from(wanted) != total {
+            let found = amount_text(total, program.decimals);
+            return refused("expect_total", format!("the file's amounts sum up to {found}, {expected} was expected"));
+        }
+    }
+    match request.max_rejects {
+        Some(MaxRejects::Rows(max)) if counts.rejected > max => {
+            refused("max_rejects", format!("{} rows would be rejected, at most {max} were allowed", counts.rejected))
+        }
+        Some(MaxRejects::Percent(max)) if counts.rejected * 100 > counts.read * u64::from(max) => refused(
+            "max_rejects",
+            format!("{} of {} rows would be rejected, at most {max} % were allowed", counts.rejected, counts.read),
+        ),
+        _ => Ok(()),
+    }
+}
+

@@ -1,0 +1,179 @@
+//! What the engine answers to questions about customers and the store.
+
+use serde::Serialize;
+
+use crate::domain::{id::JobId, outcome::Status, rejection::Rejection};
+
+/// One customer: profile, accounts, lots.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CustomerView {
+    /// Internal number.
+    pub customer: u32,
+    /// `user_id`
+    pub user_id: Option<String>,
+    /// `external_id`
+    pub external_id: Option<String>,
+    /// `email`
+    pub email: Option<String>,
+    /// `mobile`
+    pub mobile: Option<String>,
+    /// Cards in the order they were added.
+    pub cards: Vec<String>,
+    /// `name`
+    pub name: Option<String>,
+    /// `YYYY-MM-DD`
+    pub birthday: Option<String>,
+    /// `gender`
+    pub gender: Option<String>,
+    /// `consent`
+    pub consent: Option<String>,
+    /// `tier`
+    pub tier: Option<String>,
+    /// Decimal text.
+    pub ltv: Option<String>,
+    /// `orders`
+    pub orders: Option<u32>,
+    /// RFC 3339.
+    pub created_at: Option<String>,
+    /// One for each program.
+    pub accounts: Vec<AccountView>,
+}
+
+/// A customer's account in one program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AccountView {
+    /// The program's code.
+    pub program: String,
+    /// Decimal text.
+    pub balance: String,
+    /// Promised points, decimal text.
+    pub promised: String,
+    /// Entries so far are reached from this one; none if there is none.
+    pub newest_entry: Option<u64>,
+    /// Its lots.
+    pub lots: Vec<LotView>,
+}
+
+/// One lot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LotView {
+    /// Decimal text.
+    pub remaining: String,
+    /// `available` or `promised`.
+    pub state: String,
+    /// Last day; none: permanent.
+    pub expires_on: Option<String>,
+}
+
+/// One line of a customer's history, newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HistoryLine {
+    /// The entry's number.
+    pub sequence: u64,
+    /// RFC 3339.
+    pub time: String,
+    /// The program's code.
+    pub program: String,
+    /// The entry's kind.
+    pub kind: String,
+    /// Signed decimal text.
+    pub amount: String,
+    /// Decimal text.
+    pub balance_after: String,
+    /// The job that wrote it; left out of what the customer may see.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobId>,
+    /// Physical line of the job's input; left out likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row: Option<u64>,
+    /// Internal reason; left out likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the customer is shown.
+    pub comment: Option<String>,
+}
+
+/// A page of a customer's history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HistoryPage {
+    /// Lines, newest first.
+    pub lines: Vec<HistoryLine>,
+    /// Pass it as `before` to get the next page; none: this was the last.
+    pub next_before: Option<u64>,
+}
+
+/// What an adjustment did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AdjustView {
+    /// The job that it is; none in a dry run.
+    pub job: Option<JobId>,
+    /// Its outcome.
+    pub status: Status,
+    /// Why it was refused.
+    pub code: Option<Rejection>,
+    /// The same in words, or what a clamped debit left.
+    pub message: Option<String>,
+    /// Signed decimal text of what moved.
+    pub amount: String,
+    /// Decimal text; none if the customer is not known.
+    pub balance: Option<String>,
+}
+
+/// A store at a glance.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StoreView {
+    /// Its directory.
+    pub directory: String,
+    /// Version of its format.
+    pub format_version: u32,
+    /// Number of customers.
+    pub customers: u32,
+    /// Number of identifiers in the stored runs.
+    pub identifiers: u64,
+    /// Number of ledger entries.
+    pub ledger_entries: u64,
+    /// Number of jobs.
+    pub jobs: u32,
+    /// Log records not yet reflected by the caches: replayed at open.
+    pub cache_lag: u64,
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+    /// Declared tiers, lowest first.
+    pub tiers: Vec<String>,
+    /// Time zone.
+    pub time_zone: String,
+    /// Region of phone numbers without country code.
+    pub default_region: Option<String>,
+    /// Comment shown where a job gives none.
+    pub default_comment: Option<String>,
+    /// Codes of its programs.
+    pub programs: Vec<String>,
+}
+
+/// What a check of the whole store found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VerifyView {
+    /// Whether nothing is wrong.
+    pub ok: bool,
+    /// Equal content, equal digest.
+    pub digest: DigestView,
+    /// Number of customers.
+    pub customers: u64,
+    /// Number of accounts with a ledger entry.
+    pub accounts: u64,
+    /// Number of ledger entries.
+    pub ledger_entries: u64,
+    /// What is wrong, the first hundred of it.
+    pub problems: Vec<String>,
+}
+
+/// Digests in hex over exported values, without job times, seeds or layout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DigestView {
+    /// Of customers.
+    pub customers: String,
+    /// Of accounts.
+    pub accounts: String,
+    /// Of ledger entries.
+    pub ledger: String,
+}

@@ -1,0 +1,150 @@
+//! What stops a job or a command. Rows that are refused are data (`domain::rejection`) and never come here.
+
+use std::fmt;
+
+use crate::domain::id::JobId;
+
+/// The coarse kind a caller acts on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The call itself is wrong: contradictory options, an unknown column, a value that no option takes.
+    Usage,
+    /// Everything is in order and the answer is no; nothing was changed (a repeat, an expectation that failed).
+    Refused,
+    /// The input cannot be read.
+    Input,
+    /// The disk or the database failed; what was done is unknown until the store is opened again.
+    Storage,
+    /// Stored bytes contradict themselves.
+    Corrupt,
+    /// Somebody else holds the store.
+    Busy,
+    /// No such customer, job, program or store.
+    NotFound,
+    /// A stop was asked for; the job ended at a commit boundary.
+    Stopped,
+    /// A defect of this program.
+    Internal,
+}
+
+/// An error that ends a job or command: where, what, and what to do now.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+    job: Option<JobId>,
+}
+
+impl Error {
+    /// An error of this kind; `code` is stable and for programs, `message` is for people.
+    pub fn new(kind: ErrorKind, code: &'static str, message: impl Into<String>) -> Error {
+        Error { kind, code, message: message.into(), hint: None, job: None }
+    }
+
+    /// Wrong use.
+    pub fn usage(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Usage, "usage", message)
+    }
+
+    /// Refused, nothing changed.
+    pub fn refused(code: &'static str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Refused, code, message)
+    }
+
+    /// Unreadable input.
+    pub fn input(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Input, "input_unreadable", message)
+    }
+
+    /// Stored bytes contradict themselves.
+    pub fn corrupt(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Corrupt, "store_corrupt", message)
+            .hint("run `tidemill verify`, and restore a backup if it confirms the damage")
+    }
+
+    /// A defect of this program.
+    pub fn internal(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Internal, "internal", message)
+    }
+
+    /// No such thing.
+    pub fn not_found(code: &'static str, message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::NotFound, code, message)
+    }
+
+    /// Adds what to do now.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Error {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the job that the error ended.
+    #[must_use]
+    pub fn of_job(mut self, job: JobId) -> Error {
+        self.job.get_or_insert(job);
+        self
+    }
+
+    /// The kind to act on.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The stable code for programs.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The message, without the hint.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do now, if there is something.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The job that the error ended or that stands in the way.
+    pub fn job(&self) -> Option<JobId> {
+        self.job
+    }
+
+    /// An I/O error on our own files: `what` names the file and the action.
+    pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Error {
+        let full = error.raw_os_error() == Some(28);
+        let code = if full { "disk_full" } else { "io" };
+        let error = Error::new(ErrorKind::Storage, code, format!("{what}: {error}"));
+        if full { error.hint(DISK_FULL_HINT) } else { error }
+    }
+}
+
+const DISK_FULL_HINT: &str = "free some space and repeat the command: it goes on where the last commit ended";
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<rocksdb::Error> for Error {
+    fn from(error: rocksdb::Error) -> Error {
+        let text = error.to_string();
+        if text.contains("No space left") {
+            return Error::new(ErrorKind::Storage, "disk_full", format!("the store's disk is full: {text}"))
+                .hint(DISK_FULL_HINT);
+        }
+        match error.kind() {
+            rocksdb::ErrorKind::Corruption => Error::corrupt(format!("the store is damaged: {text}")),
+            _ => Error::new(ErrorKind::Storage, "storage", format!("the store failed: {text}")),
+        }
+    }
+}
+
+/// The library's result.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,11 @@
+//! Files become commands: sources, chunks, records, formats, and the two kinds of import.
+
+pub mod source;
+pub mod dialect;
+pub mod chunk;
+pub mod csv;
+pub mod format;
+pub mod rows;
+pub mod input;
+pub mod points;
+pub mod customers;

@@ -1,0 +1,655 @@
+//! Formats: which column means what. They are data (`formats/*.toml`), so that a user can bring one.
+//!
+//! A [`Format`] and a file's header make a [`Mapping`]. Columns are found by name only, since a file whose columns were
+//! moved would otherwise credit phone numbers. What is written in a format's file is explained at the fields of
+//! [`Format`]; a file that says anything else is refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! column_fields {
+    ($($(#[$doc:meta])* $field:ident = $name:literal, $kinds:expr;)*) => {
+        /// What a column can hold, in our words. Vendors' words are aliases in a format.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum ColumnField {
+            $($(#[$doc])* #[serde(rename = $name)] $field,)*
+        }
+
+        impl ColumnField {
+            /// Every field, in the order of our own files.
+            pub const ALL: &'static [ColumnField] = &[$(ColumnField::$field,)*];
+
+            /// The field's name, as `--map`, formats and reports write it.
+            pub fn name(self) -> &'static str {
+                match self { $(ColumnField::$field => $name,)* }
+            }
+
+            /// Whether an import of this kind reads the field.
+            pub fn is_read_by(self, kind: Kind) -> bool {
+                match self { $(ColumnField::$field => $kinds.contains(&kind),)* }
+            }
+        }
+    };
+}
+
+const ALL_KINDS: &[Kind] = &[Kind::Points, Kind::Customers, Kind::Expiry];
+const POINTS: &[Kind] = &[Kind::Points];
+const CUSTOMERS: &[Kind] = &[Kind::Customers];
+const POINTS_CUSTOMERS: &[Kind] = &[Kind::Points, Kind::Customers];
+const POINTS_EXPIRY: &[Kind] = &[Kind::Points, Kind::Expiry];
+
+column_fields! {
+    /// The merchant's identifier of the customer.
+    UserId = "user_id", ALL_KINDS;
+    /// Another system's identifier of the customer.
+    ExternalId = "external_id", ALL_KINDS;
+    /// The e-mail address.
+    Email = "email", ALL_KINDS;
+    /// The mobile number.
+    Mobile = "mobile", ALL_KINDS;
+    /// The card number; several in a customer file.
+    Card = "card", ALL_KINDS;
+    /// Points to credit, to debit or to set.
+    Amount = "amount", POINTS_CUSTOMERS;
+    /// Credit, debit or set.
+    Operation = "operation", POINTS;
+    /// The last day of the points.
+    ExpiresOn = "expires_on", POINTS_CUSTOMERS;
+    /// The days that the points last.
+    ExpiresInDays = "expires_in_days", POINTS_CUSTOMERS;
+    /// The day on which the points were earned.
+    CreditedOn = "credited_on", POINTS;
+    /// The points programme.
+    Program = "program", ALL_KINDS;
+    /// The type of what the points were given for.
+    RefType = "ref_type", POINTS_EXPIRY;
+    /// What the points were given for.
+    RefId = "ref_id", POINTS_EXPIRY;
+    /// The promotion that gave the points.
+    PromotionId = "promotion_id", POINTS_EXPIRY;
+    /// Whether the points are promised only.
+    Promised = "promised", POINTS;
+    /// The internal reason.
+    Reason = "reason", POINTS_EXPIRY;
+    /// The text that the customer sees.
+    Comment = "comment", POINTS_EXPIRY;
+    /// The row's own key, for files that are sent again.
+    RowId = "row_id", POINTS;
+    /// The customer's name.
+    Name = "name", CUSTOMERS;
+    /// The day of birth.
+    Birthday = "birthday", CUSTOMERS;
+    /// The gender.
+    Gender = "gender", CUSTOMERS;
+    /// Whether the customer consents to be written to.
+    Consent = "consent", CUSTOMERS;
+    /// The tier.
+    Tier = "tier", CUSTOMERS;
+    /// The lifetime value.
+    Ltv = "ltv", CUSTOMERS;
+    /// The number of orders.
+    Orders = "orders", CUSTOMERS;
+    /// When the customer was created in the system that wrote the file.
+    CreatedAt = "created_at", CUSTOMERS;
+    /// The opening balance.
+    Balance = "balance", CUSTOMERS;
+}
+
+impl fmt::Display for ColumnField {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+impl FromStr for ColumnField {
+    type Err = ();
+
+    /// The field with this name, written as freely as a header.
+    fn from_str(name: &str) -> Result<ColumnField, ()> {
+        let wanted = header_key(name);
+        ColumnField::ALL.iter().copied().find(|field| header_key(field.name()) == wanted).ok_or(())
+    }
+}
+
+/// What a file is imported as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// `import points`.
+    Points,
+    /// `import customers`.
+    Customers,
+    /// `import expiry`.
+    Expiry,
+}
+
+impl Kind {
+    /// The word of the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Points => "points",
+            Kind::Customers => "customers",
+            Kind::Expiry => "expiry",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// What a word in an operation column means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OperationWord {
+    /// Points are added.
+    Credit,
+    /// Points are taken.
+    Debit,
+    /// The balance becomes the amount.
+    Set,
+}
+
+/// How numbers are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NumberStyle {
+    /// `1234.5`: a comma or a blank is an error.
+    #[default]
+    Plain,
+    /// `1,234.5`
+    En,
+    /// `1.234,5`
+    De,
+    /// `1 234,5`, also with no-break spaces.
+    Fr,
+    /// `1'234.5`
+    Ch,
+}
+
+/// How dates are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DateStyle {
+    /// `2029-06-30`, or RFC 3339.
+    #[default]
+    Iso,
+    /// `30/06/2029`, also with dots or dashes.
+    Dmy,
+    /// `06/30/2029`, also with dots or dashes.
+    Mdy,
+}
+
+/// A column of a format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// What it holds.
+    pub field: ColumnField,
+    /// The headers that name it, the one of the template first. Compared by [`header_key`].
+    pub headers: Vec<String>,
+}
+
+/// The rows of a format's template, cells in the order of its columns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    /// As many cells a row as the format has columns.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// What the columns of a file mean, and how their cells are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Format {
+    /// What `--format` takes: lower-case letters, digits and dashes.
+    pub name: String,
+    /// The import that reads it.
+    pub kind: Kind,
+    /// One line for `tidemill formats`.
+    pub title: String,
+    /// Groups of fields: of each group at least one must have a column.
+    pub mandatory: Vec<Vec<ColumnField>>,
+    /// Formats that give way where this one fits a header too, because they fit every file that this one does.
+    #[serde(default)]
+    pub wins_over: Vec<String>,
+    /// Whether the job needs `--reason`.
+    #[serde(default)]
+    pub reason_required: bool,
+    /// Whether the job needs `--mode`. It does anyway where a points file has no operation column.
+    #[serde(default)]
+    pub mode_required: bool,
+    /// What an empty operation cell means; without it, an error.
+    #[serde(default)]
+    pub operation_blank: Option<OperationWord>,
+    /// How numbers are written, unless the job says otherwise.
+    #[serde(default)]
+    pub number_style: NumberStyle,
+    /// How dates are written, unless the job says otherwise.
+    #[serde(default)]
+    pub date_style: DateStyle,
+    /// The columns, in the order of the template.
+    pub columns: Vec<Column>,
+    /// The words of the operation column in lower case; others are rejected.
+    #[serde(default)]
+    pub operations: BTreeMap<String, OperationWord>,
+    /// The template's rows.
+    #[serde(default)]
+    pub sample: Sample,
+}
+
+/// Why a format's file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct FormatError(String);
+
+static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    let texts = [
+        include_str!("formats/nector.toml"),
+        include_str!("formats/smile.toml"),
+        include_str!("formats/tidemill-customers.toml"),
+    ];
+    texts.iter().map(|text| Format::parse(text).expect("a test reads every built-in format")).collect()
+});
+
+impl Format {
+    /// Every built-in format, by kind and then in the order of the README.
+    pub fn all() -> &'static [Format] {
+        &BUILTIN
+    }
+
+    /// The built-in format with this name.
+    pub fn builtin(name: &str) -> Option<&'static Format> {
+        Format::all().iter().find(|format| format.name == name)
+    }
+
+    /// Reads a format's TOML, and checks that it can be used.
+    ///
+    /// # Errors
+    ///
+    /// When the text is no TOML, has a key that is none of ours, or contradicts itself.
+    pub fn parse(text: &str) -> Result<Format, FormatError> {
+        let format: Format = toml::from_str(text).map_err(|error| FormatError(error.to_string()))?;
+        match format.contradiction() {
+            None => Ok(format),
+            Some(found) => Err(FormatError(format!("format `{}`: {found}", format.name))),
+        }
+    }
+
+    fn contradiction(&self) -> Option<String> {
+        let name_right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.name.is_empty() || !self.name.chars().all(name_right) {
+            return Some("`name` takes lower-case letters, digits and dashes".into());
+        }
+        let mut headers = BTreeMap::new();
+        for (at, column) in self.columns.iter().enumerate() {
+            let field = column.field;
+            if !field.is_read_by(self.kind) {
+                return Some(format!("`import {}` does not read the field `{field}`", self.kind));
+            }
+            if self.columns.iter().take(at).any(|other| other.field == field) {
+                return Some(format!("the field `{field}` has two columns: write all headers into one"));
+            }
+            if column.headers.is_empty() {
+                return Some(format!("the column of `{field}` has no headers"));
+            }
+            for header in &column.headers {
+                if header_key(header).is_empty() {
+                    return Some(format!("the header `{header}` of `{field}` has no letter or digit"));
+                }
+                if let Some(other) = headers.insert(header_key(header), field).filter(|&other| other != field) {
+                    return Some(format!("the header `{header}` stands for `{other}` and for `{field}`"));
+                }
+            }
+        }
+        if let Some(field) = self.mandatory.iter().flatten().find(|&&field| self.column(field).is_none()) {
+            return Some(format!("the mandatory field `{field}` has no column"));
+        }
+        if self.mandatory.iter().any(Vec::is_empty) {
+            return Some("a group of mandatory fields is empty".into());
+        }
+        if let Some(word) = self.operations.keys().find(|word| **word != word.trim().to_lowercase()) {
+            return Some(format!("the operation `{word}` must be written in lower case, without blanks around it"));
+        }
+        if self.sample.rows.iter().any(|row| row.len() != self.columns.len()) {
+            return Some(format!("a sample row needs {} cells, one for each column", self.columns.len()));
+        }
+        None
+    }
+
+    /// The column of a field.
+    pub fn column(&self, field: ColumnField) -> Option<&Column> {
+        self.columns.iter().find(|column| column.field == field)
+    }
+
+    /// What an operation cell means, whatever its case; none if nothing.
+    pub fn operation(&self, cell: &str) -> Option<OperationWord> {
+        match cell.trim() {
+            "" => self.operation_blank,
+            word => self.operations.get(&word.to_lowercase()).copied(),
+        }
+    }
+
+    /// The header of the template.
+    pub fn template_header(&self) -> Vec<&str> {
+        self.columns.iter().map(|column| column.headers.first().map_or("", String::as_str)).collect()
+    }
+
+    /// The template as CSV: the header and the sample rows.
+    pub fn template_csv(&self) -> String {
+        let header = self.template_header();
+        let rows = self.sample.rows.iter().map(|row| row.iter().map(String::as_str).collect());
+        let mut text = String::new();
+        for row in std::iter::once(header).chain(rows) {
+            let cells: Vec<_> = row.into_iter().map(quoted).collect();
+            text += &cells.join(",");
+            text += "\n";
+        }
+        text
+    }
+
+    /// The groups of mandatory fields that the header has no column for.
+    fn missing(&self, header: &[impl AsRef<str>]) -> Vec<&[ColumnField]> {
+        let fields: Vec<_> = header.iter().filter_map(|cell| self.field_of(cell.as_ref())).collect();
+        self.missing_of(|field| fields.contains(&field))
+    }
+
+    fn missing_of(&self, has: impl Fn(ColumnField) -> bool) -> Vec<&[ColumnField]> {
+        self.mandatory.iter().map(Vec::as_slice).filter(|group| !group.iter().any(|&field| has(field))).collect()
+    }
+
+    fn field_of(&self, header: &str) -> Option<ColumnField> {
+        let key = header_key(header);
+        let names = |column: &&Column| column.headers.iter().any(|alias| header_key(alias) == key);
+        self.columns.iter().find(names).map(|column| column.field)
+    }
+
+    /// `email or mobile, amount`, with each field's usual header.
+    fn listed(&self, groups: &[&[ColumnField]]) -> String {
+        let header = |&field: &ColumnField| {
+            let first = self.column(field).and_then(|column| column.headers.first());
+            format!("`{}`", first.map_or(field.name(), String::as_str))
+        };
+        let group = |group: &&[ColumnField]| group.iter().map(header).collect::<Vec<_>>().join(" or ");
+        groups.iter().map(group).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What makes two headers the same: their characters in lower case, without what is typed in different ways.
+///
+/// Case, blanks, dashes, underscores and byte order marks do not matter. Other signs do, as in `points (old)`.
+pub fn header_key(header: &str) -> String {
+    let ignored = |c: &char| !(c.is_whitespace() || matches!(c, '-' | '_' | '\u{feff}' | '\u{2010}'..='\u{2015}'));
+    header.chars().filter(ignored).flat_map(char::to_lowercase).collect()
+}
+
+/// A cell as RFC 4180 writes it.
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\r', '\n']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell.to_owned() }
+}
+
+/// A `--map` argument: this column holds that field.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnOverride {
+    /// The header, or the number from 1 where the file has none.
+    pub column: String,
+    /// What it holds.
+    pub field: ColumnField,
+}
+
+impl ColumnOverride {
+    /// Reads `Points Balance=amount`; the last `=` counts, as a header may hold one.
+    ///
+    /// # Errors
+    ///
+    /// When there is no `=`, no header before it, or no field of this kind of import behind it.
+    pub fn parse(argument: &str, kind: Kind) -> Result<ColumnOverride, MappingError> {
+        let parts = argument.rsplit_once('=').filter(|(column, _)| !column.trim().is_empty());
+        let Some((column, name)) = parts else {
+            return Err(MappingError::Argument { argument: argument.to_owned() });
+        };
+        let field = ColumnField::from_str(name).ok().filter(|field| field.is_read_by(kind));
+        let field = field.ok_or_else(|| MappingError::UnknownField { name: name.trim().to_owned(), kind })?;
+        Ok(ColumnOverride { column: column.trim().to_owned(), field })
+    }
+}
+
+/// What is known of a file's columns.
+#[derive(Clone, Copy, Debug)]
+pub enum Header<'a> {
+    /// The cells of the first record.
+    Named(&'a [String]),
+    /// There is no header: the number of columns.
+    Numbered(usize),
+}
+
+/// Which column holds which field of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// The number of columns of the file.
+    pub columns: usize,
+    /// The column of each field that has one, from 0.
+    pub fields: BTreeMap<ColumnField, usize>,
+    /// The columns that hold no field and are ignored, by name.
+    pub ignored: Vec<String>,
+}
+
+/// Why the columns of a file cannot be mapped.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MappingError {
+    /// A `--map` without the two parts.
+    #[error("`--map {argument}` has not the form `Header=field`: write, say, `--map \"Points Balance=amount\"`")]
+    Argument {
+        /// What was given.
+        argument: String,
+    },
+    /// A `--map` to a field that the import does not read.
+    #[error("`--map` names the field `{name}`, which `import {kind}` does not read: take one of {}", names_of(*.kind))]
+    UnknownField {
+        /// What was given.
+        name: String,
+        /// The kind of the import.
+        kind: Kind,
+    },
+    /// A `--map` from a column that the file does not have.
+    #[error("`--map` names the column `{column}`, which the file does not have: take one of {found}")]
+    UnknownColumn {
+        /// What was given.
+        column: String,
+        /// What the file has.
+        found: String,
+    },
+    /// A `--map` that gives one column two meanings.
+    #[error("`--map` gives the column `{column}` two meanings, `{first}` and `{second}`: leave one out")]
+    TwoFields {
+        /// The column's name.
+        column: String,
+        /// The first field.
+        first: ColumnField,
+        /// The second field.
+        second: ColumnField,
+    },
+    /// Two columns that mean the same.
+    #[error(
+        "the columns {first} and {second} both hold `{field}`: rename one in the file, or choose with \
+         `--map \"Header={field}\"`"
+    )]
+    TwoColumns {
+        /// What both hold.
+        field: ColumnField,
+        /// The left column, by name and number.
+        first: String,
+        /// The right column, by name and number.
+        second: String,
+    },
+    /// Mandatory columns that the file does not have.
+    #[error(
+        "the file has no column {missing}, which the format `{format}` needs; it has {found}: name the column with \
+         `--map \"{example}={field}\"`, or choose another `--format`"
+    )]
+    Missing {
+        /// The format's name.
+        format: String,
+        /// The missing columns.
+        missing: String,
+        /// What the file has.
+        found: String,
+        /// A column to show in the hint.
+        example: String,
+        /// The first missing field.
+        field: ColumnField,
+    },
+}
+
+fn names_of(kind: Kind) -> String {
+    let fields = ColumnField::ALL.iter().filter(|field| field.is_read_by(kind));
+    fields.map(|field| format!("`{field}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Mapping {
+    /// Finds the column of each field: by `--map`, then by the format's headers.
+    ///
+    /// A column that `--map` names holds that field only, and the field's other columns are ignored.
+    ///
+    /// # Errors
+    ///
+    /// When a mandatory field has no column, a field has two, or `--map` contradicts the file or itself.
+    pub fn resolve(format: &Format, header: Header, overrides: &[ColumnOverride]) -> Result<Mapping, MappingError> {
+        let names: Vec<String> = match header {
+            Header::Named(cells) => cells.iter().enumerate().map(|(at, cell)| column_name(cell, at)).collect(),
+            Header::Numbered(columns) => (1..=columns).map(|number| number.to_string()).collect(),
+        };
+        let found = || if names.is_empty() { "none".to_owned() } else { format!("`{}`", names.join("`, `")) };
+        let mut held: Vec<Option<ColumnField>> = vec![None; names.len()];
+        let mut fields = BTreeMap::new();
+        let twice = |field, first: usize, second: usize| MappingError::TwoColumns {
+            field,
+            first: format!("`{}` (column {})", names[first.min(second)], first.min(second) + 1),
+            second: format!("`{}` (column {})", names[first.max(second)], first.max(second) + 1),
+        };
+
+        for ColumnOverride { column, field } in overrides {
+            let key = header_key(column);
+            let mut matching = (0..names.len()).filter(|&at| header_key(&names[at]) == key);
+            let Some(at) = matching.next() else {
+                return Err(MappingError::UnknownColumn { column: column.clone(), found: found() });
+            };
+            if let Some(other) = matching.next() {
+                return Err(twice(*field, at, other));
+            }
+            if let Some(first) = held[at].replace(*field).filter(|first| first != field) {
+                return Err(MappingError::TwoFields { column: column.clone(), first, second: *field });
+            }
+            if let Some(other) = fields.insert(*field, at).filter(|&other| other != at) {
+                return Err(twice(*field, other, at));
+            }
+        }
+        if let Header::Named(cells) = header {
+            let chosen = fields.clone();
+            for (at, cell) in cells.iter().enumerate().filter(|&(at, _)| held[at].is_none()).collect::<Vec<_>>() {
+                let Some(field) = format.field_of(cell).filter(|field| !chosen.contains_key(field)) else { continue };
+                if let Some(other) = fields.insert(field, at) {
+                    return Err(twice(field, other, at));
+                }
+                held[at] = Some(field);
+            }
+        }
+
+        let missing = format.missing_of(|field| fields.contains_key(&field));
+        let free = || (0..names.len()).find(|&at| held[at].is_none()).map(|at| names[at].clone());
+        if let Some(&field) = missing.first().and_then(|group| group.first()) {
+            return Err(MappingError::Missing {
+                format: format.name.clone(),
+                missing: format.listed(&missing),
+                found: found(),
+                example: free().unwrap_or_else(|| "Header".to_owned()),
+                field,
+            });
+        }
+        let ignored = (0..names.len()).filter(|&at| held[at].is_none()).map(|at| names[at].clone()).collect();
+        Ok(Mapping { columns: names.len(), fields, ignored })
+    }
+
+    /// The column of a field, from 0.
+    pub fn column(&self, field: ColumnField) -> Option<usize> {
+        self.fields.get(&field).copied()
+    }
+}
+
+/// A header cell for people: without what nobody sees, and numbered if nothing remains.
+fn column_name(cell: &str, at: usize) -> String {
+    match cell.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}') {
+        "" => format!("column {}", at + 1),
+        name => name.to_owned(),
+    }
+}
+
+/// Why the format of a file is not clear.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecognizeError {
+    /// No format's mandatory columns are all there.
+    #[error("no format fits the columns {found}: {needs}; choose with `--format`, and name columns with `--map`")]
+    None {
+        /// What the file has.
+        found: String,
+        /// What each format lacks.
+        needs: String,
+    },
+    /// More than one format's are.
+    #[error("the columns fit several formats: choose with {}", choices(.names))]
+    Several {
+        /// The formats' names.
+        names: Vec<String>,
+    },
+}
+
+fn choices(names: &[String]) -> String {
+    names.iter().map(|name| format!("`--format {name}`")).collect::<Vec<_>>().join(" or ")
+}
+
+/// The built-in format of a header; of any kind if none is given.
+///
+/// A format fits if its mandatory columns are all there. One wins over another that fits only where its file says so.
+///
+/// # Errors
+///
+/// When no format fits, or several do: then the job asks, since a wrong guess credits wrong points.
+pub fn recognize(kind: Option<Kind>, header: &[impl AsRef<str>]) -> Result<&'static Format, RecognizeError> {
+    let candidates = || Format::all().iter().filter(|format| kind.is_none_or(|kind| format.kind == kind));
+    recognize_among(candidates(), header)
+}
+
+fn recognize_among<'a>(
+    candidates: impl Iterator<Item = &'a Format> + Clone,
+    header: &[impl AsRef<str>],
+) -> Result<&'a Format, RecognizeError> {
+    let fitting: Vec<_> = candidates.clone().filter(|format| format.missing(header).is_empty()).collect();
+    let beaten = |format: &Format| fitting.iter().any(|other| other.wins_over.contains(&format.name));
+    let best: Vec<_> = fitting.iter().copied().filter(|format| !beaten(format)).collect();
+    match best[..] {
+        [format] => Ok(format),
+        [] if fitting.is_empty() => {
+            let names: Vec<_> = header.iter().enumerate().map(|(at, cell)| column_name(cell.as_ref(), at)).collect();
+            let needs =
+                candidates.map(|format| format!("`{}` lacks {}", format.name, format.listed(&format.missing(header))));
+            Err(RecognizeError::None {
+                found: if names.is_empty() { "none".to_owned() } else { format!("`{}`", names.join("`, `")) },
+                needs: needs.collect::<Vec<_>>().join("; "),
+            })
+        }
+        // Two that each win over the other are a mistake in their files, and a question to the user.
+        [] => Err(RecognizeError::Several { names: fitting.iter().map(|format| format.name.clone()).collect() }),
+        _ => Err(RecognizeError::Several { names: best.iter().map(|format| format.name.clone()).collect() }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

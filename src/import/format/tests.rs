@@ -1,0 +1,230 @@
+use super::*;
+
+fn cells(header: &str) -> Vec<String> {
+    header.split(',').map(str::to_owned).collect()
+}
+
+fn builtin(name: &str) -> &'static Format {
+    Format::builtin(name).expect("a built-in format")
+}
+
+/// `field=column` pairs and what is ignored, or the message.
+fn resolved(format: &str, header: &str, maps: &[&str]) -> String {
+    let format = builtin(format);
+    let header = cells(header);
+    let overrides: Result<Vec<_>, _> = maps.iter().map(|map| ColumnOverride::parse(map, format.kind)).collect();
+    match overrides.and_then(|overrides| Mapping::resolve(format, Header::Named(&header), &overrides)) {
+        Ok(mapping) => {
+            let fields: Vec<_> = mapping.fields.iter().map(|(field, at)| format!("{field}={at}")).collect();
+            format!("{} | {}", fields.join(" "), mapping.ignored.join(" "))
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn every_built_in_format_can_be_read_and_is_in_order() {
+    let names: Vec<_> = Format::all().iter().map(|format| format.name.as_str()).collect();
+    assert_eq!(names, ["nector", "smile", "tidemill-customers"]);
+    for format in Format::all() {
+        let text = toml::to_string(format).expect("a format is TOML");
+        assert_eq!(&Format::parse(&text).expect("what was written"), format);
+    }
+}
+
+#[test]
+fn a_template_is_recognised_as_its_own_format() {
+    for format in Format::all() {
+        let csv = format.template_csv();
+        let mut reader = csv::Reader::from_reader(csv.as_bytes());
+        let header: Vec<String> = reader.headers().expect("a header").iter().map(str::to_owned).collect();
+        assert_eq!(recognize(Some(format.kind), &header), Ok(format));
+        assert_eq!(recognize(None, &header), Ok(format));
+        let mapping = Mapping::resolve(format, Header::Named(&header), &[]).expect("its own header");
+        assert!(mapping.ignored.is_empty());
+        assert_eq!(reader.records().filter(Result::is_ok).count(), format.sample.rows.len());
+    }
+}
+
+#[test]
+fn headers_match_by_name_and_never_by_position() {
+    for (header, expected) in [
+        ("email,mobile,amount,operation", "email=0 mobile=1 amount=2 operation=3 | "),
+        ("operation,amount,email", "email=2 amount=1 operation=0 | "),
+        ("\u{feff}E-Mail, A_M O-UNT ,Note", "email=0 amount=1 | Note"),
+        ("Customer Email,Coins,,city", "email=0 amount=1 | column 3 city"),
+    ] {
+        assert_eq!(resolved("nector", header, &[]), expected, "{header}");
+    }
+}
+
+#[test]
+fn a_header_that_does_not_fit_is_told_what_to_do() {
+    for (header, expected) in [
+        (
+            "email,points",
+            "the file has no column `amount`, which the format `nector` needs; it has `email`, `points`: name the \
+             column with `--map \"points=amount\"`, or choose another `--format`",
+        ),
+        (
+            "name",
+            "the file has no column `email` or `mobile`, `amount`, which the format `nector` needs; it has `name`: \
+             name the column with `--map \"name=email\"`, or choose another `--format`",
+        ),
+        (
+            "Email,amount,e-mail",
+            "the columns `Email` (column 1) and `e-mail` (column 3) both hold `email`: rename one in the file, or \
+             choose with `--map \"Header=email\"`",
+        ),
+    ] {
+        assert_eq!(resolved("nector", header, &[]), expected, "{header}");
+    }
+}
+
+#[test]
+fn a_map_adds_or_overrides_a_column() {
+    for (header, maps, expected) in [
+        ("email,Points Balance", &["points-balance=amount"][..], "email=0 amount=1 | "),
+        ("email,amount,new amount", &["new amount=amount"], "email=0 amount=2 | amount"),
+        ("email,amount,mobile", &["mobile=card"], "email=0 card=2 amount=1 | "),
+        ("a=b,amount", &["a=b=email"], "email=0 amount=1 | "),
+        ("email,amount", &["email=email", "email=Email"], "email=0 amount=1 | "),
+        (
+            "email,amount",
+            &["amount"],
+            "`--map amount` has not the form `Header=field`: write, say, `--map \"Points Balance=amount\"`",
+        ),
+        (
+            "email,amount",
+            &["x=amount"],
+            "`--map` names the column `x`, which the file does not have: take one of `email`, `amount`",
+        ),
+        (
+            "email,amount",
+            &["email=amount", "email=card"],
+            "`--map` gives the column `email` two meanings, `amount` and `card`: leave one out",
+        ),
+        (
+            "email,amount,x",
+            &["x=amount", "amount=amount"],
+            "the columns `amount` (column 2) and `x` (column 3) both hold `amount`: rename one in the file, or choose \
+             with `--map \"Header=amount\"`",
+        ),
+    ] {
+        assert_eq!(resolved("nector", header, maps), expected, "{header} {maps:?}");
+    }
+    let unknown = resolved("nector", "email,amount", &["email=birthday"]);
+    assert!(
+        unknown.starts_with("`--map` names the field `birthday`, which `import points` does not read: take one of")
+    );
+    assert!(unknown.contains("`row_id`") && !unknown.contains("`ltv`"));
+}
+
+#[test]
+fn without_a_header_columns_are_mapped_by_number() {
+    let map = |maps: &[&str]| {
+        let overrides = maps.iter().map(|map| ColumnOverride::parse(map, Kind::Points).expect("right"));
+        Mapping::resolve(builtin("smile"), Header::Numbered(3), &overrides.collect::<Vec<_>>())
+    };
+    let mapping = map(&["3=email", "1=amount"]).expect("both columns");
+    assert_eq!((mapping.column(ColumnField::Email), mapping.column(ColumnField::Amount)), (Some(2), Some(0)));
+    assert_eq!((mapping.columns, mapping.ignored), (3, vec!["2".to_owned()]));
+    assert!(matches!(map(&["4=email"]), Err(MappingError::UnknownColumn { .. })));
+    assert!(matches!(map(&["1=email"]), Err(MappingError::Missing { field: ColumnField::Amount, .. })));
+}
+
+#[test]
+fn a_format_is_recognised_or_asked_for() {
+    for (kind, header, expected) in [
+        (Some(Kind::Points), "email,mobile,amount,operation", Ok("nector")),
+        (Some(Kind::Points), "Mobile,Amount", Ok("nector")),
+        (Some(Kind::Points), "Email,Points", Ok("smile")),
+        (Some(Kind::Customers), "email,amount", Ok("tidemill-customers")),
+        (
+            Some(Kind::Points),
+            "email,points,amount",
+            Err("the columns fit several formats: choose with `--format nector` or `--format smile`"),
+        ),
+        (None, "email,points", Ok("smile")),
+        (None, "email,tier", Ok("tidemill-customers")),
+        (
+            Some(Kind::Points),
+            "id,points",
+            Err("no format fits the columns `id`, `points`: `nector` lacks `email` or `mobile`, `amount`; `smile` \
+                 lacks `email`; choose with `--format`, and name columns with `--map`"),
+        ),
+    ] {
+        let found = recognize(kind, &cells(header)).map(|format| format.name.as_str());
+        let found = found.map_err(|error| error.to_string());
+        assert_eq!(found.as_deref().map_err(String::as_str), expected, "{header}");
+    }
+}
+
+#[test]
+fn a_format_wins_over_another_only_where_its_file_says_so() {
+    let narrow = Format { name: "narrow".into(), ..builtin("nector").clone() };
+    let wide = Format { name: "wide".into(), wins_over: vec!["narrow".into()], ..narrow.clone() };
+    let header = cells("email,amount");
+    assert_eq!(recognize_among([&narrow, &wide].into_iter(), &header), Ok(&wide));
+    let each = Format { wins_over: vec!["wide".into()], ..narrow.clone() };
+    assert!(matches!(recognize_among([&each, &wide].into_iter(), &header), Err(RecognizeError::Several { .. })));
+}
+
+#[test]
+fn operations_are_read_in_any_case() {
+    let nector = builtin("nector");
+    for (cell, expected) in [
+        ("CR", Some(OperationWord::Credit)),
+        (" cr ", Some(OperationWord::Credit)),
+        ("Credit", Some(OperationWord::Credit)),
+        ("dR", Some(OperationWord::Debit)),
+        ("DEBIT", Some(OperationWord::Debit)),
+        ("", Some(OperationWord::Credit)),
+        ("  ", Some(OperationWord::Credit)),
+        ("set", None),
+        ("C R", None),
+    ] {
+        assert_eq!(nector.operation(cell), expected, "{cell:?}");
+    }
+}
+
+#[test]
+fn a_format_that_cannot_be_used_is_refused() {
+    let right = "name = \"x\"\nkind = \"points\"\ntitle = \"X\"\nmandatory = [[\"email\"]]\n";
+    let column = "[[columns]]\nfield = \"email\"\nheaders = [\"email\"]\n";
+    assert!(Format::parse(&format!("{right}{column}")).is_ok());
+    for (text, expected) in [
+        (format!("{right}colour = 1\n{column}"), "unknown field `colour`"),
+        (format!("{right}{column}").replace("\"x\"", "\"X y\""), "`name` takes"),
+        (format!("{right}{column}").replace("\"email\"\n", "\"e_mail\"\n"), "unknown variant `e_mail`"),
+        (format!("{right}{column}").replace("field = \"email\"", "field = \"ltv\""), "does not read the field `ltv`"),
+        (format!("{right}{column}{column}"), "has two columns"),
+        (format!("{right}{column}").replace("= [\"email\"]", "= []"), "has no headers"),
+        (format!("{right}{column}").replace("= [\"email\"]", "= [\"-\"]"), "no letter or digit"),
+        (
+            format!("{right}{column}").replace("[[\"email\"]]", "[[\"card\"]]"),
+            "the mandatory field `card` has no column",
+        ),
+        (format!("{right}{column}").replace("[[\"email\"]]", "[[]]"), "is empty"),
+        (
+            format!("{right}{column}{}", column.replace("field = \"email\"", "field = \"card\"")),
+            "stands for `email` and for `card`",
+        ),
+        (format!("{right}{column}[operations]\nCR = \"credit\"\n"), "must be written in lower case"),
+        (format!("{right}{column}[sample]\nrows = [[\"a\", \"b\"]]\n"), "a sample row needs 1 cells"),
+        ("name =".to_owned(), "TOML parse error"),
+    ] {
+        let error = Format::parse(&text).expect_err("refused").to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn fields_are_named_as_in_the_contract() {
+    for &field in ColumnField::ALL {
+        assert_eq!(field.name().parse(), Ok(field));
+        assert_eq!(serde_json::to_value(field).expect("a unit variant"), field.name());
+    }
+    assert_eq!("Expires On".parse(), Ok(ColumnField::ExpiresOn));
+    assert_eq!("points".parse::<ColumnField>(), Err(()));
+}

@@ -1,0 +1,128 @@
+//! What the rows of both imports have in common: cells, and the story of a refused row.
+
+use crate::{
+    domain::{identifier::IdentifierKind, rejection::Rejection},
+    import::{
+        csv::{self, Field, Record, Records},
+        dialect::Dialect,
+        format::ColumnField,
+    },
+};
+
+/// Characters of a value that a message shows.
+const VALUE_CHARS_MAX: usize = 60;
+
+/// What is wrong with a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The first failure by the order of checks: the row's code.
+    pub rejection: Rejection,
+    /// The refused field; empty where it is the whole row.
+    pub column: &'static str,
+    /// The first failure in words, then the others.
+    pub message: String,
+}
+
+/// Gathers what is wrong with a row, in the order of the checks.
+#[derive(Default)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Adds a failure.
+    pub fn add(&mut self, rejection: Rejection, column: &'static str, message: impl Into<String>) {
+        self.0.push(Fault { rejection, column, message: message.into() });
+    }
+
+    /// The row's fault: the first failure, whose message names the others; none if there is none.
+    pub fn first(self) -> Option<Fault> {
+        let mut faults = self.0.into_iter();
+        let mut first = faults.next()?;
+        for other in faults {
+            first.message.push_str("; also: ");
+            first.message.push_str(&other.message);
+        }
+        Some(first)
+    }
+}
+
+/// A value as a message quotes it, cut where it is long.
+pub fn quoted(value: &str) -> String {
+    let mut shown: String = value.chars().take(VALUE_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if shown.len() < value.len() && value.chars().count() > VALUE_CHARS_MAX {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// The fault of a record that could not be read at all.
+pub fn record_fault(record: &Record, columns: usize) -> Option<Fault> {
+    let problem = record.problem?;
+    let message = problem.message(record.fields, columns);
+    Some(Fault { rejection: problem.rejection(), column: "", message })
+}
+
+/// The column that an identifier is read from.
+pub fn column_of_kind(kind: IdentifierKind) -> ColumnField {
+    match kind {
+        IdentifierKind::UserId => ColumnField::UserId,
+        IdentifierKind::ExternalId => ColumnField::ExternalId,
+        IdentifierKind::Email => ColumnField::Email,
+        IdentifierKind::Mobile => ColumnField::Mobile,
+        IdentifierKind::Card => ColumnField::Card,
+    }
+}
+
+/// A record's cells.
+#[derive(Clone, Copy)]
+pub struct Cells<'a> {
+    /// The chunk.
+    pub bytes: &'a [u8],
+    /// The record's fields.
+    pub fields: &'a [Field],
+    /// The record's flags.
+    pub flags: u8,
+    /// How the chunk is written.
+    pub dialect: Dialect,
+}
+
+impl<'a> Cells<'a> {
+    /// The cells of a record of this chunk.
+    #[inline]
+    pub fn of(bytes: &'a [u8], records: &'a Records, record: &Record, dialect: Dialect) -> Cells<'a> {
+        Cells { bytes, fields: records.fields_of(record), flags: record.flags, dialect }
+    }
+
+    /// A cell as the file's author meant it: quotes and the guard against formulas taken off. `scratch` serves the rare
+    /// cell that cannot be lent from the chunk.
+    #[inline]
+    pub fn get<'b>(&self, column: usize, scratch: &'b mut Vec<u8>) -> &'b [u8]
+    where
+        'a: 'b,
+    {
+        match self.fields.get(column) {
+            Some(&field) => {
+                crate::report::cell::unguarded(csv::cell(self.bytes, field, self.dialect, self.flags, scratch))
+            }
+            None => &[],
+        }
+    }
+
+    /// A cell as text; a cell of a record that was not refused always is.
+    #[inline]
+    pub fn text<'b>(&self, column: usize, scratch: &'b mut Vec<u8>) -> &'b str
+    where
+        'a: 'b,
+    {
+        std::str::from_utf8(self.get(column, scratch)).unwrap_or_default()
+    }
+}
+
+/// Whether a cell holds nothing but white space.
+#[inline]
+pub fn is_blank(cell: &[u8]) -> bool {
+    match cell.first() {
+        None => true,
+        Some(byte) if byte.is_ascii_graphic() => false,
+        Some(_) => std::str::from_utf8(cell).is_ok_and(|text| text.trim().is_empty()),
+    }
+}

@@ -1,0 +1,8 @@
+//! Running a job: the stages that chunks pass, the windows that make them durable, progress and stopping.
+
+pub mod progress;
+pub mod output;
+pub mod pipeline;
+pub mod committer;
+pub mod processed_file;
+pub mod seen;

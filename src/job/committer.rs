@@ -1,0 +1,305 @@
+//! Windows: what makes the outputs of batches durable, in order and all at once.
+//!
+//! Outputs gather in a window; a full window goes to a thread of its own that syncs the processed report and commits
+//! pages, rejected rows and the window's record with the position together (`store::log`). So the stages work on the
+//! next window while the disk takes this one.
+
+use std::{fs::File, time::Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use hdrhistogram::Histogram;
+
+use super::{
+    output::Output,
+    processed_file::ProcessedFile,
+    progress::{Progress, Stage},
+};
+use crate::{
+    domain::{
+        id::JobId,
+        job::{Counts, JobState, Position, Total, WindowRecord},
+    },
+    error::{Error, ErrorKind, Result},
+    options::Options,
+    store::{
+        Store, disk,
+        jobs::{self, Touch},
+        log::Commit,
+    },
+};
+
+/// What a job knows of itself before its first new row: nothing, or what an earlier run committed.
+#[derive(Clone, Debug, Default)]
+pub struct Checkpoint {
+    /// The newest committed window; 0 before the first.
+    pub window: u32,
+    /// Counts until then.
+    pub counts: Counts,
+    /// Where to go on.
+    pub position: Position,
+    /// Length of the processed report.
+    pub processed_bytes: u64,
+    /// Milliseconds of work in earlier runs.
+    pub elapsed_ms: u64,
+}
+
+impl Checkpoint {
+    /// The checkpoint that a job's newest window is.
+    pub fn of(window: Option<&(u32, WindowRecord)>) -> Checkpoint {
+        window.map_or_else(Checkpoint::default, |(number, record)| Checkpoint {
+            window: *number,
+            counts: record.counts.clone(),
+            position: record.position,
+            processed_bytes: record.processed_bytes,
+            elapsed_ms: record.elapsed_ms,
+        })
+    }
+}
+
+/// One window on its way.
+struct Window {
+    commit: Commit,
+    rejects: Vec<u8>,
+    reject_ends: Vec<usize>,
+    touched: Vec<Touch>,
+    number: u32,
+    record: WindowRecord,
+}
+
+/// What the committer reports at the end.
+pub struct Committed {
+    /// Everything counted, earlier runs included.
+    pub counts: Counts,
+    /// Length of the processed report.
+    pub processed_bytes: u64,
+    /// Sum of the program's balances.
+    pub balance_after: Total,
+    /// Milliseconds each window took to become durable.
+    pub window_ms: Histogram<u64>,
+    /// Bytes that the log took in.
+    pub log_bytes: u64,
+}
+
+/// Where a job's outputs go.
+pub struct Target<'a> {
+    /// The store.
+    pub store: &'a Store,
+    /// The job; none in a dry run, which commits nothing.
+    pub job: Option<JobId>,
+    /// Limits.
+    pub options: &'a Options,
+    /// Whom to tell.
+    pub progress: &'a Progress,
+    /// When this run began.
+    pub began: Instant,
+}
+
+/// Gathers outputs into windows.
+pub struct Committer<'a> {
+    target: &'a Target<'a>,
+    checkpoint: Checkpoint,
+    processed: Option<ProcessedFile>,
+    rows_in_window: u64,
+    open: Option<Window>,
+    next_sequence: u64,
+    balance_after: Total,
+    windows: Sender<Window>,
+    spent: Receiver<Window>,
+}
+
+impl Committer<'_> {
+    /// Takes in the next output.
+    ///
+    /// # Errors
+    /// When the report cannot be written, or the committing thread failed.
+    pub fn take(&mut self, output: &Output) -> Result<()> {
+        self.checkpoint.counts.add(&output.counts);
+        self.checkpoint.position = output.position;
+        self.balance_after = Total(output.balance_after);
+        self.rows_in_window += output.counts.read;
+        if let Some(processed) = &mut self.processed {
+            processed.append(&output.processed)?;
+        }
+        let counts = &self.checkpoint.counts;
+        self.target.progress.set_rows(counts.read, counts.rejected);
+        if self.target.job.is_none() {
+            self.next_sequence = output.next_sequence;
+            return Ok(());
+        }
+        let mut window = match self.open.take() {
+            Some(window) => window,
+            None => self.spare_window()?,
+        };
+        for (key, place) in &output.keys {
+            window.commit.put(*key, &output.pages[place.clone()]);
+        }
+        let offset = window.rejects.len();
+        window.rejects.extend_from_slice(&output.rejects);
+        window.reject_ends.extend(output.reject_ends.iter().map(|end| end + offset));
+        window.touched.extend_from_slice(&output.touched);
+        window.record.sequences.1 = output.next_sequence;
+        let options = self.target.options;
+        let bytes = window.commit.bytes() + window.rejects.len();
+        self.open = Some(window);
+        if self.rows_in_window >= options.window_rows || bytes >= options.window_bytes {
+            self.seal(JobState::Unfinished)?;
+        }
+        Ok(())
+    }
+
+    fn spare_window(&mut self) -> Result<Window> {
+        let mut window = match self.spent.recv() {
+            Ok(window) => window,
+            Err(_) => return Err(gone()),
+        };
+        window.commit.clear();
+        window.rejects.clear();
+        window.reject_ends.clear();
+        window.touched.clear();
+        window.record.sequences = (self.next_sequence, self.next_sequence);
+        Ok(window)
+    }
+
+    /// Sends the open window, if there is one, to be made durable; a finished job has one in any case.
+    fn seal(&mut self, state: JobState) -> Result<()> {
+        if self.target.job.is_none() {
+            return Ok(());
+        }
+        let mut window = match self.open.take() {
+            Some(window) => window,
+            None if state == JobState::Unfinished => return Ok(()),
+            None => self.spare_window()?,
+        };
+        self.checkpoint.window += 1;
+        if let Some(processed) = &self.processed {
+            self.checkpoint.processed_bytes = processed.length();
+        }
+        let elapsed_ms = self.checkpoint.elapsed_ms + self.target.began.elapsed().as_millis() as u64;
+        window.number = self.checkpoint.window;
+        window.record = WindowRecord {
+            state,
+            counts: self.checkpoint.counts.clone(),
+            position: self.checkpoint.position,
+            processed_bytes: self.checkpoint.processed_bytes,
+            bytes_read: self.target.progress.snapshot().bytes_read,
+            balance_after: self.balance_after,
+            elapsed_ms,
+            sequences: window.record.sequences,
+        };
+        self.next_sequence = window.record.sequences.1;
+        self.rows_in_window = 0;
+        self.windows.send(window).map_err(|_| gone())
+    }
+}
+
+/// The committing thread ended early; its own error is the one that is reported.
+fn gone() -> Error {
+    Error::internal("the committing thread is gone")
+}
+
+/// Runs `work` with a committer, then commits what is left; `work` says whether the input was read to its end.
+///
+/// # Errors
+/// Those of `work` and of commits. What was committed before stays.
+pub fn with_committer<'a>(
+    target: &'a Target<'a>,
+    checkpoint: Checkpoint,
+    processed: Option<ProcessedFile>,
+    next_sequence: u64,
+    balance: i128,
+    work: impl FnOnce(&mut Committer<'a>) -> Result<bool>,
+) -> Result<Committed> {
+    let syncer = processed.as_ref().map(ProcessedFile::syncer).transpose()?;
+    std::thread::scope(|threads| {
+        // Two windows: one gathers while the other becomes durable.
+        let (windows, full) = bounded::<Window>(2);
+        let (spent_sender, spent) = bounded::<Window>(2);
+        for _ in 0..2 {
+            let _ = spent_sender.send(Window {
+                commit: Commit::default(),
+                rejects: Vec::new(),
+                reject_ends: Vec::new(),
+                touched: Vec::new(),
+                number: 0,
+                record: WindowRecord {
+                    state: JobState::Unfinished,
+                    counts: Counts::default(),
+                    position: Position::default(),
+                    processed_bytes: 0,
+                    bytes_read: 0,
+                    balance_after: Total(0),
+                    elapsed_ms: 0,
+                    sequences: (0, 0),
+                },
+            });
+        }
+        let sealing = threads.spawn(move || make_durable(target, &full, &spent_sender, syncer));
+        let mut committer = Committer {
+            target,
+            checkpoint,
+            processed,
+            rows_in_window: 0,
+            open: None,
+            next_sequence,
+            balance_after: Total(balance),
+            windows,
+            spent,
+        };
+        let worked = work(&mut committer).and_then(|finished| {
+            target.progress.set_stage(Stage::Committing);
+            committer.seal(if finished { JobState::Finished } else { JobState::Unfinished })
+        });
+        let Committer { checkpoint, processed, balance_after, windows, spent, .. } = committer;
+        drop((windows, spent));
+        let sealed = sealing.join().unwrap_or_else(|_| Err(Error::internal("the committing thread panicked")));
+        // If committing failed, the stages only saw that it was gone.
+        let (window_ms, log_bytes) = sealed?;
+        worked?;
+        let processed_bytes = processed.map_or(0, |file| file.length());
+        Ok(Committed { counts: checkpoint.counts, processed_bytes, balance_after, window_ms, log_bytes })
+    })
+}
+
+fn make_durable(
+    target: &Target<'_>,
+    full: &Receiver<Window>,
+    spent: &Sender<Window>,
+    syncer: Option<File>,
+) -> Result<(Histogram<u64>, u64)> {
+    let mut window_ms = Histogram::new(3).map_err(|error| Error::internal(error.to_string()))?;
+    let mut log_bytes = 0;
+    let Some(job) = target.job else { return Ok((window_ms, 0)) };
+    let log = target.store.log();
+    for mut window in full {
+        let began = Instant::now();
+        let needed = window.commit.bytes() as u64 + window.rejects.len() as u64 + target.options.disk_free_min;
+        disk::check_free(target.store.directory(), needed)?;
+        if let Some(file) = &syncer {
+            file.sync_data().map_err(|error| Error::io("the processed file cannot be synced", &error))?;
+        }
+        jobs::put_window(
+            &mut window.commit,
+            job,
+            window.number,
+            &window.record,
+            &window.touched,
+            &window.rejects,
+            &window.reject_ends,
+        )?;
+        log.commit(&window.commit)?;
+        log_bytes += window.commit.bytes() as u64;
+        target.progress.set_rows_durable(window.record.counts.read);
+        window_ms.saturating_record(began.elapsed().as_millis() as u64);
+        let _ = spent.send(window);
+    }
+    Ok((window_ms, log_bytes))
+}
+
+/// The error that says that a job was stopped on request.
+pub fn stopped(job: Option<JobId>) -> Error {
+    let error = Error::new(ErrorKind::Stopped, "stopped", "stopped on request; what was read until then is durable");
+    match job {
+        Some(job) => error.hint(format!("go on with `tidemill job resume {job}`, or by repeating the command")).of_job(job),
+        None => error,
+    }
+}

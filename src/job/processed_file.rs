@@ -1,0 +1,71 @@
+//! The processed report while it grows: appended to in file order, cut back to its recorded length by a resume.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The file of a processed report.
+pub struct ProcessedFile {
+    file: File,
+    path: PathBuf,
+    length: u64,
+}
+
+impl ProcessedFile {
+    /// Creates the file, or goes on with one whose first `length` bytes are durable.
+    ///
+    /// # Errors
+    /// When it cannot be created, or a file to go on with is missing or shorter than recorded.
+    pub fn open(path: &Path, length: u64, header: &[u8]) -> Result<ProcessedFile> {
+        let failed = |error: std::io::Error| Error::io(format_args!("the processed file `{}`", path.display()), &error);
+        if length == 0 {
+            let mut file = File::create(path).map_err(failed)?;
+            file.write_all(header).map_err(failed)?;
+            file.sync_all().map_err(failed)?;
+            crate::store::disk::sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+            return Ok(ProcessedFile { file, path: path.to_owned(), length: header.len() as u64 });
+        }
+        let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
+        let found = file.metadata().map_err(failed)?.len();
+        if found < length {
+            return Err(Error::new(
+                ErrorKind::Input,
+                "report_missing",
+                format!("the processed file `{}` has {found} of {length} bytes that were written", path.display()),
+            )
+            .hint("put the file back as it was, or resume without it: `--processed` of another name starts anew"));
+        }
+        file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
+        Ok(ProcessedFile { file, path: path.to_owned(), length })
+    }
+
+    /// Appends lines.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn append(&mut self, lines: &[u8]) -> Result<()> {
+        self.length += lines.len() as u64;
+        self.file.write_all(lines).map_err(|error| self.failed(&error))
+    }
+
+    /// Its length with everything appended.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// A second handle that can sync while this one appends.
+    ///
+    /// # Errors
+    /// When the system has no more handles.
+    pub fn syncer(&self) -> Result<File> {
+        self.file.try_clone().map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &std::io::Error) -> Error {
+        Error::io(format_args!("the processed file `{}`", self.path.display()), error)
+    }
+}

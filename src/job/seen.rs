@@ -1,0 +1,124 @@
+//! What a job remembers of the customers that its rows named.
+
+use crate::{
+    domain::{
+        entry::EntryKind,
+        id::{CustomerId, JobId, Sequence},
+        job::Counts,
+    },
+    error::Result,
+    store::{Store, customer_page::CustomerPage, jobs, key::LogKey, ledger_page::LedgerPage, tuning},
+};
+
+/// Which customers the job's rows named, and what they were reset to: two bits, and eight bytes, a customer.
+pub struct Seen {
+    named: Vec<u8>,
+    reset_to: Option<Vec<u64>>,
+    customers_before: u32,
+}
+
+impl Seen {
+    /// Nobody was named yet; `customers_before` were there before the job.
+    pub fn new(customers: u32, customers_before: u32, tracks_resets: bool) -> Seen {
+        let places = customers as usize;
+        let reset_to = tracks_resets.then(|| vec![0; places]);
+        Seen { named: vec![0; places / 4 + 1], reset_to, customers_before }
+    }
+
+    /// Notes that a row named a customer.
+    #[inline]
+    pub fn name(&mut self, customer: CustomerId, counts: &mut Counts) {
+        let (at, shift) = (customer.index() / 4, customer.index() % 4 * 2);
+        if at >= self.named.len() {
+            self.named.resize(at + 1 + at / 2, 0);
+        }
+        match self.named[at] >> shift & 3 {
+            0 => {
+                self.named[at] |= 1 << shift;
+                counts.customers_matched += u64::from(customer.0 < self.customers_before);
+            }
+            1 => {
+                self.named[at] |= 2 << shift;
+                counts.customers_repeated += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// What an earlier row reset the customer to.
+    #[inline]
+    pub fn reset_to(&self, customer: CustomerId) -> Option<i64> {
+        let stored = self.reset_to.as_ref()?.get(customer.index()).copied()?;
+        stored.checked_sub(1).map(u64::cast_signed)
+    }
+
+    /// Notes what a row reset the customer to; never negative.
+    pub fn set_reset(&mut self, customer: CustomerId, amount: i64) {
+        if let Some(reset_to) = &mut self.reset_to {
+            if customer.index() >= reset_to.len() {
+                reset_to.resize(customer.index() + 1 + customer.index() / 2, 0);
+            }
+            reset_to[customer.index()] = amount.cast_unsigned().wrapping_add(1);
+        }
+    }
+
+    /// Starts to fetch what is known of a customer.
+    #[inline]
+    pub fn prefetch(&self, customer: CustomerId) {
+        if let Some(place) = self.named.get(customer.index() / 4) {
+            tuning::prefetch(place);
+        }
+    }
+
+    fn remember_touched(&mut self, store: &Store, job: JobId) -> Result<()> {
+        jobs::touched(store, job, |touch| {
+            self.name(touch.customer, &mut Counts::default());
+            if let Some(amount) = touch.reset_to {
+                self.set_reset(touch.customer, amount);
+            }
+        })
+    }
+
+    /// Learns from the log whom the earlier rows of a points job named, so that its later rows are told apart as if it
+    /// had never stopped: rows with an entry from the ledger, the others from the windows.
+    ///
+    /// # Errors
+    /// When the log is damaged.
+    pub fn remember_points(&mut self, store: &Store, job: JobId) -> Result<()> {
+        self.remember_touched(store, job)?;
+        for (from, to) in jobs::sequences(store, job)? {
+            let (from, to) = (LogKey::Ledger(Sequence(from)), LogKey::Ledger(Sequence(to)));
+            store.log().scan(from, to, |key, stored| {
+                let LogKey::Ledger(first) = key else { return Ok(false) };
+                let page = LedgerPage::open(first, stored)?;
+                for at in 0..page.count() {
+                    let entry = page.entry(at)?;
+                    self.name(entry.customer, &mut Counts::default());
+                    if entry.kind == EntryKind::Reset {
+                        self.set_reset(entry.customer, entry.balance_after);
+                    }
+                }
+                Ok(true)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The same for a customer job: rows that wrote a record from the log of customers, the others from the windows.
+    ///
+    /// # Errors
+    /// When the log is damaged.
+    pub fn remember_customers(&mut self, store: &Store, job: JobId, first_record: u64) -> Result<()> {
+        self.remember_touched(store, job)?;
+        store.log().scan(LogKey::Customers(first_record), LogKey::Customers(u64::MAX), |key, stored| {
+            let LogKey::Customers(first) = key else { return Ok(false) };
+            let page = CustomerPage::open(first, stored)?;
+            if page.job == job {
+                for record in page.records() {
+                    self.name(record?.customer, &mut Counts::default());
+                }
+            }
+            Ok(true)
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! One merchant's store: the only code that knows RocksDB.
+//!
+//! Two append-only logs are the truth (`log`): customer records and ledger entries, with the records of the jobs that
+//! wrote them. Everything else is a cache of the logs, stamped with the position it reflects (`caches`), loaded into
+//! memory for a job (`state`) and brought up to date by replay.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use rocksdb::{ColumnFamilyDescriptor, DB, WriteBatch, WriteOptions};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    domain::{
+        id::{JobId, ProgramId},
+        program::Program,
+    },
+    error::{Error, ErrorKind, Result},
+};
+
+pub mod family;
+pub mod key;
+pub mod value;
+pub mod column;
+pub mod ledger_page;
+pub mod customer_page;
+pub mod identifiers;
+pub mod filter_page;
+pub mod log;
+pub mod tuning;
+pub mod settings;
+pub mod caches;
+pub mod state;
+pub mod cold;
+pub mod verify;
+pub mod jobs;
+pub mod disk;
+
+use caches::CachePositions;
+use settings::Settings;
+
+/// Version of the store's format as a whole. Another version is refused, never guessed at.
+pub const FORMAT_VERSION: u32 = 1;
+const VERSION_FILE: &str = "TIDEMILL_FORMAT";
+const HOLDER_FILE: &str = "TIDEMILL_HOLDER";
+
+/// An open store. One process has it at a time.
+pub struct Store {
+    db: DB,
+    directory: PathBuf,
+    settings: Mutex<Settings>,
+    programs: Mutex<Vec<Program>>,
+    positions: Mutex<CachePositions>,
+}
+
+/// The handle of a family.
+pub(crate) fn handle<'a>(db: &'a DB, name: &str) -> Result<&'a rocksdb::ColumnFamily> {
+    db.cf_handle(name).ok_or_else(|| Error::corrupt(format!("the store has no family `{name}`")))
+}
+
+fn io<T>(what: impl std::fmt::Display, result: std::io::Result<T>) -> Result<T> {
+    result.map_err(|error| Error::io(what, &error))
+}
+
+impl Store {
+    /// Opens a store, and creates it where there is none if `create` says so.
+    ///
+    /// # Errors
+    /// `NotFound` without `create`; `Busy` when another process holds it; `Corrupt` and `Storage` as they say; another
+    /// format version is refused.
+    pub fn open(directory: &Path, create: bool) -> Result<Store> {
+        let is_new = Self::check_directory(directory, create)?;
+        let staging = directory.join("staging");
+        io(format_args!("cannot create `{}`", staging.display()), fs::create_dir_all(&staging))?;
+        let families = family::ALL.map(|name| ColumnFamilyDescriptor::new(name, tuning::of_family(name)));
+        let mut options = tuning::database();
+        options.create_if_missing(is_new);
+        let default = ColumnFamilyDescriptor::new("default", rocksdb::Options::default());
+        let db = DB::open_cf_descriptors(&options, directory.join("db"), families.into_iter().chain([default]))
+            .map_err(|error| Self::open_error(directory, error))?;
+        if is_new {
+            Self::write_durably(&directory.join(VERSION_FILE), format!("{FORMAT_VERSION}\n").as_bytes())?;
+        }
+        // The store is ours: say so to whoever comes next, and remove what a killed process staged.
+        let holder = format!("process {}, since {}\n", std::process::id(), crate::clock::now());
+        io("cannot write the holder's name", fs::write(directory.join(HOLDER_FILE), holder))?;
+        for entry in io("cannot read the staging directory", fs::read_dir(&staging))?.flatten() {
+            io("cannot empty the staging directory", fs::remove_file(entry.path()))?;
+        }
+        let store = Store {
+            settings: Mutex::default(),
+            programs: Mutex::default(),
+            positions: Mutex::default(),
+            directory: directory.to_owned(),
+            db,
+        };
+        store.read_meta()?;
+        caches::drop_unreferenced(&store)?;
+        Ok(store)
+    }
+
+    /// Checks the directory and its version; whether the store must be created.
+    fn check_directory(directory: &Path, create: bool) -> Result<bool> {
+        let version_file = directory.join(VERSION_FILE);
+        match fs::read_to_string(&version_file) {
+            Ok(version) if version.trim() == FORMAT_VERSION.to_string() => Ok(false),
+            Ok(version) => Err(Error::new(
+                ErrorKind::Usage,
+                "format_version",
+                format!(
+                    "the store `{}` has format version `{}`, this program knows version {FORMAT_VERSION}",
+                    directory.display(),
+                    version.trim()
+                ),
+            )
+            .hint("use the version of tidemill that wrote it, or export there and import here")),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let is_empty = match fs::read_dir(directory) {
+                    Ok(mut entries) => {
+                        entries.all(|entry| entry.is_ok_and(|e| ["db", "staging"].iter().any(|n| e.file_name() == *n)))
+                    }
+                    Err(_) => true,
+                };
+                if !create {
+                    return Err(Error::not_found("store_unknown", format!("there is no store at `{}`", directory.display()))
+                        .hint("name it with `--store DIR`, or create it: `tidemill --store DIR import customers FILE`"));
+                }
+                if !is_empty {
+                    return Err(Error::usage(format!("`{}` is not empty and no store", directory.display()))
+                        .hint("name another directory with `--store DIR`"));
+                }
+                io(format_args!("cannot create `{}`", directory.display()), fs::create_dir_all(directory))?;
+                Ok(true)
+            }
+            Err(error) => Err(Error::io(format_args!("cannot read `{}`", version_file.display()), &error)),
+        }
+    }
+
+    fn open_error(directory: &Path, error: rocksdb::Error) -> Error {
+        let text = error.to_string();
+        if text.contains("lock") && (text.contains("LOCK") || text.contains("Resource temporarily unavailable")) {
+            let holder = fs::read_to_string(directory.join(HOLDER_FILE)).unwrap_or_default();
+            let holder = holder.trim();
+            let holder = if holder.is_empty() { "another process" } else { holder };
+            return Error::new(
+                ErrorKind::Busy,
+                "store_busy",
+                format!("the store `{}` is held by {holder}", directory.display()),
+            )
+            .hint("wait until it is done, or stop it; one process uses a store at a time");
+        }
+        error.into()
+    }
+
+    /// Writes a small file of ours so that it is there whole or not at all.
+    pub(crate) fn write_durably(path: &Path, content: &[u8]) -> Result<()> {
+        let new = path.with_extension("new");
+        let what = |action: &str| format!("cannot {action} `{}`", path.display());
+        let mut file = io(what("create"), fs::File::create(&new))?;
+        io(what("write"), std::io::Write::write_all(&mut file, content))?;
+        io(what("sync"), file.sync_all())?;
+        io(what("rename"), fs::rename(&new, path))?;
+        if let Some(parent) = path.parent() {
+            disk::sync_directory(parent)?;
+        }
+        Ok(())
+    }
+
+    fn read_meta(&self) -> Result<()> {
+        if let Some(settings) = self.meta("settings")? {
+            *lock(&self.settings) = settings;
+            *lock(&self.programs) = self.meta("programs")?.unwrap_or_default();
+            *lock(&self.positions) = self.meta("caches")?.unwrap_or_default();
+            return Ok(());
+        }
+        let settings = Settings::of_new_store();
+        let points = Program::new("points", "Points", 0, None).map_err(Error::internal)?;
+        self.put_meta("programs", &vec![points.clone()])?;
+        self.put_meta("settings", &settings)?;
+        *lock(&self.settings) = settings;
+        *lock(&self.programs) = vec![points];
+        Ok(())
+    }
+
+    fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let Some(stored) = self.db.get_cf(handle(&self.db, family::META)?, name)? else { return Ok(None) };
+        let body = value::open(value::Kind::Meta, &stored, &name)?;
+        serde_json::from_slice(body).map(Some).map_err(|error| Error::corrupt(format!("`{name}` cannot be read: {error}")))
+    }
+
+    fn put_meta<T: Serialize>(&self, name: &str, content: &T) -> Result<()> {
+        let json = serde_json::to_vec(content).map_err(|error| Error::internal(error.to_string()))?;
+        let mut batch = WriteBatch::default();
+        batch.put_cf(handle(&self.db, family::META)?, name, value::sealed(value::Kind::Meta, &json));
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        Ok(self.db.write_opt(batch, &options)?)
+    }
+
+    /// The directory it lies in.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The log: what is true.
+    pub fn log(&self) -> log::Log<'_> {
+        log::Log::new(&self.db, &self.directory.join("staging"))
+    }
+
+    pub(crate) fn db(&self) -> &DB {
+        &self.db
+    }
+
+    /// The store's settings.
+    pub fn settings(&self) -> Settings {
+        lock(&self.settings).clone()
+    }
+
+    /// Replaces the settings.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn set_settings(&self, settings: Settings) -> Result<()> {
+        self.put_meta("settings", &settings)?;
+        *lock(&self.settings) = settings;
+        Ok(())
+    }
+
+    /// The programs, in the order they were added.
+    pub fn programs(&self) -> Vec<Program> {
+        lock(&self.programs).clone()
+    }
+
+    /// The program with this code.
+    ///
+    /// # Errors
+    /// `NotFound`, with the codes there are.
+    pub fn program(&self, code: &str) -> Result<(ProgramId, Program)> {
+        let programs = lock(&self.programs);
+        match programs.iter().position(|program| program.code == code) {
+            Some(at) => Ok((ProgramId(at as u16), programs[at].clone())),
+            None => {
+                let known: Vec<&str> = programs.iter().map(|program| program.code.as_str()).collect();
+                Err(Error::not_found("program_unknown", format!("there is no program `{code}`"))
+                    .hint(format!("programs are {}; add one with `tidemill program add CODE`", known.join(", "))))
+            }
+        }
+    }
+
+    /// Adds a program.
+    ///
+    /// # Errors
+    /// `Usage` when its code or currency is taken.
+    pub fn add_program(&self, program: Program) -> Result<ProgramId> {
+        let mut programs = lock(&self.programs);
+        if programs.iter().any(|other| other.code == program.code) {
+            return Err(Error::usage(format!("there is a program `{}` already", program.code)));
+        }
+        if let Some(other) = programs.iter().find(|other| program.currency.is_some() && other.currency == program.currency) {
+            return Err(Error::usage(format!("the program `{}` has this currency already", other.code)));
+        }
+        let id = u16::try_from(programs.len()).map_err(|_| Error::usage("a store has at most 65,536 programs"))?;
+        let mut all = programs.clone();
+        all.push(program);
+        self.put_meta("programs", &all)?;
+        *programs = all;
+        Ok(ProgramId(id))
+    }
+
+    pub(crate) fn positions(&self) -> CachePositions {
+        lock(&self.positions).clone()
+    }
+
+    pub(crate) fn set_positions(&self, positions: CachePositions) -> Result<()> {
+        self.put_meta("caches", &positions)?;
+        *lock(&self.positions) = positions;
+        Ok(())
+    }
+
+    /// The number of the newest job; 0 if there is none.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn newest_job(&self) -> Result<JobId> {
+        Ok(match self.log().last(key::JOBS)? {
+            Some((key::LogKey::Job(job, ..), _)) => job,
+            _ => JobId(0),
+        })
+    }
+}
+
+/// Locks a mutex of ours. A thread that panicked while it held one left plain data behind, which is still whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,232 @@
+//! Answers about one customer without loading any table: a page of each cache, and what the logs have beyond them.
+
+use super::{
+    Store,
+    column::Column,
+    customer_page::{CustomerPage, put_change, read_change},
+    family,
+    filter_page::{Attribute, FilterPage, ROWS},
+    handle,
+    identifiers::{IdentifierHash, IdentifierPage},
+    key::{self, LogKey},
+    ledger_page::LedgerPage,
+    value::{self, Kind},
+};
+use crate::{
+    domain::{
+        customer::Customer,
+        entry::Entry,
+        id::{CustomerId, JobId, ProgramId, Sequence},
+        identifier::IdentifierKind,
+        time::Timestamp,
+    },
+    error::{Error, Result},
+};
+
+/// An account as a cold look finds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ColdAccount {
+    /// Its balance.
+    pub balance: i64,
+    /// Its newest entry; 0: none.
+    pub newest: Sequence,
+}
+
+/// An entry with what its page tells of it.
+#[derive(Clone, Copy, Debug)]
+pub struct DatedEntry {
+    /// Its number.
+    pub sequence: Sequence,
+    /// The job that wrote it.
+    pub job: JobId,
+    /// The job's `now`.
+    pub time: Timestamp,
+    /// The entry.
+    pub entry: Entry,
+}
+
+/// The customer that owns a normalised identifier, with everything its records say; none if nobody does.
+///
+/// The whole value is compared, not only its hash. Cost: one page of each run of identifiers, one of profiles, one for
+/// each record of the customer, and the replay of what the caches lag behind.
+///
+/// # Errors
+/// `Corrupt` when a page is damaged.
+pub fn find(store: &Store, kind: IdentifierKind, value: &str) -> Result<Option<(CustomerId, Customer)>> {
+    let hash = IdentifierHash::of(store.settings().seed, kind, value.as_bytes());
+    let mut found = None;
+    for run in &store.positions().runs {
+        let key = key::cache_page(run.generation, 0, ProgramId(0), hash.page());
+        if let Some(stored) = store.db().get_cf(handle(store.db(), family::IDENTIFIERS)?, key)? {
+            if let Some(customer) = IdentifierPage::open(hash.page(), &stored)?.get(hash) {
+                found = Some(customer);
+            }
+        }
+    }
+    if found.is_none() {
+        found = find_behind(store, kind, value)?;
+    }
+    let Some(customer) = found else { return Ok(None) };
+    let content = read(store, customer)?;
+    Ok(content.has_identifier(kind, value).then_some((customer, content)))
+}
+
+/// Looks for an identifier in the records that the runs do not reflect.
+fn find_behind(store: &Store, kind: IdentifierKind, value: &str) -> Result<Option<CustomerId>> {
+    let mut found = None;
+    let from = LogKey::Customers(store.positions().identifiers_next_record);
+    store.log().scan(from, LogKey::Customers(u64::MAX), |key, stored| {
+        let LogKey::Customers(first) = key else { return Ok(false) };
+        for record in CustomerPage::open(first, stored)?.records() {
+            let record = record?;
+            if record.change.identifiers().any(|(other, text)| other == kind && text == value) {
+                found = Some(record.customer);
+            }
+        }
+        Ok(found.is_none())
+    })?;
+    Ok(found)
+}
+
+/// Everything that the records say of a customer.
+///
+/// # Errors
+/// `Corrupt` when a page is damaged or the customer has no record.
+pub fn read(store: &Store, customer: CustomerId) -> Result<Customer> {
+    let positions = store.positions();
+    let mut newest = None;
+    if positions.profiles != 0 && customer.0 < positions.profiles_customers {
+        let page = (customer.index() / ROWS) as u32;
+        let key = key::cache_page(positions.profiles, 0, ProgramId(0), page);
+        let stored = store.db().get_cf(handle(store.db(), family::PROFILES)?, key)?;
+        let stored = stored.ok_or_else(|| Error::corrupt(format!("profile page {page} is missing")))?;
+        newest = Some(second_column(Kind::ProfilePage, page, &stored, customer)?.cast_unsigned());
+    }
+    // Records that the profiles do not reflect yet are newer than what they name.
+    let from = if newest.is_some() { positions.profiles_next_record } else { 0 };
+    let from = if newest.is_none() && customer.0 >= positions.profiles_customers { positions.profiles_next_record } else { from };
+    store.log().scan(LogKey::Customers(from), LogKey::Customers(u64::MAX), |key, stored| {
+        let LogKey::Customers(first) = key else { return Ok(false) };
+        for record in CustomerPage::open(first, stored)?.records() {
+            let record = record?;
+            if record.customer == customer {
+                newest = Some(record.number);
+            }
+        }
+        Ok(true)
+    })?;
+    match newest {
+        Some(newest) => read_chain(store, customer, newest),
+        None => Err(Error::corrupt(format!("customer {} has no record", customer.0))),
+    }
+}
+
+/// What a customer's records say, from the newest back to the one that created the customer.
+///
+/// # Errors
+/// `Corrupt` when one is missing or damaged.
+pub fn read_chain(store: &Store, customer: CustomerId, newest: u64) -> Result<Customer> {
+    let mut chain = Vec::new();
+    let mut next = Some(newest);
+    while let Some(number) = next {
+        let missing = || Error::corrupt(format!("customer record {number} is missing"));
+        let Some((LogKey::Customers(first), stored)) = store.log().last_at_or_before(LogKey::Customers(number))? else {
+            return Err(missing());
+        };
+        let page = CustomerPage::open(first, &stored)?;
+        let record = page.records().nth((number - first) as usize).transpose()?;
+        let record = record.filter(|record| record.customer == customer).ok_or_else(missing)?;
+        next = record.previous;
+        let mut fields = Vec::new();
+        put_change(&record.change, &mut fields);
+        chain.push(fields);
+    }
+    let mut content = Customer::default();
+    for fields in chain.iter().rev() {
+        let change = read_change(fields);
+        content.change(&change.ok_or_else(|| Error::corrupt(format!("customer {} cannot be read", customer.0)))?);
+    }
+    Ok(content)
+}
+
+fn second_column(kind: Kind, page: u32, stored: &[u8], customer: CustomerId) -> Result<i64> {
+    let (_, second) = columns(kind, page, stored, customer)?;
+    Ok(second)
+}
+
+fn columns(kind: Kind, page: u32, stored: &[u8], customer: CustomerId) -> Result<(i64, i64)> {
+    let short = || Error::corrupt(format!("cache page {page} is cut short"));
+    let mut body = value::open(kind, stored, &format_args!("cache page {page}"))?;
+    let (count, rest) = body.split_first_chunk::<2>().ok_or_else(short)?;
+    body = rest;
+    let count = usize::from(u16::from_le_bytes(*count));
+    let (first, second) = (Column::take(&mut body, count)?, Column::take(&mut body, count)?);
+    let at = customer.index() % ROWS;
+    if at < count { Ok((first.get(at), second.get(at))) } else { Err(short()) }
+}
+
+/// A customer's accounts in all of the store's programs, in their order.
+///
+/// # Errors
+/// `Corrupt` when a page is damaged.
+pub fn accounts(store: &Store, customer: CustomerId) -> Result<Vec<ColdAccount>> {
+    let positions = store.positions();
+    let programs = store.programs().len();
+    let mut accounts = vec![ColdAccount::default(); programs];
+    let mut froms = vec![1; programs];
+    for (at, account) in accounts.iter_mut().enumerate() {
+        let program = ProgramId(at as u16);
+        let Some(position) = positions.accounts.get(&program.0) else { continue };
+        froms[at] = position.next_sequence;
+        if customer.0 >= position.customers {
+            continue;
+        }
+        let page = (customer.index() / ROWS) as u32;
+        let missing = || Error::corrupt(format!("account page {page} is missing"));
+        let key = key::cache_page(position.generation, 0, program, page);
+        let stored = store.db().get_cf(handle(store.db(), family::ACCOUNTS)?, key)?.ok_or_else(missing)?;
+        account.newest = Sequence(columns(Kind::AccountPage, page, &stored, customer)?.0.cast_unsigned());
+        let key = key::cache_page(position.generation, Attribute::Balance as u8, program, page);
+        let stored = store.db().get_cf(handle(store.db(), family::FILTERS)?, key)?.ok_or_else(missing)?;
+        let page_values = FilterPage::open(page, &stored)?;
+        if customer.index() % ROWS >= page_values.count() {
+            return Err(missing());
+        }
+        account.balance = page_values.get(customer.index() % ROWS);
+    }
+    let Some(&from) = froms.iter().min() else { return Ok(accounts) };
+    store.log().scan(LogKey::Ledger(Sequence(from)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
+        let LogKey::Ledger(first) = key else { return Ok(false) };
+        let page = LedgerPage::open(first, stored)?;
+        for at in 0..page.count() {
+            if page.customer(at) != customer {
+                continue;
+            }
+            let entry = page.entry(at)?;
+            let sequence = first.0 + at as u64;
+            let program = usize::from(entry.program.0);
+            if program < programs && sequence >= froms[program] {
+                accounts[program] = ColdAccount { balance: entry.balance_after, newest: Sequence(sequence) };
+            }
+        }
+        Ok(true)
+    })?;
+    Ok(accounts)
+}
+
+/// The entry with this number.
+///
+/// # Errors
+/// `Corrupt` when it is missing or damaged.
+pub fn entry(store: &Store, sequence: Sequence) -> Result<DatedEntry> {
+    let missing = || Error::corrupt(format!("ledger entry {} is missing", sequence.0));
+    let Some((LogKey::Ledger(first), stored)) = store.log().last_at_or_before(LogKey::Ledger(sequence))? else {
+        return Err(missing());
+    };
+    let page = LedgerPage::open(first, &stored)?;
+    let at = (sequence.0 - first.0) as usize;
+    if at >= page.count() {
+        return Err(missing());
+    }
+    Ok(DatedEntry { sequence, job: page.job, time: page.time, entry: page.entry(at)? })
+}

@@ -1,0 +1,75 @@
+//! The disk under the store.
+
+use std::{fs::File, path::Path};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes that the disk under `path` has free for us; unknown counts as unlimited.
+pub fn free_bytes(path: &Path) -> u64 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return u64::MAX };
+        let mut statistics = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+        // SAFETY: the path is a C string and the structure is ours; it is read only when the call succeeded.
+        let statistics = unsafe {
+            if libc::statvfs(path.as_ptr(), statistics.as_mut_ptr()) != 0 {
+                return u64::MAX;
+            }
+            statistics.assume_init()
+        };
+        #[expect(clippy::useless_conversion, reason = "the fields' types differ between systems")]
+        u64::from(statistics.f_bavail).saturating_mul(u64::from(statistics.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        u64::MAX
+    }
+}
+
+/// Refuses to begin a commit that the disk may not have room for.
+///
+/// RocksDB on a full disk cannot even be opened again until space is freed, so the commit is not tried.
+///
+/// # Errors
+/// `Storage` with code `disk_full`.
+pub fn check_free(path: &Path, needed: u64) -> Result<()> {
+    let free = free_bytes(path);
+    if free >= needed {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Storage,
+        "disk_full",
+        format!(
+            "the disk of `{}` has {} MiB free and the next commit needs {} MiB; nothing of it was written",
+            path.display(),
+            free >> 20,
+            needed.div_ceil(1 << 20)
+        ),
+    )
+    .hint("free some space and repeat the command: it goes on where the last commit ended"))
+}
+
+/// Makes names in a directory durable.
+///
+/// # Errors
+/// When the directory cannot be synced.
+pub fn sync_directory(path: &Path) -> Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(|error| Error::io(format_args!("cannot sync the directory `{}`", path.display()), &error))
+}
+
+/// Bytes of the files below a directory; what cannot be read counts as nothing.
+pub fn bytes_of(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_of(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}

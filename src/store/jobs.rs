@@ -1,0 +1,260 @@
+//! Jobs as the log knows them: how they began, what each window committed, the rows they refused.
+
+use std::collections::BTreeSet;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Store,
+    customer_page::{put_varint, take_varint},
+    key::LogKey,
+    log::Commit,
+    value::{self, Kind},
+};
+use crate::{
+    domain::{
+        id::{CustomerId, JobId},
+        job::{JobStart, JobState, WindowRecord},
+        rejection::Rejection,
+    },
+    error::{Error, Result},
+};
+
+const RECORD: u32 = 0;
+const TOUCHED: u32 = 1;
+const REJECTS: u32 = 2;
+/// Raw bytes of rejected rows in one value.
+const REJECTS_BYTES_MAX: usize = 1 << 20;
+const REJECTS_COMPRESSION: i32 = 1;
+
+/// A job, as far as the log knows it.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// How it began.
+    pub start: JobStart,
+    /// The newest window's number and record; none before the first commit.
+    pub window: Option<(u32, WindowRecord)>,
+}
+
+impl Job {
+    /// How far it is.
+    pub fn state(&self) -> JobState {
+        self.window.as_ref().map_or(JobState::Unfinished, |(_, record)| record.state)
+    }
+}
+
+/// A refused row, as it is kept until it is reported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RejectedRow {
+    /// Physical line on which it begins, from 1.
+    pub line: u64,
+    /// Why.
+    pub rejection: Rejection,
+    /// Whether the row could be split into its cells.
+    pub is_split: bool,
+    /// Name of the field that was refused; empty where it is the whole row.
+    pub column: String,
+    /// Why, in words.
+    pub message: String,
+    /// The record as it came, without its line end.
+    pub raw: Vec<u8>,
+}
+
+impl RejectedRow {
+    /// Appends the stored form.
+    pub fn put(line: u64, rejection: Rejection, is_split: bool, column: &str, message: &str, raw: &[u8], out: &mut Vec<u8>) {
+        put_varint(line, out);
+        out.extend_from_slice(&[rejection as u8, u8::from(is_split)]);
+        for part in [column.as_bytes(), message.as_bytes(), raw] {
+            put_varint(part.len() as u64, out);
+            out.extend_from_slice(part);
+        }
+    }
+
+    fn take(bytes: &mut &[u8]) -> Option<RejectedRow> {
+        fn part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+            let length = usize::try_from(take_varint(bytes)?).ok()?;
+            let (part, rest) = bytes.split_at_checked(length)?;
+            *bytes = rest;
+            Some(part)
+        }
+        let line = take_varint(bytes)?;
+        let ([rejection, is_split], rest) = bytes.split_first_chunk::<2>()?;
+        *bytes = rest;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        Some(RejectedRow {
+            line,
+            rejection: Rejection::from_number(*rejection)?,
+            is_split: *is_split != 0,
+            column: text(part(bytes)?)?,
+            message: text(part(bytes)?)?,
+            raw: part(bytes)?.to_vec(),
+        })
+    }
+}
+
+/// A customer that a row named without writing an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// Whom.
+    pub customer: CustomerId,
+    /// The balance that the row set, if it was the first to reset this customer and found the balance there already.
+    pub reset_to: Option<i64>,
+}
+
+fn sealed_json(kind: Kind, content: &impl Serialize) -> Result<Vec<u8>> {
+    let json = serde_json::to_vec(content).map_err(|error| Error::internal(error.to_string()))?;
+    Ok(value::sealed(kind, &json))
+}
+
+fn open_json<T: DeserializeOwned>(kind: Kind, stored: &[u8], what: &str) -> Result<T> {
+    let body = value::open(kind, stored, &what)?;
+    serde_json::from_slice(body).map_err(|error| Error::corrupt(format!("{what} cannot be read: {error}")))
+}
+
+/// Adds a job's start to a commit.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub fn put_start(commit: &mut Commit, job: JobId, start: &JobStart) -> Result<()> {
+    commit.put(LogKey::Job(job, 0, RECORD), &sealed_json(Kind::JobStart, start)?);
+    Ok(())
+}
+
+/// Adds a window's record, the customers it touched without an entry, and its rejected rows (stored forms, one behind
+/// the other, cut at `ends`) to a commit.
+///
+/// # Errors
+/// When it cannot be written as JSON, or the compressor fails.
+pub fn put_window(
+    commit: &mut Commit,
+    job: JobId,
+    window: u32,
+    record: &WindowRecord,
+    touched: &[Touch],
+    rejects: &[u8],
+    ends: &[usize],
+) -> Result<()> {
+    commit.put(LogKey::Job(job, window, RECORD), &sealed_json(Kind::Window, record)?);
+    if !touched.is_empty() {
+        let mut body = Vec::with_capacity(touched.len() * 5);
+        put_varint(touched.len() as u64, &mut body);
+        for touch in touched {
+            put_varint(u64::from(touch.customer.0), &mut body);
+            put_varint(touch.reset_to.map_or(0, |balance| balance.cast_unsigned().wrapping_add(1)), &mut body);
+        }
+        commit.put(LogKey::Job(job, window, TOUCHED), &value::sealed(Kind::Touched, &body));
+    }
+    let mut part = REJECTS;
+    let mut start = 0;
+    for (at, &end) in ends.iter().enumerate() {
+        let is_last = at + 1 == ends.len();
+        if !is_last && ends[at + 1] - start <= REJECTS_BYTES_MAX {
+            continue;
+        }
+        let raw = &rejects[start..end];
+        let mut body = (raw.len() as u64).to_le_bytes().to_vec();
+        let frame = zstd::bulk::compress(raw, REJECTS_COMPRESSION)
+            .map_err(|error| Error::internal(format!("rejected rows cannot be compressed: {error}")))?;
+        body.extend_from_slice(&frame);
+        commit.put(LogKey::Job(job, window, part), &value::sealed(Kind::Rejects, &body));
+        part += 1;
+        start = end;
+    }
+    Ok(())
+}
+
+/// One job.
+///
+/// # Errors
+/// `NotFound`; `Corrupt` when its records are damaged.
+pub fn job(store: &Store, id: JobId) -> Result<Job> {
+    let log = store.log();
+    let Some(stored) = log.get(LogKey::Job(id, 0, RECORD))? else {
+        return Err(Error::not_found("job_unknown", format!("there is no job {id}")).hint("`tidemill job list` lists them"));
+    };
+    let start = open_json(Kind::JobStart, &stored, &format!("the start of job {id}"))?;
+    let window = match log.last_at_or_before(LogKey::Job(id, u32::MAX, u32::MAX))? {
+        Some((LogKey::Job(found, window, _), _)) if found == id && window > 0 => {
+            let stored = log.get(LogKey::Job(id, window, RECORD))?;
+            let stored = stored.ok_or_else(|| Error::corrupt(format!("window {window} of job {id} has no record")))?;
+            Some((window, open_json(Kind::Window, &stored, &format!("window {window} of job {id}"))?))
+        }
+        _ => None,
+    };
+    Ok(Job { id, start, window })
+}
+
+/// All jobs, oldest first.
+///
+/// # Errors
+/// As `job`.
+pub fn jobs(store: &Store) -> Result<Vec<Job>> {
+    let newest = store.newest_job()?;
+    (1..=newest.0).map(|number| job(store, JobId(number))).collect()
+}
+
+/// Goes over the rejected rows of a job, in the order of the file.
+///
+/// # Errors
+/// `Corrupt` when they are damaged; those of `visit`.
+pub fn rejected_rows(store: &Store, id: JobId, mut visit: impl FnMut(RejectedRow) -> Result<()>) -> Result<()> {
+    store.log().scan(LogKey::Job(id, 1, 0), LogKey::Job(JobId(id.0 + 1), 0, 0), |key, stored| {
+        let LogKey::Job(_, window, part) = key else { return Ok(false) };
+        if part < REJECTS {
+            return Ok(true);
+        }
+        let damaged = || Error::corrupt(format!("rejected rows of job {id}, window {window}, cannot be read"));
+        let body = value::open(Kind::Rejects, stored, &format_args!("rejected rows of job {id}, window {window}"))?;
+        let (length, frame) = body.split_first_chunk::<8>().ok_or_else(damaged)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
+        if length > 1 << 32 {
+            return Err(damaged());
+        }
+        let raw = zstd::bulk::decompress(frame, length).map_err(|_| damaged())?;
+        let mut rest = raw.as_slice();
+        while !rest.is_empty() {
+            visit(RejectedRow::take(&mut rest).ok_or_else(damaged)?)?;
+        }
+        Ok(true)
+    })
+}
+
+/// Goes over the customers that a job touched without an entry.
+///
+/// # Errors
+/// `Corrupt` when the records are damaged.
+pub fn touched(store: &Store, id: JobId, mut visit: impl FnMut(Touch)) -> Result<()> {
+    store.log().scan(LogKey::Job(id, 1, 0), LogKey::Job(JobId(id.0 + 1), 0, 0), |key, stored| {
+        let LogKey::Job(_, window, TOUCHED) = key else { return Ok(true) };
+        let damaged = || Error::corrupt(format!("touched customers of job {id}, window {window}, cannot be read"));
+        let mut body = value::open(Kind::Touched, stored, &format_args!("touched customers of job {id}"))?;
+        for _ in 0..take_varint(&mut body).ok_or_else(damaged)? {
+            let customer = take_varint(&mut body).and_then(|number| u32::try_from(number).ok()).ok_or_else(damaged)?;
+            let balance = take_varint(&mut body).ok_or_else(damaged)?;
+            let reset_to = balance.checked_sub(1).map(u64::cast_signed);
+            visit(Touch { customer: CustomerId(customer), reset_to });
+        }
+        Ok(true)
+    })
+}
+
+/// The ranges of ledger entries that a job's windows wrote.
+///
+/// # Errors
+/// `Corrupt` when a record is damaged.
+pub fn sequences(store: &Store, id: JobId) -> Result<BTreeSet<(u64, u64)>> {
+    let mut ranges = BTreeSet::new();
+    store.log().scan(LogKey::Job(id, 1, 0), LogKey::Job(JobId(id.0 + 1), 0, 0), |key, stored| {
+        if let LogKey::Job(_, window, RECORD) = key {
+            let record: WindowRecord = open_json(Kind::Window, stored, &format!("window {window} of job {id}"))?;
+            if record.sequences.0 < record.sequences.1 {
+                ranges.insert(record.sequences);
+            }
+        }
+        Ok(true)
+    })?;
+    Ok(ranges)
+}

@@ -1,0 +1,219 @@
+//! The truth: customer pages, ledger pages and job records, in the families `log` and `tail`.
+
+use std::path::{Path, PathBuf};
+
+use rocksdb::{DB, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions, SstFileWriter, WriteBatch, WriteOptions};
+
+use super::{
+    family,
+    key::{self, LogKey},
+    tuning,
+};
+use crate::error::{Error, Result};
+
+/// Below this a window goes through the write-ahead log, which costs one sync; above, its files are ingested, which
+/// costs four but writes every byte once.
+const TAIL_BYTES_MAX: usize = 256 << 10;
+
+/// What one commit makes durable together. Pages of a kind must be added in ascending order of their keys.
+#[derive(Default)]
+pub struct Commit {
+    bytes: Vec<u8>,
+    customers: Vec<(LogKey, std::ops::Range<usize>)>,
+    jobs: Vec<(LogKey, std::ops::Range<usize>)>,
+    ledger: Vec<(LogKey, std::ops::Range<usize>)>,
+}
+
+impl Commit {
+    /// Adds a value.
+    pub fn put(&mut self, key: LogKey, value: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        let list = match key {
+            LogKey::Customers(_) => &mut self.customers,
+            LogKey::Job(..) => &mut self.jobs,
+            LogKey::Ledger(_) => &mut self.ledger,
+        };
+        list.push((key, start..self.bytes.len()));
+    }
+
+    /// Bytes of its values.
+    pub fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Empties it, keeping its buffers.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.customers.clear();
+        self.jobs.clear();
+        self.ledger.clear();
+    }
+
+    fn kinds(&self) -> impl Iterator<Item = (&'static str, &[(LogKey, std::ops::Range<usize>)])> {
+        [("customers", &self.customers), ("jobs", &self.jobs), ("ledger", &self.ledger)]
+            .into_iter()
+            .map(|(name, list)| (name, list.as_slice()))
+            .filter(|(_, list)| !list.is_empty())
+    }
+}
+
+/// Writes and reads the log of one database.
+pub struct Log<'a> {
+    db: &'a DB,
+    staging: PathBuf,
+}
+
+impl<'a> Log<'a> {
+    /// The log of this database; windows are staged in `staging`, on the same file system.
+    pub fn new(db: &'a DB, staging: &Path) -> Log<'a> {
+        Log { db, staging: staging.to_owned() }
+    }
+
+    /// Makes all of `commit` durable, or none of it.
+    ///
+    /// # Errors
+    /// After an error it is not known whether the commit was made: the store must be opened again to find out.
+    pub fn commit(&self, commit: &Commit) -> Result<()> {
+        if commit.bytes() <= TAIL_BYTES_MAX { self.commit_small(commit) } else { self.commit_large(commit) }
+    }
+
+    fn commit_small(&self, commit: &Commit) -> Result<()> {
+        let tail = super::handle(self.db, family::TAIL)?;
+        let mut batch = WriteBatch::default();
+        for (_, list) in commit.kinds() {
+            for (key, range) in list {
+                batch.put_cf(tail, key.bytes(), &commit.bytes[range.clone()]);
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        Ok(self.db.write_opt(batch, &options)?)
+    }
+
+    fn commit_large(&self, commit: &Commit) -> Result<()> {
+        let log = super::handle(self.db, family::LOG)?;
+        let options = tuning::of_family(family::LOG);
+        let mut paths = Vec::new();
+        for (name, list) in commit.kinds() {
+            let path = self.staging.join(format!("{name}.sst"));
+            write_sst(&options, &path, list.iter().map(|(key, range)| (key.bytes(), &commit.bytes[range.clone()])))?;
+            paths.push(path);
+        }
+        let mut ingest = IngestExternalFileOptions::default();
+        ingest.set_move_files(true);
+        ingest.set_allow_blocking_flush(true);
+        // One call over files that do not overlap is one edit of the manifest: all of them or none.
+        Ok(self.db.ingest_external_file_cf_opts(log, &ingest, paths)?)
+    }
+
+    /// The value under a key.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn get(&self, key: LogKey) -> Result<Option<Vec<u8>>> {
+        let bytes = key.bytes();
+        for name in [family::LOG, family::TAIL] {
+            if let Some(value) = self.db.get_cf(super::handle(self.db, name)?, &bytes)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The last entry at or before a key, of the same kind.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last_at_or_before(&self, key: LogKey) -> Result<Option<(LogKey, Vec<u8>)>> {
+        let bytes = key.bytes();
+        let mut found: Option<(LogKey, Vec<u8>)> = None;
+        for name in [family::LOG, family::TAIL] {
+            let mut cursor = self.db.raw_iterator_cf(super::handle(self.db, name)?);
+            cursor.seek_for_prev(&bytes);
+            cursor.status()?;
+            let (Some(at), Some(value)) = (cursor.key(), cursor.value()) else { continue };
+            let Some(at) = LogKey::parse(at).filter(|_| at[0] == bytes[0]) else { continue };
+            if found.as_ref().is_none_or(|(best, _)| *best < at) {
+                found = Some((at, value.to_vec()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The last entry of a kind (`key::CUSTOMERS` …).
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn last(&self, kind: u8) -> Result<Option<(LogKey, Vec<u8>)>> {
+        use crate::domain::id::{JobId, Sequence};
+        self.last_at_or_before(match kind {
+            key::CUSTOMERS => LogKey::Customers(u64::MAX),
+            key::JOBS => LogKey::Job(JobId(u32::MAX), u32::MAX, u32::MAX),
+            _ => LogKey::Ledger(Sequence(u64::MAX)),
+        })
+    }
+
+    /// Goes over all entries from `from` to before `to` in order; `visit` says whether to go on.
+    ///
+    /// # Errors
+    /// Those of `visit`; and when the database fails, also in the middle: an iterator that meets a bad block would
+    /// otherwise just end.
+    pub fn scan(
+        &self,
+        from: LogKey,
+        to: LogKey,
+        mut visit: impl FnMut(LogKey, &[u8]) -> Result<bool>,
+    ) -> Result<()> {
+        let (from, to) = (from.bytes(), to.bytes());
+        let mut cursors = Vec::new();
+        for name in [family::LOG, family::TAIL] {
+            let mut options = ReadOptions::default();
+            options.set_iterate_upper_bound(to.clone());
+            options.fill_cache(false);
+            options.set_readahead_size(2 << 20);
+            let mut cursor = self.db.raw_iterator_cf_opt(super::handle(self.db, name)?, options);
+            cursor.seek(&from);
+            cursors.push(cursor);
+        }
+        loop {
+            let mut next: Option<usize> = None;
+            for (at, cursor) in cursors.iter().enumerate() {
+                cursor.status()?;
+                if let Some(key) = cursor.key() {
+                    if next.and_then(|best| cursors[best].key()).is_none_or(|best| key < best) {
+                        next = Some(at);
+                    }
+                }
+            }
+            let Some(next) = next else { return Ok(()) };
+            let cursor = &mut cursors[next];
+            let (Some(bytes), Some(value)) = (cursor.key(), cursor.value()) else { return Ok(()) };
+            let at = LogKey::parse(bytes).ok_or_else(|| Error::corrupt("the log has a key of no known kind"))?;
+            if !visit(at, value)? {
+                return Ok(());
+            }
+            cursor.next();
+        }
+    }
+}
+
+/// Writes a sorted file that can be ingested, and syncs it.
+pub fn write_sst<V: AsRef<[u8]>>(
+    options: &rocksdb::Options,
+    path: &Path,
+    entries: impl Iterator<Item = (Vec<u8>, V)>,
+) -> Result<()> {
+    let mut writer = SstFileWriter::create(options);
+    writer.open(path)?;
+    for (key, value) in entries {
+        writer.put(key, value)?;
+    }
+    Ok(writer.finish()?)
+}
+
+/// The first entry of a family at or after `from`, for looking at what is there.
+pub fn first_key_from(db: &DB, family: &str, from: &[u8]) -> Result<Option<Vec<u8>>> {
+    let mut entries = db.iterator_cf(super::handle(db, family)?, IteratorMode::From(from, Direction::Forward));
+    Ok(entries.next().transpose()?.map(|(key, _)| key.to_vec()))
+}

@@ -1,0 +1,343 @@
+//! Checks a whole store: replays the logs from their beginning and compares every cache with what they say.
+//!
+//! Digests are sums modulo 2^128 of a hash of each record's exported values, without seeds, layout, numbers of customers
+//! or times of jobs: equal content gives equal digests, in whatever order it came to be stored.
+
+use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{
+    Store,
+    customer_page::{CustomerPage, put_change},
+    identifiers::{IdentifierHash, IdentifierTable},
+    key::LogKey,
+    ledger_page::LedgerPage,
+    state::{Needs, Profiles, State},
+};
+use crate::{
+    domain::{
+        account::Account,
+        customer::{Customer, CustomerChange},
+        id::{CustomerId, JobId, ProgramId, Sequence},
+    },
+    error::{Error, ErrorKind, Result},
+};
+
+/// Problems that are listed; more are only counted.
+const PROBLEMS_MAX: usize = 100;
+
+/// Digests of a store's content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Digests {
+    /// Of customers.
+    pub customers: u128,
+    /// Of accounts.
+    pub accounts: u128,
+    /// Of ledger entries.
+    pub ledger: u128,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Digests of the content.
+    pub digests: Digests,
+    /// Number of customers.
+    pub customers: u64,
+    /// Number of accounts with an entry.
+    pub accounts: u64,
+    /// Number of entries.
+    pub entries: u64,
+    /// What is wrong, the first hundred of it.
+    pub problems: Vec<String>,
+}
+
+impl Findings {
+    fn problem(&mut self, problem: impl Into<String>) {
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem.into());
+        }
+    }
+}
+
+/// The truth, replayed from nothing.
+#[derive(Default)]
+struct Replayed {
+    identifiers: IdentifierTable,
+    profiles: Profiles,
+    customers: u32,
+    /// Hash of what exports say of each customer's identity.
+    identities: Vec<u128>,
+    accounts: BTreeMap<ProgramId, Vec<Account>>,
+    records: u64,
+    entries: u64,
+}
+
+/// Checks everything.
+///
+/// # Errors
+/// When the database itself fails; damage is a finding.
+pub fn verify(store: &Store) -> Result<Findings> {
+    let mut findings = Findings::default();
+    let mut replayed = Replayed::default();
+    let outcome = replay_customers(store, &mut replayed, &mut findings)
+        .and_then(|()| replay_ledger(store, &mut replayed, &mut findings))
+        .and_then(|()| check_jobs(store, &replayed, &mut findings))
+        .and_then(|()| check_caches(store, &replayed, &mut findings));
+    match outcome {
+        Err(error) if error.kind() == ErrorKind::Corrupt => findings.problem(error.message().to_owned()),
+        other => other?,
+    }
+    findings.customers = u64::from(replayed.customers);
+    findings.entries = replayed.entries;
+    Ok(findings)
+}
+
+/// Hash of a customer's exported values.
+fn customer_hash(change: &CustomerChange<'_>) -> u128 {
+    let mut bytes = Vec::with_capacity(160);
+    put_change(change, &mut bytes);
+    xxh3_128(&bytes)
+}
+
+/// Hash of what tells one customer from another in exports.
+fn identity_hash(change: &CustomerChange<'_>) -> u128 {
+    let identity = CustomerChange {
+        user_id: change.user_id,
+        external_id: change.external_id,
+        email: change.email,
+        mobile: change.mobile,
+        // A customer who has nothing else is known by the first card.
+        cards: change.cards.first().filter(|_| change.identifiers().all(|(kind, _)| kind as u8 == 4)).copied().into_iter().collect(),
+        ..CustomerChange::default()
+    };
+    customer_hash(&identity)
+}
+
+fn replay_customers(store: &Store, replayed: &mut Replayed, findings: &mut Findings) -> Result<()> {
+    let seed = store.settings().seed;
+    let mut next = 0;
+    let mut newest: Vec<u64> = Vec::new();
+    // First pass: everything but the content of customers that were changed, whose records lie apart.
+    let mut creations: BTreeMap<CustomerId, Customer> = BTreeMap::new();
+    let mut changed: Vec<bool> = Vec::new();
+    store.log().scan(LogKey::Customers(0), LogKey::Customers(u64::MAX), |key, stored| {
+        let LogKey::Customers(first) = key else { return Ok(false) };
+        if first != next {
+            findings.problem(format!("customer records {next} to {} are missing", first.saturating_sub(1)));
+        }
+        let page = CustomerPage::open(first, stored)?;
+        for record in page.records() {
+            let record = record?;
+            let at = record.customer.index();
+            match record.previous {
+                None if at == newest.len() => {
+                    newest.push(record.number);
+                    changed.push(false);
+                    replayed.identities.push(identity_hash(&record.change));
+                    findings.digests.customers = findings.digests.customers.wrapping_add(customer_hash(&record.change));
+                }
+                None => findings.problem(format!("record {} creates customer {at} out of turn", record.number)),
+                Some(previous) if newest.get(at) == Some(&previous) => {
+                    newest[at] = record.number;
+                    changed[at] = true;
+                    creations.entry(record.customer).or_default();
+                }
+                Some(_) => findings.problem(format!("record {} does not follow its customer's newest", record.number)),
+            }
+            for (kind, value) in record.change.identifiers() {
+                let owner = replayed.identifiers.insert(IdentifierHash::of(seed, kind, value.as_bytes()), record.customer);
+                if owner.is_some_and(|owner| owner != record.customer) {
+                    findings.problem(format!("record {}: its {} is another customer's", record.number, kind.name()));
+                }
+            }
+            replayed.profiles.record(&record)?;
+        }
+        next = page.end();
+        Ok(true)
+    })?;
+    replayed.records = next;
+    replayed.customers = newest.len() as u32;
+    if creations.is_empty() {
+        return Ok(());
+    }
+    // Second pass: the changed customers' records together.
+    store.log().scan(LogKey::Customers(0), LogKey::Customers(u64::MAX), |key, stored| {
+        let LogKey::Customers(first) = key else { return Ok(false) };
+        for record in CustomerPage::open(first, stored)?.records() {
+            let record = record?;
+            if !changed.get(record.customer.index()).copied().unwrap_or(false) {
+                continue;
+            }
+            if record.previous.is_none() {
+                findings.digests.customers = findings.digests.customers.wrapping_sub(customer_hash(&record.change));
+            }
+            if let Some(customer) = creations.get_mut(&record.customer) {
+                customer.change(&record.change);
+            }
+        }
+        Ok(true)
+    })?;
+    for (id, customer) in &creations {
+        let change = customer.as_change();
+        findings.digests.customers = findings.digests.customers.wrapping_add(customer_hash(&change));
+        replayed.identities[id.index()] = identity_hash(&change);
+    }
+    Ok(())
+}
+
+fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings) -> Result<()> {
+    let programs = store.programs();
+    let code_hashes: Vec<u128> = programs.iter().map(|program| xxh3_128(program.code.as_bytes())).collect();
+    let mut next = 1;
+    store.log().scan(LogKey::Ledger(Sequence(1)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
+        let LogKey::Ledger(first) = key else { return Ok(false) };
+        if first.0 != next {
+            findings.problem(format!("ledger entries {next} to {} are missing", first.0.saturating_sub(1)));
+        }
+        let page = LedgerPage::open(first, stored)?;
+        for at in 0..page.count() {
+            let entry = page.entry(at)?;
+            let sequence = first.0 + at as u64;
+            let (Some(identity), Some(code)) =
+                (replayed.identities.get(entry.customer.index()), code_hashes.get(usize::from(entry.program.0)))
+            else {
+                findings.problem(format!("ledger entry {sequence}: no such customer or program"));
+                continue;
+            };
+            let accounts = replayed.accounts.entry(entry.program).or_default();
+            if accounts.len() < replayed.identities.len() {
+                accounts.resize(replayed.identities.len(), Account::default());
+            }
+            let account = &mut accounts[entry.customer.index()];
+            if account.newest() != entry.previous {
+                findings.problem(format!("ledger entry {sequence} does not follow its account's newest"));
+            }
+            if account.balance.checked_add(entry.amount) != Some(entry.balance_after) {
+                findings.problem(format!("ledger entry {sequence}: balance and amount do not give the balance after"));
+            }
+            *account = Account::new(entry.balance_after, Sequence(sequence), false);
+            let mut bytes = [0; 65];
+            bytes[..16].copy_from_slice(&identity.to_le_bytes());
+            bytes[16..32].copy_from_slice(&code.to_le_bytes());
+            bytes[32..40].copy_from_slice(&sequence.to_le_bytes());
+            bytes[40..48].copy_from_slice(&entry.amount.to_le_bytes());
+            bytes[48..56].copy_from_slice(&entry.balance_after.to_le_bytes());
+            bytes[56..64].copy_from_slice(&entry.row.to_le_bytes());
+            bytes[64] = entry.kind as u8;
+            findings.digests.ledger = findings.digests.ledger.wrapping_add(xxh3_128(&bytes));
+        }
+        next = page.end().0;
+        Ok(true)
+    })?;
+    replayed.entries = next - 1;
+    for (program, accounts) in &replayed.accounts {
+        let code = code_hashes.get(usize::from(program.0)).copied().unwrap_or_default();
+        for (account, identity) in accounts.iter().zip(&replayed.identities).filter(|(account, _)| account.newest().0 > 0) {
+            let mut bytes = [0; 40];
+            bytes[..16].copy_from_slice(&identity.to_le_bytes());
+            bytes[16..32].copy_from_slice(&code.to_le_bytes());
+            bytes[32..].copy_from_slice(&account.balance.to_le_bytes());
+            findings.digests.accounts = findings.digests.accounts.wrapping_add(xxh3_128(&bytes));
+            findings.accounts += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Jobs: numbers without holes, windows that follow each other, a ledger that ends where they say.
+fn check_jobs(store: &Store, replayed: &Replayed, findings: &mut Findings) -> Result<()> {
+    let mut expected: BTreeMap<JobId, u32> = BTreeMap::new();
+    let mut end = 1;
+    store.log().scan(LogKey::Job(JobId(0), 0, 0), LogKey::Job(JobId(u32::MAX), 0, 0), |key, _| {
+        if let LogKey::Job(job, window, 0) = key {
+            let next = expected.entry(job).or_insert(0);
+            if window != *next {
+                findings.problem(format!("window {next} of job {job} is missing"));
+            }
+            *next = window + 1;
+        }
+        Ok(true)
+    })?;
+    for (at, (job, _)) in expected.iter().enumerate() {
+        if job.0 as usize != at + 1 {
+            findings.problem(format!("job {} is missing", at + 1));
+            break;
+        }
+        let job = super::jobs::job(store, *job)?;
+        let Some((_, record)) = &job.window else { continue };
+        if !record.counts.is_balanced() {
+            findings.problem(format!("the counts of job {} do not add up", job.id));
+        }
+        let mut rejected = 0;
+        super::jobs::rejected_rows(store, job.id, |_| {
+            rejected += 1;
+            Ok(())
+        })?;
+        if rejected != record.counts.rejected {
+            findings.problem(format!("job {} rejected {} rows, {rejected} are kept", job.id, record.counts.rejected));
+        }
+        end = super::jobs::sequences(store, job.id)?.iter().map(|&(_, to)| to).fold(end, u64::max);
+    }
+    if end != replayed.entries + 1 {
+        findings.problem(format!("the windows end at ledger entry {}, the ledger has {}", end - 1, replayed.entries));
+    }
+    Ok(())
+}
+
+/// Loads the caches as a job would, and compares each with the truth.
+fn check_caches(store: &Store, replayed: &Replayed, findings: &mut Findings) -> Result<()> {
+    let programs = (0..store.programs().len() as u16).map(ProgramId).collect();
+    let needs = Needs { identifiers: true, profiles: true, programs };
+    let state = match State::load(store, &needs) {
+        Ok(state) => state,
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            findings.problem(format!("the caches cannot be loaded: {}", error.message()));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    if (state.customers, state.next_record, state.next_sequence) != (replayed.customers, replayed.records, replayed.entries + 1) {
+        findings.problem("the caches end elsewhere than the logs");
+    }
+    if state.identifiers.len() != replayed.identifiers.len() {
+        findings.problem(format!(
+            "the identifier cache holds {} identifiers, the records {}",
+            state.identifiers.len(),
+            replayed.identifiers.len()
+        ));
+    }
+    let wrong = replayed.identifiers.entries().filter(|&(hash, owner)| state.identifiers.get(hash) != Some(owner)).count();
+    if wrong > 0 {
+        findings.problem(format!("{wrong} identifiers have another owner in the cache than in the records"));
+    }
+    let none = Vec::new();
+    for (program, accounts) in &state.accounts {
+        let truth = replayed.accounts.get(program).unwrap_or(&none);
+        let at = |list: &[Account], at: usize| list.get(at).map_or((0, Sequence(0)), |a| (a.balance, a.newest()));
+        let wrong = (0..replayed.customers as usize).filter(|&i| at(&accounts.list, i) != at(truth, i)).count();
+        if wrong > 0 {
+            findings.problem(format!("{wrong} accounts of program {} differ from the ledger", program.0));
+        }
+    }
+    let profiles = state.profiles.ok_or_else(|| Error::internal("the profiles were not loaded"))?;
+    let truth = &replayed.profiles;
+    let tier = |profiles: &Profiles, at: usize| {
+        profiles.tiers.name(crate::domain::tier::TierId(profiles.tier[at])).map(str::to_lowercase)
+    };
+    let wrong = (0..replayed.customers as usize)
+        .filter(|&at| {
+            profiles.presence[at] != truth.presence[at]
+                || profiles.newest[at] != truth.newest[at]
+                || profiles.ltv[at] != truth.ltv[at]
+                || profiles.orders[at] != truth.orders[at]
+                || profiles.created_at[at] != truth.created_at[at]
+                || tier(&profiles, at) != tier(truth, at)
+        })
+        .count();
+    if wrong > 0 {
+        findings.problem(format!("{wrong} profiles differ from the records"));
+    }
+    Ok(())
+}
