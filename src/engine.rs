@@ -93,7 +93,8 @@ impl Engine {
         if let Some(state) = held.take() {
             let has_programs = needs.programs.iter().all(|program| state.accounts.contains_key(program));
             let has_profiles = state.profiles.is_some() || !needs.profiles;
-            if has_programs && has_profiles && (state.has_identifiers || !needs.identifiers) {
+            let has_kinds = needs.kinds.iter().all(|kind| state.kinds.contains(kind));
+            if has_programs && has_profiles && has_kinds {
                 return Ok(state);
             }
         }
@@ -177,7 +178,7 @@ impl Engine {
             directory: self.store.directory().display().to_string(),
             format_version: FORMAT_VERSION,
             customers,
-            identifiers: positions.runs.iter().map(|run| run.identifiers).sum(),
+            identifiers: positions.runs.iter().flat_map(|run| run.identifiers).sum(),
             ledger_entries: entries - 1,
             jobs: self.store.newest_job()?.0,
             cache_lag: (entries - reflected) + (records - positions.identifiers_next_record.min(positions.profiles_next_record)),

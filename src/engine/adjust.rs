@@ -62,8 +62,9 @@ impl Engine {
         if hashes.is_empty() {
             return Err(Error::usage("say whose balance it is").hint("for example `--email ana@example.com`"));
         }
+        let kinds = request.identifiers.iter().map(|(kind, _)| *kind).collect();
         let mut held = self.state();
-        let mut state = self.load(&mut held, &Needs { identifiers: true, profiles: false, programs: vec![program_id] })?;
+        let mut state = self.load(&mut held, &Needs { kinds, profiles: false, programs: vec![program_id] })?;
         let text = |amount: i64| amount_text(i128::from(amount), program.decimals);
         let refused = |rejection, message: String, balance: Option<i64>| AdjustView {
             job: None,

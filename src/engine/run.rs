@@ -7,6 +7,7 @@ use crate::{
     domain::{
         command::{OnOverdraft, OnRepeat, OnUnknown},
         id::JobId,
+        identifier::IdentifierKind,
         job::{Counts, JobKind, JobStart, JobState, Total},
         phone::Region,
         points::parse_amount,
@@ -25,9 +26,10 @@ use crate::{
 
         customers::{self, CustomersApplier, CustomersBatch, CustomersRules},
         dialect::DialectHints,
-        format::Kind,
+        format::{Kind, Mapping},
         input::{self, InputHints, Layout},
         points::{PROCESSED_HEADER, PointsApplier, PointsBatch, PointsRules},
+        rows::column_of_kind,
         source::Source,
     },
     job::{
@@ -428,6 +430,7 @@ impl Engine {
             &mut profiles,
             book,
             (state.customers, state.next_record, stored_customers),
+            run.source.file_bytes(),
             position,
             pass.customers_before,
             resumed,
@@ -492,7 +495,7 @@ impl Pass {
 impl Run {
     fn needs(&self) -> Needs {
         Needs {
-            identifiers: true,
+            kinds: kinds_of(&self.layout.mapping),
             profiles: self.kind == JobKind::ImportCustomers,
             programs: vec![self.parameters.program],
         }
@@ -523,6 +526,11 @@ impl Run {
         summary.input = Some(self.layout.path.display().to_string());
         summary
     }
+}
+
+/// The kinds of identifiers that a file names customers by.
+fn kinds_of(mapping: &Mapping) -> Vec<IdentifierKind> {
+    IdentifierKind::ALL.iter().copied().filter(|&kind| mapping.column(column_of_kind(kind)).is_some()).collect()
 }
 
 /// Gives a batch the next chunk; false at the end of the file, or where a stop was asked for.

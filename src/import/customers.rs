@@ -30,7 +30,7 @@ use crate::{
         Store,
         customer_page::{CustomerPageBuilder, put_change, read_change},
         filter_page::MISSING,
-        identifiers::{IdentifierHash, IdentifierTable},
+        identifiers::{IdentifierHash, IdentifierTable, LookupOrder},
         jobs::{RejectedRow, Touch},
         key::LogKey,
         state::Profiles,
@@ -115,6 +115,9 @@ pub struct CustomersBatch {
     rows: Vec<Row>,
     faults: Vec<(u32, Fault)>,
     hashes: Vec<(IdentifierKind, IdentifierHash)>,
+    order: LookupOrder,
+    has_duplicates: bool,
+    owners: Vec<CustomerId>,
     bodies: Vec<u8>,
     changes: Vec<u8>,
     tiers: Vec<String>,
@@ -188,16 +191,17 @@ impl CustomersRules {
     /// Parses a chunk. Runs on any thread.
     pub fn parse(&self, batch: &mut CustomersBatch) {
         let columns = self.columns_of();
-        let CustomersBatch { chunk, records, rows, faults, hashes, bodies, tiers, scratch, .. } = batch;
+        let CustomersBatch { chunk, records, rows, faults, hashes, order, bodies, tiers, scratch, .. } = batch;
         rows.clear();
         faults.clear();
         hashes.clear();
         bodies.clear();
         tiers.clear();
         csv::scan(&chunk.bytes, self.dialect, self.columns, records);
+        let chunk_text = std::str::from_utf8(&chunk.bytes).ok();
         let mut fields = Fields::default();
         for (at, record) in records.records.iter().enumerate() {
-            let cells = Cells::of(&chunk.bytes, records, record, self.dialect);
+            let cells = Cells::of(&chunk.bytes, chunk_text, records, record, self.dialect);
             let mut row = Row {
                 customer: CustomerId::NONE,
                 status: Status::Rejected,
@@ -267,6 +271,8 @@ impl CustomersRules {
             row.body = (start as u32, bodies.len() as u32);
             rows.push(row);
         }
+        order.sort(hashes.iter().map(|(_, hash)| hash));
+        batch.has_duplicates = order.has_duplicates(|index| hashes[index as usize].1);
     }
 
     /// Reads a row's cells; the fault, if there is one. Checks come in the contract's order: identifiers, the balance,
@@ -465,7 +471,7 @@ impl CustomersRules {
                 out.push(b',');
             }
             out.push(b',');
-            let cells = Cells::of(&chunk.bytes, records, record, self.dialect);
+            let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
             for &(_, column) in &columns.identifiers {
                 let cell = cells.get(column, &mut scratch.cell);
                 if !is_blank(cell) && record.problem.is_none() {
@@ -509,6 +515,8 @@ pub struct CustomersApplier<'a> {
     customers: u32,
     stored_customers: u32,
     next_record: u64,
+    input_bytes: u64,
+    input_bytes_left: u64,
 }
 
 impl<'a> CustomersApplier<'a> {
@@ -524,6 +532,7 @@ impl<'a> CustomersApplier<'a> {
         profiles: &'a mut Profiles,
         book: AccountBook,
         (customers, next_record, stored_customers): (u32, u64, u32),
+        input_bytes: u64,
         position: Position,
         customers_before: u32,
         resumed: Option<(&Store, JobId, u64)>,
@@ -543,6 +552,8 @@ impl<'a> CustomersApplier<'a> {
             customers,
             stored_customers,
             next_record,
+            input_bytes,
+            input_bytes_left: input_bytes,
         })
     }
 
@@ -551,7 +562,9 @@ impl<'a> CustomersApplier<'a> {
     /// # Errors
     /// When the store is full: four billion customers, or its register of tiers.
     pub fn apply(&mut self, batch: &mut CustomersBatch) -> Result<()> {
-        let CustomersBatch { chunk, records, rows, hashes, bodies, changes, tiers, entries, new_records, output, .. } = batch;
+        let CustomersBatch {
+            chunk, records, rows, hashes, order, bodies, changes, tiers, entries, new_records, output, owners, ..
+        } = batch;
         output.clear();
         entries.clear();
         new_records.clear();
@@ -559,8 +572,20 @@ impl<'a> CustomersApplier<'a> {
         batch.first_line = self.lines + 1;
         batch.first_sequence = self.book.next_sequence();
         let mut tier_ids: Vec<Option<TierId>> = vec![None; tiers.len()];
+        self.expect_more(chunk.bytes.len(), hashes);
+        // Nearly every chunk of a customer base that moves in is all new: its claims are made at once, as the slots lie.
+        owners.clear();
+        let mut next = self.customers;
+        for row in rows.iter().filter(|row| row.rejection.is_none()) {
+            owners.extend((row.hashes.0..row.hashes.1).map(|_| CustomerId(next)));
+            next = next.saturating_add(1);
+        }
+        let is_claimed = !batch.has_duplicates
+            && next < CustomerId::NONE.0
+            && owners.len() == hashes.len()
+            && self.table.claim_all(order, |index| hashes[index as usize].1, |index| owners[index as usize]);
         for at in 0..rows.len() {
-            if let Some(ahead) = rows.get(at + PREFETCH_ROWS) {
+            if let Some(ahead) = rows.get(at + PREFETCH_ROWS).filter(|_| !is_claimed) {
                 hashes[ahead.hashes.0 as usize..ahead.hashes.1 as usize].iter().for_each(|(_, hash)| self.table.prefetch(*hash));
             }
             let row = &mut rows[at];
@@ -568,7 +593,7 @@ impl<'a> CustomersApplier<'a> {
             let counts = &mut output.counts;
             if row.rejection.is_none() {
                 let identifiers = &hashes[row.hashes.0 as usize..row.hashes.1 as usize];
-                match self.owner(identifiers) {
+                match if is_claimed { Ok(None) } else { self.owner(identifiers) } {
                     Ok(None) => {
                         if self.customers == CustomerId::NONE.0 {
                             return Err(Error::refused("customers_max", "a store holds at most 4,294,967,295 customers"));
@@ -578,8 +603,10 @@ impl<'a> CustomersApplier<'a> {
                         row.status = Status::Created;
                         self.seen.name(customer, counts);
                         counts.customers_created += 1;
-                        for (_, hash) in identifiers {
-                            self.table.insert(*hash, customer);
+                        if !is_claimed {
+                            for (_, hash) in identifiers {
+                                self.table.insert(*hash, customer);
+                            }
                         }
                         let tier = self.tier(row.tier, tiers, &mut tier_ids)?;
                         if row.created_at == MISSING {
@@ -668,6 +695,21 @@ impl<'a> CustomersApplier<'a> {
         output.next_sequence = self.book.next_sequence();
         output.balance_after = self.book.total();
         Ok(())
+    }
+
+    /// Makes room for all that the file will bring, going by its first chunk, when it fills an empty store: the table then
+    /// never grows, which would move every identifier four times.
+    fn expect_more(&mut self, chunk_bytes: usize, hashes: &[(IdentifierKind, IdentifierHash)]) {
+        let is_first = self.customers == 0 && std::mem::take(&mut self.input_bytes_left) > chunk_bytes as u64;
+        if !is_first {
+            return;
+        }
+        let chunks = self.input_bytes as f64 / chunk_bytes.max(1) as f64;
+        for &kind in IdentifierKind::ALL {
+            let count = hashes.iter().filter(|(other, _)| *other == kind).count();
+            self.table.reserve_evenly(kind, (count as f64 * chunks * 1.02) as u64);
+        }
+        self.table.reserve_now();
     }
 
     /// Whose row it is. Two owners among the identifiers of which a customer has one, or among cards alone, contradict

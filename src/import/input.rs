@@ -200,7 +200,7 @@ fn first_record(source: &Source, dialect: Dialect, start: Position) -> Result<Op
             ))
             .hint("check that it is a CSV file, and see `--encoding`, `--delimiter` and `--quote`"));
         }
-        let cells = Cells::of(&chunk.bytes, &records, record, dialect);
+        let cells = Cells::of(&chunk.bytes, None, &records, record, dialect);
         let mut scratch = Vec::new();
         let texts = (0..usize::from(record.fields)).map(|at| cells.text(at, &mut scratch).trim().to_owned()).collect();
         return Ok(Some((texts, Position { offset: chunk.end, chunk: 0, lines })));

@@ -31,14 +31,14 @@ use crate::{
     store::{
         Store,
         customer_page::{CustomerPageBuilder, put_change},
-        identifiers::{IdentifierHash, IdentifierTable},
+        identifiers::{IdentifierHash, IdentifierTable, LookupOrder},
         jobs::{RejectedRow, Touch},
         key::LogKey,
         state::State,
     },
 };
 
-/// Rows between the prefetch of a slot or account and its use: 16 lookups of 20 ns hide one memory access.
+/// Rows between the prefetch of an account and its use: 16 rows of 20 ns hide one memory access.
 const PREFETCH_ROWS: usize = 16;
 
 /// What the processed report begins with.
@@ -107,6 +107,7 @@ pub struct PointsBatch {
     rows: Vec<Row>,
     faults: Vec<(u32, Fault)>,
     hashes: Vec<(u32, IdentifierHash)>,
+    order: LookupOrder,
     scratch: Vec<u8>,
     normalized: Vec<u8>,
     first_line: u64,
@@ -155,15 +156,14 @@ impl PointsRules {
 
     /// Parses a chunk: rows become commands with customers, or faults. Runs on any thread.
     pub fn parse(&self, table: &RwLock<IdentifierTable>, batch: &mut PointsBatch) {
-        let PointsBatch { chunk, records, rows, faults, hashes, scratch, normalized, .. } = batch;
+        let PointsBatch { chunk, records, rows, faults, hashes, order, scratch, normalized, .. } = batch;
         rows.clear();
         faults.clear();
         hashes.clear();
         csv::scan(&chunk.bytes, self.dialect, self.columns, records);
-        let table: RwLockReadGuard<'_, IdentifierTable> = read(table);
-        let mut resolved = 0;
+        let text = std::str::from_utf8(&chunk.bytes).ok();
         for (at, record) in records.records.iter().enumerate() {
-            let cells = Cells::of(&chunk.bytes, records, record, self.dialect);
+            let cells = Cells::of(&chunk.bytes, text, records, record, self.dialect);
             let row = match self.parse_row(record, cells, at, hashes, scratch, normalized) {
                 Some(row) => row,
                 None => {
@@ -173,18 +173,22 @@ impl PointsRules {
                 }
             };
             rows.push(row);
-            for (_, hash) in hashes.iter().rev().take_while(|(row, _)| *row as usize == at) {
-                table.prefetch(*hash);
-            }
-            // Resolve what was prefetched some rows ago.
-            while resolved < hashes.len() && hashes[resolved].0 as usize + PREFETCH_ROWS <= at {
-                resolve(&table, rows, hashes[resolved]);
-                resolved += 1;
-            }
         }
-        for &hash in &hashes[resolved..] {
-            resolve(&table, rows, hash);
-        }
+        order.sort(hashes.iter().map(|(_, hash)| hash));
+        let table: RwLockReadGuard<'_, IdentifierTable> = read(table);
+        table.get_each(
+            order,
+            |index| hashes[index as usize].1,
+            |index, owner| {
+                // Two different owners are a conflict, whichever is found first.
+                let row = &mut rows[hashes[index as usize].0 as usize];
+                if row.customer == CustomerId::NONE {
+                    row.customer = owner;
+                } else if row.customer != owner {
+                    row.rejection = Some(Rejection::IdentifierConflict);
+                }
+            },
+        );
     }
 
     /// The fast path: a row without any fault. None: look closer.
@@ -203,11 +207,10 @@ impl PointsRules {
         }
         let before = hashes.len();
         for &(kind, column) in &self.identifiers {
-            let cell = cells.get(column, scratch);
-            if is_blank(cell) {
+            let cell = cells.text(column, scratch);
+            if is_blank(cell.as_bytes()) {
                 continue;
             }
-            let cell = std::str::from_utf8(cell).ok()?;
             if normalize(kind, cell, self.region, false, normalized).is_err() {
                 hashes.truncate(before);
                 return None;
@@ -426,7 +429,7 @@ impl PointsRules {
                 }
                 None => out.extend_from_slice(b",,,"),
             }
-            let cells = Cells::of(&chunk.bytes, records, record, self.dialect);
+            let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
             for &(_, column) in &self.identifiers {
                 let cell = cells.get(column, scratch);
                 if !is_blank(cell) && record.problem.is_none() {
@@ -480,18 +483,6 @@ enum CommandFault {
 
 fn read(table: &RwLock<IdentifierTable>) -> RwLockReadGuard<'_, IdentifierTable> {
     table.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
-/// Finds the owner of an identifier and gives it to the row; two different owners are a conflict.
-#[inline]
-fn resolve(table: &IdentifierTable, rows: &mut [Row], (row, hash): (u32, IdentifierHash)) {
-    let row = &mut rows[row as usize];
-    let Some(customer) = table.get(hash) else { return };
-    if row.customer == CustomerId::NONE {
-        row.customer = customer;
-    } else if row.customer != customer {
-        row.rejection = Some(Rejection::IdentifierConflict);
-    }
 }
 
 /// Applies batches in file order: the one place where a points file changes accounts.
@@ -552,7 +543,7 @@ impl<'a> PointsApplier<'a> {
             let line = batch.first_line + u64::from(records.records[at].line);
             if rows[at].customer == CustomerId::NONE && rows[at].rejection.is_none() {
                 let record = &records.records[at];
-                let cells = Cells::of(&chunk.bytes, records, record, self.rules.dialect);
+                let cells = Cells::of(&chunk.bytes, None, records, record, self.rules.dialect);
                 self.find_or_create(&mut rows[at], cells, records_created, bodies, &mut output.counts);
             }
             self.apply_row(&mut rows[at], line, entries, output);
@@ -694,6 +685,10 @@ impl<'a> PointsApplier<'a> {
 
     /// Ends: the state gets back its accounts and learns of new customers.
     pub fn finish(self, state: &mut State) {
+        if self.customers > state.customers {
+            // Profiles know nothing of customers that rows of points created: who needs them loads them anew.
+            state.profiles = None;
+        }
         state.customers = self.customers;
         state.next_record = self.next_record;
         self.book.give_back(state);

@@ -77,6 +77,8 @@ pub fn column_of_kind(kind: IdentifierKind) -> ColumnField {
 pub struct Cells<'a> {
     /// The chunk.
     pub bytes: &'a [u8],
+    /// The chunk as text, if all of it is: a cell is then a piece of it that needs no check of its own.
+    pub text: Option<&'a str>,
     /// The record's fields.
     pub fields: &'a [Field],
     /// The record's flags.
@@ -88,8 +90,14 @@ pub struct Cells<'a> {
 impl<'a> Cells<'a> {
     /// The cells of a record of this chunk.
     #[inline]
-    pub fn of(bytes: &'a [u8], records: &'a Records, record: &Record, dialect: Dialect) -> Cells<'a> {
-        Cells { bytes, fields: records.fields_of(record), flags: record.flags, dialect }
+    pub fn of(
+        bytes: &'a [u8],
+        text: Option<&'a str>,
+        records: &'a Records,
+        record: &Record,
+        dialect: Dialect,
+    ) -> Cells<'a> {
+        Cells { bytes, text, fields: records.fields_of(record), flags: record.flags, dialect }
     }
 
     /// A cell as the file's author meant it: quotes and the guard against formulas taken off. `scratch` serves the rare
@@ -110,6 +118,20 @@ impl<'a> Cells<'a> {
     /// A cell as text; a cell of a record that was not refused always is.
     #[inline]
     pub fn text<'b>(&self, column: usize, scratch: &'b mut Vec<u8>) -> &'b str
+    where
+        'a: 'b,
+    {
+        if self.flags == 0 {
+            if let (Some(text), Some(field)) = (self.text, self.fields.get(column)) {
+                if let Some(cell) = text.get(field.start as usize..field.end as usize) {
+                    return if cell.starts_with('\'') { self.checked(column, scratch) } else { cell };
+                }
+            }
+        }
+        self.checked(column, scratch)
+    }
+
+    fn checked<'b>(&self, column: usize, scratch: &'b mut Vec<u8>) -> &'b str
     where
         'a: 'b,
     {

@@ -135,7 +135,7 @@ fn each_customer(
 
 fn load(store: &Store, with_accounts: bool) -> Result<State> {
     let programs = if with_accounts { (0..store.programs().len() as u16).map(ProgramId).collect() } else { Vec::new() };
-    State::load(store, &Needs { identifiers: false, profiles: true, programs })
+    State::load(store, &Needs { kinds: Vec::new(), profiles: true, programs })
 }
 
 fn customers(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
@@ -150,12 +150,13 @@ fn customers(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
         lines.cell(customer.consent.unwrap_or_default());
         lines.cell(customer.tier.unwrap_or_default());
         if let Some(ltv) = customer.ltv {
+            // Always four decimals, of which zeros at the end say nothing.
             write_amount(ltv, LTV_DECIMALS, &mut lines.buffer);
-            while lines.buffer.ends_with(b"0") && lines.buffer[lines.buffer.len() - LTV_DECIMALS as usize..].contains(&b'.') {
+            while lines.buffer.ends_with(b"0") {
                 lines.buffer.pop();
             }
-            if lines.buffer.ends_with(b".0000") {
-                lines.buffer.truncate(lines.buffer.len() - 5);
+            if lines.buffer.ends_with(b".") {
+                lines.buffer.pop();
             }
         }
         lines.buffer.push(b',');

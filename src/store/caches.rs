@@ -20,7 +20,7 @@ use super::{
     value::{self, Kind},
 };
 use crate::{
-    domain::id::ProgramId,
+    domain::{id::ProgramId, identifier::IdentifierKind},
     error::{Error, Result},
 };
 
@@ -32,8 +32,8 @@ const RUNS_MAX: usize = 12;
 pub struct Run {
     /// Its number, the first part of its keys.
     pub generation: u32,
-    /// How many identifiers it holds.
-    pub identifiers: u64,
+    /// How many identifiers of each kind it holds.
+    pub identifiers: [u64; 5],
 }
 
 /// A cache of one program's accounts.
@@ -112,7 +112,7 @@ pub fn write_behind(store: &Store, state: &State, lag_min: u64) -> Result<()> {
     let bound = lag_min.max(u64::from(state.customers) / 8);
     // A record weighs far more in replay than an entry: it is unpacked and its identifiers are hashed.
     let record_bound = bound / 8;
-    if state.has_identifiers && state.next_record - positions.identifiers_next_record > record_bound {
+    if !state.kinds.is_empty() && state.next_record - positions.identifiers_next_record > record_bound {
         write_identifiers(store, state)?;
     }
     if let Some(profiles) = &state.profiles {
@@ -135,7 +135,7 @@ pub fn write_behind(store: &Store, state: &State, lag_min: u64) -> Result<()> {
 /// As `write_behind`.
 pub fn write_identifiers(store: &Store, state: &State) -> Result<()> {
     let mut positions = store.positions();
-    let merge = positions.runs.len() >= RUNS_MAX;
+    let merge = positions.runs.len() >= RUNS_MAX && state.kinds.len() == IdentifierKind::ALL.len();
     let since = if merge { 0 } else { positions.customers };
     // Identifiers that existing customers got since the last run are not told apart by the customer's number.
     let late = if merge { &[][..] } else { state.late_identifiers.as_slice() };
@@ -146,15 +146,16 @@ pub fn write_identifiers(store: &Store, state: &State) -> Result<()> {
     writer.open(&path)?;
     let late: std::collections::HashSet<_> = late.iter().copied().collect();
     let keep = |customer: crate::domain::id::CustomerId, hash| customer.0 >= since || late.contains(&hash);
-    let identifiers = state.identifiers.write_run(keep, |page, value| {
-        Ok(writer.put(key::cache_page(generation, 0, ProgramId(0), page), value)?)
+    let identifiers = state.identifiers.write_run(keep, |kind, page, value| {
+        Ok(writer.put(key::cache_page(generation, kind, ProgramId(0), page), value)?)
     })?;
-    if identifiers > 0 {
+    let is_empty = identifiers.iter().all(|&count| count == 0);
+    if !is_empty {
         writer.finish()?;
         ingest(store, family::IDENTIFIERS, path)?;
     }
     let dropped = if merge { std::mem::take(&mut positions.runs) } else { Vec::new() };
-    if identifiers > 0 {
+    if !is_empty {
         positions.runs.push(Run { generation, identifiers });
     }
     positions.identifiers_next_record = state.next_record;

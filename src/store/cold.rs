@@ -56,7 +56,7 @@ pub fn find(store: &Store, kind: IdentifierKind, value: &str) -> Result<Option<(
     let hash = IdentifierHash::of(store.settings().seed, kind, value.as_bytes());
     let mut found = None;
     for run in &store.positions().runs {
-        let key = key::cache_page(run.generation, 0, ProgramId(0), hash.page());
+        let key = key::cache_page(run.generation, hash.kind(), ProgramId(0), hash.page());
         if let Some(stored) = store.db().get_cf(handle(store.db(), family::IDENTIFIERS)?, key)? {
             if let Some(customer) = IdentifierPage::open(hash.page(), &stored)?.get(hash) {
                 found = Some(customer);

@@ -24,6 +24,7 @@ use crate::{
         account::Account,
         customer::Presence,
         id::{CustomerId, ProgramId, Sequence},
+        identifier::IdentifierKind,
         tier::Tiers,
     },
     error::{Error, Result},
@@ -32,8 +33,8 @@ use crate::{
 /// What a job needs to have in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
-    /// The identifier table.
-    pub identifiers: bool,
+    /// The identifiers of these kinds.
+    pub kinds: Vec<IdentifierKind>,
     /// Presence bits and attributes of customers.
     pub profiles: bool,
     /// The accounts of these programs.
@@ -121,8 +122,8 @@ pub struct State {
     pub next_record: u64,
     /// Number of the next ledger entry.
     pub next_sequence: u64,
-    /// Whether `identifiers` is loaded.
-    pub has_identifiers: bool,
+    /// The kinds of which `identifiers` holds all; of the others it holds what came since the stored runs.
+    pub kinds: Vec<IdentifierKind>,
     /// The identifier table.
     pub identifiers: IdentifierTable,
     /// Identifiers that customers of stored runs got since these were written.
@@ -146,10 +147,10 @@ impl State {
             customers: positions.customers,
             next_record: positions.identifiers_next_record,
             next_sequence: 1,
-            has_identifiers: needs.identifiers,
+            kinds: needs.kinds.clone(),
             ..State::default()
         };
-        if needs.identifiers {
+        if !needs.kinds.is_empty() {
             state.load_identifiers(store, &positions)?;
         }
         if needs.profiles {
@@ -168,19 +169,24 @@ impl State {
     }
 
     fn load_identifiers(&mut self, store: &Store, positions: &CachePositions) -> Result<()> {
-        let identifiers = positions.runs.iter().map(|run| run.identifiers).sum();
-        self.identifiers.reserve_evenly(identifiers);
-        self.identifiers.fill_parallel(rayon::current_num_threads() * 4, |pages, part| {
+        let count = |kind: IdentifierKind| positions.runs.iter().map(|run| run.identifiers[kind as usize]).sum();
+        for &kind in &self.kinds {
+            self.identifiers.reserve_evenly(kind, count(kind));
+        }
+        self.identifiers.fill_parallel(&self.kinds, |kind, pages, part| {
             for run in &positions.runs {
-                scan_pages(store, family::IDENTIFIERS, run.generation, 0, ProgramId(0), pages.clone(), |page, value| {
+                scan_pages(store, family::IDENTIFIERS, run.generation, kind, ProgramId(0), pages.clone(), |page, value| {
                     part.load_page(page, value)
                 })?;
             }
             Ok(())
         })?;
-        let found = self.identifiers.len() as u64;
-        if found != identifiers {
-            return Err(Error::corrupt(format!("the identifier cache holds {found} of {identifiers} identifiers")));
+        for &kind in &self.kinds {
+            let (found, expected) = (self.identifiers.len_of(kind) as u64, count(kind));
+            if found != expected {
+                let name = kind.name();
+                return Err(Error::corrupt(format!("the cache of {name} holds {found} of {expected} identifiers")));
+            }
         }
         Ok(())
     }
@@ -211,7 +217,7 @@ impl State {
                     }
                     self.customers += 1;
                 }
-                if !self.has_identifiers {
+                if self.kinds.is_empty() {
                     continue;
                 }
                 for (kind, value) in record.change.identifiers() {

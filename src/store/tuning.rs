@@ -1,5 +1,6 @@
 //! RocksDB options, and the two hints to memory that pay for themselves.
 
+use rayon::prelude::*;
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, DBRecoveryMode, Options};
 
 use super::family;
@@ -19,10 +20,17 @@ pub fn prefetch<T>(place: &T) {
 
 /// A large table filled with one value, on huge pages where the kernel has them: random lookups in a gigabyte then miss
 /// the TLB a tenth as often. The advice must come before the first write, so it cannot be given to a finished `Vec`.
-pub fn table<T: Copy>(length: usize, value: T) -> Vec<T> {
+pub fn table<T: Copy + Send + Sync>(length: usize, value: T) -> Vec<T> {
+    /// Above this the workers fill it together: where the machine is a virtual one whose host takes back free memory,
+    /// the first touch of a gigabyte takes two seconds, most of which is waiting.
+    const SHARED_BYTES_MIN: usize = 32 << 20;
     let mut table = Vec::with_capacity(length);
     advise_huge_pages(table.spare_capacity_mut());
-    table.resize(length, value);
+    if length * size_of::<T>() < SHARED_BYTES_MIN {
+        table.resize(length, value);
+    } else {
+        rayon::iter::repeat_n(value, length).with_min_len(1 << 16).collect_into_vec(&mut table);
+    }
     table
 }
 

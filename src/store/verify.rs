@@ -20,6 +20,7 @@ use crate::{
         account::Account,
         customer::{Customer, CustomerChange},
         id::{CustomerId, JobId, ProgramId, Sequence},
+        identifier::IdentifierKind,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -289,7 +290,7 @@ fn check_jobs(store: &Store, replayed: &Replayed, findings: &mut Findings) -> Re
 /// Loads the caches as a job would, and compares each with the truth.
 fn check_caches(store: &Store, replayed: &Replayed, findings: &mut Findings) -> Result<()> {
     let programs = (0..store.programs().len() as u16).map(ProgramId).collect();
-    let needs = Needs { identifiers: true, profiles: true, programs };
+    let needs = Needs { kinds: IdentifierKind::ALL.to_vec(), profiles: true, programs };
     let state = match State::load(store, &needs) {
         Ok(state) => state,
         Err(error) if error.kind() == ErrorKind::Corrupt => {

@@ -13,7 +13,7 @@ use crate::{
     args::{AdjustArgs, DebitArgs},
     exit::Exit,
     settings::Settings,
-    text::grouped,
+    text::{Side::Left, grouped, table},
 };
 
 /// `tidemill adjust credit`.
@@ -35,27 +35,26 @@ fn adjust(settings: &Settings, args: AdjustArgs, operation: Operation, on_overdr
     let request = AdjustRequest { identifiers: args.who.pairs(), operation, amount: args.amount, on_overdraft };
     let job = args.entry.request();
     let view = settings.open()?.adjust(&job, &request)?;
-    settings.output.result(&view, || adjust_text(&view))?;
+    settings.output.result(&view, || adjust_text(&view, job.dry_run))?;
     Ok(Exit::of_rejected(u64::from(view.status == Status::Rejected)))
 }
 
-fn adjust_text(view: &AdjustView) -> String {
+fn adjust_text(view: &AdjustView, dry_run: bool) -> String {
+    let outcome = view.status.word();
     let mut text = match view.job {
-        Some(job) => format!("Job {job}, adjust: {}", view.status.word()),
-        None => format!("Dry run, adjust: {}; nothing was changed", view.status.word()),
+        Some(job) => format!("Job {job}, adjust: {outcome}\n"),
+        None if dry_run => format!("Dry run, adjust: {outcome}; nothing was changed\n"),
+        None => format!("Adjust: {outcome}; nothing was changed\n"),
     };
-    text += "\n";
-    if let Some(code) = view.code {
-        text += &format!("  code     {}\n", code.code());
-    }
-    if let Some(message) = &view.message {
-        text += &format!("  message  {message}\n");
-    }
-    if view.status != Status::Rejected {
-        text += &format!("  amount   {}\n", grouped(&view.amount));
-    }
-    if let Some(balance) = &view.balance {
-        text += &format!("  balance  {}\n", grouped(balance));
-    }
+    let code = view.code.map(|code| code.code().to_owned());
+    let amount = (view.status != Status::Rejected).then(|| grouped(&view.amount));
+    let facts = [
+        ("code", code),
+        ("message", view.message.clone()),
+        ("amount", amount),
+        ("balance", view.balance.as_ref().map(grouped)),
+    ];
+    let rows: Vec<_> = facts.into_iter().filter_map(|(label, value)| Some(vec![label.to_owned(), value?])).collect();
+    text += &table("  ", &[Left, Left], &rows);
     text
 }

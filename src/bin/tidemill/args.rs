@@ -22,7 +22,8 @@ use crate::exit;
 
 /// Moves customers and points into a loyalty programme: fast, exactly once, with an answer for every row.
 #[derive(Parser)]
-#[command(name = "tidemill", version, after_help = exit::TABLE, max_term_width = 110, subcommand_required = true)]
+#[command(name = "tidemill", bin_name = "tidemill", version, after_help = exit::TABLE)]
+#[command(max_term_width = 110, subcommand_required = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -35,22 +36,23 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// The store's directory [default: ./tidemill-data]
-    #[arg(long, global = true, value_name = "DIR", env = "TIDEMILL_STORE")]
+    #[arg(long, global = true, value_name = "DIR", env = "TIDEMILL_STORE", hide_env_values = true)]
     pub store: Option<PathBuf>,
     /// Write one JSON document to standard output and nothing else, on failure too
     #[arg(long, global = true)]
     pub json: bool,
     /// Worker threads [default: one for each processor]
-    #[arg(long, global = true, value_name = "N", env = "TIDEMILL_THREADS", value_parser = threads)]
+    #[arg(long, global = true, value_name = "N", env = "TIDEMILL_THREADS", hide_env_values = true,
+          value_parser = threads)]
     pub threads: Option<usize>,
     /// No progress and no notes: results and errors only
     #[arg(long, short, global = true)]
     pub quiet: bool,
     /// How progress is shown on standard error [default: auto]
-    #[arg(long, global = true, value_name = "HOW", env = "TIDEMILL_PROGRESS")]
+    #[arg(long, global = true, value_name = "HOW", env = "TIDEMILL_PROGRESS", hide_env_values = true)]
     pub progress: Option<ProgressMode>,
     /// When to use colour [default: auto]
-    #[arg(long, global = true, value_name = "WHEN", env = "TIDEMILL_COLOR")]
+    #[arg(long, global = true, value_name = "WHEN", env = "TIDEMILL_COLOR", hide_env_values = true)]
     pub color: Option<ColorMode>,
 }
 
@@ -98,7 +100,7 @@ pub enum Command {
     Job(JobCommand),
     /// Write customers, balances, the ledger or lots as CSV
     Export(ExportArgs),
-    /// The store's points programmes
+    /// The store's points programs
     #[command(subcommand)]
     Program(ProgramCommand),
     /// The store's settings and sizes
@@ -268,7 +270,7 @@ impl JobFlags {
 #[derive(Args)]
 #[command(next_help_heading = "The job")]
 pub struct EntryFlags {
-    /// The points programme [default: the store's first]
+    /// The points program [default: the store's first]
     #[arg(long, value_name = "CODE")]
     program: Option<String>,
     /// Why, for your own staff
@@ -311,11 +313,11 @@ pub enum AdjustCommand {
 
 #[derive(Args)]
 pub struct AdjustArgs {
-    #[command(flatten)]
-    pub who: IdentifierFlags,
     /// The points
     #[arg(value_name = "AMOUNT")]
     pub amount: String,
+    #[command(flatten)]
+    pub who: IdentifierFlags,
     #[command(flatten)]
     pub entry: EntryFlags,
 }
@@ -415,7 +417,7 @@ pub struct ShowArgs {
 pub struct HistoryArgs {
     #[command(flatten)]
     pub who: IdentifierFlag,
-    /// Only this programme
+    /// Only this program
     #[arg(long, value_name = "CODE")]
     pub program: Option<String>,
     /// Begin before this entry: the next page, as the page before it says
@@ -475,7 +477,7 @@ pub struct ExportArgs {
 pub enum ExportWhat {
     /// Customers with identifiers and profile; can be imported again
     Customers,
-    /// The balance of each customer in each programme
+    /// The balance of each customer in each program
     Balances,
     /// Every entry of the ledger
     Ledger,
@@ -485,21 +487,21 @@ pub enum ExportWhat {
 
 #[derive(Subcommand)]
 pub enum ProgramCommand {
-    /// Add a points programme
+    /// Add a points program
     Add(ProgramAddArgs),
-    /// List the points programmes
+    /// List the points programs
     List,
 }
 
 #[derive(Args)]
 pub struct ProgramAddArgs {
-    /// The programme's code, as files and flags name it
+    /// The program's code, as files and flags name it
     #[arg(value_name = "CODE")]
     pub code: String,
-    /// The programme's name, for people [default: the code]
+    /// The program's name, for people [default: the code]
     #[arg(long, value_name = "TEXT")]
     pub name: Option<String>,
-    /// The ISO 4217 currency that selects the programme in customer imports
+    /// The ISO 4217 currency that selects the program in customer imports
     #[arg(long, value_name = "CODE")]
     pub currency: Option<String>,
     /// Decimals of the points, 0 to 4

@@ -17,8 +17,8 @@ Exit codes:
   130  stopped by Ctrl-C (SIGINT) at a commit: repeat the command to go on
   143  stopped by SIGTERM, likewise
 
-Settings: a flag wins over its environment variable, that over `tidemill.toml` in the working directory (keys `store`,
-`threads`, `progress`, `color`), that over the default.";
+Settings: a flag wins over its environment variable, that over `tidemill.toml` in the working directory \
+(keys `store`, `threads`, `progress`, `color`), that over the default.";
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

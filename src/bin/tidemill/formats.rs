@@ -1,5 +1,7 @@
 //! `tidemill formats` and `tidemill template`.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 use tidemill::{
     error::{Error, Result},
@@ -15,7 +17,9 @@ use crate::{
 
 /// `tidemill formats`.
 pub fn formats(settings: &Settings) -> Result<Exit> {
-    settings.output.result(&json!({ "formats": Format::all() }), || Format::all().iter().map(format_text).collect())?;
+    settings
+        .output
+        .result(&BTreeMap::from([("formats", Format::all())]), || Format::all().iter().map(format_text).collect())?;
     Ok(Exit::Done)
 }
 
@@ -29,10 +33,10 @@ pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
             write_new(path, &text)?;
             let document = json!({ "format": format.name, "file": path.display().to_string(), "rows": rows });
             settings.output.result(&document, || {
+                let (path, kind) = (path.display(), format.kind);
                 format!(
-                    "Wrote `{}`: a header and {rows} sample rows; import it with `tidemill import {}`\n",
-                    path.display(),
-                    format.kind
+                    "Wrote `{path}`: a header and {rows} sample rows\n\n\
+                     Next: fill it in, and import it with `tidemill import {kind} {path}`\n"
                 )
             })?;
         }

@@ -1,6 +1,7 @@
 //! `tidemill job`.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
 use tidemill::{error::Result, report::summary::Summary};
 
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 /// `tidemill job list`.
 pub fn list(settings: &Settings) -> Result<Exit> {
     let jobs = settings.open()?.jobs()?;
-    settings.output.result(&json!({ "jobs": jobs }), || list_text(&jobs))?;
+    settings.output.result(&BTreeMap::from([("jobs", &jobs)]), || list_text(&jobs))?;
     Ok(Exit::Done)
 }
 

@@ -9,8 +9,10 @@ use std::io::{self, ErrorKind::BrokenPipe, Write};
 use anstream::ColorChoice;
 use clap::builder::styling::{AnsiColor, Style};
 use serde::Serialize;
-use serde_json::{Value, json};
-use tidemill::error::{Error, Result};
+use tidemill::{
+    domain::id::JobId,
+    error::{Error, Result},
+};
 
 use crate::{args::ColorMode, exit::Exit};
 
@@ -66,7 +68,7 @@ impl Output {
     pub fn error(&self, error: &Error) {
         if self.json {
             // There is nobody left to tell if this fails.
-            let _ = write_stdout(&format!("{}\n", error_document(error)));
+            let _ = self.result(&ErrorDocument::new(error), String::new);
             return;
         }
         talk(format_args!("{ERROR}Error:{ERROR:#} {}", error.message()));
@@ -76,12 +78,27 @@ impl Output {
     }
 }
 
-fn error_document(error: &Error) -> Value {
-    let mut fields = json!({ "code": error.code(), "message": error.message(), "job": error.job() });
-    if let Some(hint) = error.hint_text() {
-        fields["hint"] = hint.into();
+/// What standard output holds on failure; its fields come in this order.
+#[derive(Serialize)]
+struct ErrorDocument<'a> {
+    error: ErrorFields<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorFields<'a> {
+    code: &'a str,
+    message: &'a str,
+    job: Option<JobId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+impl ErrorDocument<'_> {
+    fn new(error: &Error) -> ErrorDocument<'_> {
+        let fields =
+            ErrorFields { code: error.code(), message: error.message(), job: error.job(), hint: error.hint_text() };
+        ErrorDocument { error: fields }
     }
-    json!({ "error": fields })
 }
 
 /// Writes a line to standard error. That it may be closed is no reason to stop a job.
@@ -223,10 +240,16 @@ mod tests {
 
     #[test]
     fn an_error_is_a_document_of_its_own() {
-        let error =
-            Error::refused("repeat", "job 3 imported it").hint("`--again`").of_job(tidemill::domain::id::JobId(3));
-        let document = error_document(&error).to_string();
-        assert_eq!(document, r#"{"error":{"code":"repeat","hint":"`--again`","job":3,"message":"job 3 imported it"}}"#);
+        let error = Error::refused("repeated_file", "job 3 applied it").hint("add `--again`").of_job(JobId(3));
+        assert_eq!(
+            serde_json::to_string(&ErrorDocument::new(&error)).unwrap(),
+            r#"{"error":{"code":"repeated_file","message":"job 3 applied it","job":3,"hint":"add `--again`"}}"#
+        );
+        let error = Error::usage("no");
+        assert_eq!(
+            serde_json::to_string(&ErrorDocument::new(&error)).unwrap(),
+            r#"{"error":{"code":"usage","message":"no","job":null}}"#
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `tidemill program`.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
 use tidemill::{
     domain::program::Program,
     error::{Error, Result},
@@ -28,7 +29,7 @@ pub fn add(settings: &Settings, args: &ProgramAddArgs) -> Result<Exit> {
 /// `tidemill program list`.
 pub fn list(settings: &Settings) -> Result<Exit> {
     let programs = settings.open()?.programs();
-    settings.output.result(&json!({ "programs": programs }), || programs_text(&programs))?;
+    settings.output.result(&BTreeMap::from([("programs", &programs)]), || programs_text(&programs))?;
     Ok(Exit::Done)
 }
 

@@ -61,10 +61,11 @@ impl Display {
         }
     }
 
-    /// Says something without disturbing the bar.
+    /// Says something without disturbing the bar or whoever reads the objects.
     pub fn say(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| talk(text)),
+            None if self.mode == ProgressMode::Json => talk(json!({ "type": "note", "message": text })),
             None => talk(text),
         }
     }
@@ -81,12 +82,12 @@ impl Display {
 }
 
 fn new_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:20} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{bar:12} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr_with_hz(10));
     bar.with_style(style.progress_chars("=> "))
 }
 
-/// How fast the rows of this run pass, from the moment at which the first of them did.
+/// How fast rows pass in this run.
 struct Pace {
     began: Instant,
     rows: u64,
@@ -98,11 +99,10 @@ impl Pace {
         Pace { began: now, rows: 0, bytes: 0 }
     }
 
-    /// Begins again while no row is applied, and where a second pass over the file does: a resumed job does not count
-    /// what an earlier run did.
+    /// Begins with the first rows that are seen, and again where a second pass over the file does. The rows that a
+    /// resumed job applied in an earlier run come with the first of this one, and are no work of its own.
     fn see(&mut self, snapshot: &Snapshot, now: Instant) {
-        let is_before = matches!(snapshot.stage, Stage::Preparing | Stage::Loading);
-        if is_before || snapshot.rows < self.rows || snapshot.bytes_read < self.bytes {
+        if self.rows == 0 || snapshot.rows < self.rows || snapshot.bytes_read < self.bytes {
             *self = Pace { began: now, rows: snapshot.rows, bytes: snapshot.bytes_read };
         }
     }
@@ -136,10 +136,17 @@ fn percent(snapshot: &Snapshot) -> Option<u64> {
     Some(u64::try_from(percent).map_or(PERCENT_MAX, |percent| percent.min(PERCENT_MAX)))
 }
 
+/// What matters most comes first: a narrow terminal shows only the beginning.
 fn words(snapshot: &Snapshot, pace: &Pace, now: Instant) -> String {
     let mut words = snapshot.stage.word().to_owned();
     if snapshot.job > 0 {
         words = format!("job {}: {words}", snapshot.job);
+    }
+    if let Some(percent) = percent(snapshot) {
+        words += &format!(" {percent} %");
+    }
+    if let Some(left_s) = pace.left_s(snapshot, now) {
+        words += &format!(", {} left", seconds(left_s));
     }
     if snapshot.rows > 0 {
         words += &format!(", {}", counted(snapshot.rows, "row", "rows"));
@@ -151,14 +158,10 @@ fn words(snapshot: &Snapshot, pace: &Pace, now: Instant) -> String {
     if snapshot.rejected > 0 {
         words += &format!(", {} rejected", grouped(snapshot.rejected));
     }
-    if snapshot.bytes_read > 0 {
+    if snapshot.bytes_total > 0 {
+        words += &format!(", {} of {}", bytes(snapshot.bytes_read), bytes(snapshot.bytes_total));
+    } else if snapshot.bytes_read > 0 {
         words += &format!(", {}", bytes(snapshot.bytes_read));
-        if let Some(percent) = percent(snapshot) {
-            words += &format!(" of {} ({percent} %)", bytes(snapshot.bytes_total));
-        }
-    }
-    if let Some(left_s) = pace.left_s(snapshot, now) {
-        words += &format!(", {} left", seconds(left_s));
     }
     words
 }
@@ -195,12 +198,12 @@ mod tests {
     };
 
     #[test]
-    fn a_line_says_stage_rows_rate_rejected_bytes_and_time_left() {
+    fn a_line_says_stage_percent_time_left_rows_rate_rejected_and_bytes() {
         let began = Instant::now();
         let now = began + Duration::from_secs(3);
         assert_eq!(
             words(&APPLYING, &Pace::new(began), now),
-            "job 3: applying, 500 000 rows, 166 667 rows/s, 12 rejected, 150.0 MB of 200.0 MB (75 %), 1.0 s left"
+            "job 3: applying 75 %, 1.0 s left, 500 000 rows, 166 667 rows/s, 12 rejected, 150.0 MB of 200.0 MB"
         );
     }
 
@@ -216,9 +219,13 @@ mod tests {
     #[test]
     fn the_pace_is_that_of_this_run_and_pass() {
         let began = Instant::now();
-        let mut pace = Pace::new(began);
-        let loaded = Snapshot { stage: Stage::Loading, rows: 400_000, bytes_read: 100_000_000, ..APPLYING };
-        pace.see(&loaded, began);
+        let mut pace = Pace::new(began - Duration::from_secs(5));
+        let resumed = Snapshot { rows: 400_000, bytes_read: 100_000_000, ..APPLYING };
+        pace.see(
+            &Snapshot { stage: Stage::Loading, rows: 0, bytes_read: 0, ..APPLYING },
+            began - Duration::from_secs(3),
+        );
+        pace.see(&resumed, began);
         let now = began + Duration::from_secs(2);
         pace.see(&APPLYING, now);
         assert_eq!(pace.rows_per_s(&APPLYING, now), 50_000);

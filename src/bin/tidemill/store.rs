@@ -9,7 +9,7 @@ use crate::{
     args::StoreSetArgs,
     exit::Exit,
     settings::Settings,
-    text::{Side::Left, bytes, grouped, table},
+    text::{Side::Left, bytes, counted, grouped, table},
 };
 
 /// `tidemill store info`.
@@ -49,10 +49,9 @@ fn store_text(view: &StoreView) -> String {
         ("default comment", or_none(&view.default_comment)),
         ("programs", view.programs.join(", ")),
         ("customers", grouped(view.customers)),
-        ("identifiers", grouped(view.identifiers)),
         ("ledger entries", grouped(view.ledger_entries)),
         ("jobs", grouped(view.jobs)),
-        ("cache lag", format!("{} of the logs", grouped(view.cache_lag))),
+        ("to replay", format!("{} when the store is opened", counted(view.cache_lag, "log record", "log records"))),
         ("on disk", bytes(view.disk_bytes)),
     ];
     let rows: Vec<_> = facts.into_iter().map(|(label, value)| vec![label.to_owned(), value]).collect();

@@ -215,8 +215,8 @@ fn next_step(summary: &Summary) -> Option<String> {
                 "Next: `tidemill job rejects {job} -o rejects-{job}.csv` writes the rejected rows; correct and import them"
             ))
         }
-        (None, _) if summary.rows.rejected > 0 => {
-            Some("Next: add `--rejects FILE` to see the rows that would be rejected".to_owned())
+        (None, _) if summary.rows.rejected > 0 && summary.files.is_empty() => {
+            Some("Next: with `--processed FILE` a dry run tells what would become of every row".to_owned())
         }
         (Some(_) | None, _) => None,
     }
@@ -328,7 +328,7 @@ Next: `tidemill job rejects 3 -o rejects-3.csv` writes the rejected rows; correc
         let shown = summary_text(&Summary { job: None, dry_run: true, ..summary() });
         assert!(shown.contains("Dry run, import points: nothing was changed"), "{shown}");
         assert!(shown.contains("would go from 2 056 to 1 826 (-230)"), "{shown}");
-        assert!(shown.contains("Files written, as of a dry run") && !shown.contains("job rejects"), "{shown}");
+        assert!(shown.contains("Files written, as of a dry run") && !shown.contains("Next:"), "{shown}");
     }
 
     #[test]

@@ -35,12 +35,11 @@ pub fn bytes(bytes: u64) -> String {
 
 /// A time: `0.42 s`, `7.3 s`, `2 min 5 s`, `1 h 3 min`.
 pub fn seconds(seconds: f64) -> String {
-    let whole = seconds.max(0.0).round() as u64;
+    let seconds = seconds.max(0.0);
+    let whole = seconds.round() as u64;
     match whole {
-        0..10 if seconds < 9.95 => {
-            let decimals = if seconds < 0.995 { 2 } else { 1 };
-            format!("{:.decimals$} s", seconds.max(0.0))
-        }
+        _ if seconds < 0.995 => format!("{seconds:.2} s"),
+        _ if seconds < 9.95 => format!("{seconds:.1} s"),
         0..60 => format!("{whole} s"),
         60..3600 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),

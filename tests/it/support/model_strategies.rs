@@ -7,16 +7,25 @@
 //! Only what the spec decides is generated. Left out, because two readers could both be right: a `+` before an amount,
 //! `.5` and `5.`, domains without a dot, phones without country code, a quote left open before rows that hold quotes.
 
+use std::fmt;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::model::{Content, File, Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions, Row};
 
 /// A file's bytes, and what they mean.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Written {
     pub bytes: Vec<u8>,
     pub file: File,
+}
+
+impl fmt::Debug for Written {
+    /// The bytes as text: that is what one looks at when a case fails.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?}", String::from_utf8_lossy(&self.bytes))
+    }
 }
 
 /// Imports in their order, on a store whose program has so many decimals.

@@ -1,0 +1,16 @@
+//! The integration tests: the engine as a host service calls it, and the binary as a user runs it.
+//!
+//! `model` is the first to read: random files against a plain model of the contract. `rules` says the same rules as
+//! tables, `datasets` on the sample data, `bad_input` what happens when input, disk or store are not as they should be,
+//! `kill` and `stop` what happens when a process ends in the middle. `tidy` looks at the sources themselves.
+//!
+//! Everything here makes its own directory; no test depends on another, on the clock or on the network.
+
+mod bad_input;
+mod datasets;
+mod kill;
+mod model;
+mod rules;
+mod stop;
+mod support;
+mod tidy;

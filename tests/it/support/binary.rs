@@ -1,0 +1,146 @@
+//! The binary, run as a user runs it, on a store in a directory of its own.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::NOW;
+
+/// A working directory with a store `store` in it.
+pub struct Binary {
+    directory: TempDir,
+    flags: Vec<String>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The exit code; none of a process that was killed.
+    pub exit: Option<i32>,
+    /// The document on standard output; null where there is none.
+    pub json: Value,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Panics unless the run ended so.
+    #[track_caller]
+    pub fn expect(self, exit: i32) -> Ended {
+        assert_eq!(self.exit, Some(exit), "{}\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// A field of the error that it ended with.
+    pub fn error(&self, field: &str) -> String {
+        match &self.json["error"][field] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
+impl Binary {
+    /// A new directory, without a store yet.
+    pub fn new() -> Binary {
+        Binary { directory: tempfile::tempdir().expect("a temporary directory"), flags: Vec::new() }
+    }
+
+    /// Adds a global flag to every run.
+    pub fn flag(mut self, flag: impl Into<String>) -> Binary {
+        self.flags.push(flag.into());
+        self
+    }
+
+    /// A path in the directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The store's directory.
+    pub fn store(&self) -> PathBuf {
+        self.path("store")
+    }
+
+    /// Writes a file into the directory; returns its name.
+    pub fn write<'a>(&self, name: &'a str, content: impl AsRef<[u8]>) -> &'a str {
+        std::fs::write(self.path(name), content).expect("a file is written");
+        name
+    }
+
+    /// Reads a text of the directory.
+    pub fn read(&self, name: &str) -> String {
+        let bytes = std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        String::from_utf8(bytes).expect("reports are UTF-8")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        command.current_dir(self.directory.path()).args(["--store", "store", "--json", "--progress", "none"]);
+        command.args(&self.flags).args(arguments);
+        for name in ["STORE", "THREADS", "PROGRESS", "COLOR"] {
+            command.env_remove(format!("TIDEMILL_{name}"));
+        }
+        // A command that takes `--now` is an import or an adjustment.
+        if matches!(arguments.first(), Some(&("import" | "adjust"))) && !arguments.contains(&"--now") {
+            command.args(["--now", NOW]);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        ended(self.command(arguments).output().expect("the binary runs"))
+    }
+
+    /// Starts a command; what it says is kept for [`finish`].
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
+    }
+
+    /// Runs `verify`, which must find nothing wrong; returns its document.
+    #[track_caller]
+    pub fn verify(&self) -> Value {
+        let verified = self.run(&["verify"]).expect(0).json;
+        assert_eq!(verified["ok"], true);
+        verified
+    }
+
+    /// An export as text.
+    pub fn export(&self, what: &str) -> String {
+        let name = format!("export-{what}.csv");
+        self.run(&["export", what, "-o", &name]).expect(0);
+        self.read(&name)
+    }
+}
+
+/// Waits for the end of a process that [`Binary::spawn`] started.
+pub fn finish(child: Child) -> Ended {
+    ended(child.wait_with_output().expect("the process ends"))
+}
+
+fn ended(output: std::process::Output) -> Ended {
+    let text = |bytes| String::from_utf8(bytes).expect("the binary writes UTF-8");
+    let stdout = text(output.stdout);
+    let json = serde_json::from_str(&stdout).unwrap_or_default();
+    Ended { exit: output.status.code(), json, stdout, stderr: text(output.stderr) }
+}
+
+/// All files below a directory, with their paths relative to it, in order.
+pub fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![PathBuf::new()];
+    while let Some(relative) = directories.pop() {
+        for entry in std::fs::read_dir(directory.join(&relative)).expect("a directory").flatten() {
+            let path = relative.join(entry.file_name());
+            if entry.path().is_dir() { directories.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
