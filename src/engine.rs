@@ -132,7 +132,8 @@ impl Engine {
     pub fn set(&self, change: SettingsChange) -> Result<StoreView> {
         let mut settings = self.store.settings();
         if let Some(tiers) = change.tiers {
-            let tiers: Vec<String> = tiers.iter().map(|tier| tier.trim().to_owned()).filter(|tier| !tier.is_empty()).collect();
+            let tiers: Vec<String> =
+                tiers.iter().map(|tier| tier.trim().to_owned()).filter(|tier| !tier.is_empty()).collect();
             Tiers::from_parts(&[], &tiers).map_err(Error::usage)?;
             settings.tiers = tiers;
         }
@@ -147,7 +148,8 @@ impl Engine {
                 "" => None,
                 code => {
                     let known = Region::new(code).ok_or_else(|| {
-                        Error::usage(format!("there is no region `{code}`")).hint("name it by its two letters, as in `LT`")
+                        Error::usage(format!("there is no region `{code}`"))
+                            .hint("name it by its two letters, as in `LT`")
                     })?;
                     Some(known.code().to_owned())
                 }
@@ -181,7 +183,8 @@ impl Engine {
             identifiers: positions.runs.iter().flat_map(|run| run.identifiers).sum(),
             ledger_entries: entries - 1,
             jobs: self.store.newest_job()?.0,
-            cache_lag: (entries - reflected) + (records - positions.identifiers_next_record.min(positions.profiles_next_record)),
+            cache_lag: (entries - reflected)
+                + (records - positions.identifiers_next_record.min(positions.profiles_next_record)),
             disk_bytes: crate::store::disk::bytes_of(self.store.directory()),
             tiers: settings.tiers,
             time_zone: settings.time_zone,

@@ -2,6 +2,7 @@
 
 pub mod amount;
 pub mod cell;
+pub mod digits;
 pub mod summary;
 pub mod rejects;
 pub mod export;

@@ -125,8 +125,11 @@ impl Store {
                     Err(_) => true,
                 };
                 if !create {
-                    return Err(Error::not_found("store_unknown", format!("there is no store at `{}`", directory.display()))
-                        .hint("name it with `--store DIR`, or create it: `tidemill --store DIR import customers FILE`"));
+                    return Err(Error::not_found(
+                        "store_unknown",
+                        format!("there is no store at `{}`", directory.display()),
+                    )
+                    .hint("name it with `--store DIR`, or create it: `tidemill --store DIR import customers FILE`"));
                 }
                 if !is_empty {
                     return Err(Error::usage(format!("`{}` is not empty and no store", directory.display()))
@@ -188,7 +191,9 @@ impl Store {
     fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let Some(stored) = self.db.get_cf(handle(&self.db, family::META)?, name)? else { return Ok(None) };
         let body = value::open(value::Kind::Meta, &stored, &name)?;
-        serde_json::from_slice(body).map(Some).map_err(|error| Error::corrupt(format!("`{name}` cannot be read: {error}")))
+        serde_json::from_slice(body)
+            .map(Some)
+            .map_err(|error| Error::corrupt(format!("`{name}` cannot be read: {error}")))
     }
 
     fn put_meta<T: Serialize>(&self, name: &str, content: &T) -> Result<()> {
@@ -259,7 +264,9 @@ impl Store {
         if programs.iter().any(|other| other.code == program.code) {
             return Err(Error::usage(format!("there is a program `{}` already", program.code)));
         }
-        if let Some(other) = programs.iter().find(|other| program.currency.is_some() && other.currency == program.currency) {
+        if let Some(other) =
+            programs.iter().find(|other| program.currency.is_some() && other.currency == program.currency)
+        {
             return Err(Error::usage(format!("the program `{}` has this currency already", other.code)));
         }
         let id = u16::try_from(programs.len()).map_err(|_| Error::usage("a store has at most 65,536 programs"))?;

@@ -9,10 +9,22 @@ use super::{
 /// What a command did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The balance changed by one entry. `not_taken` is what a clamped debit left.
-    Entry { kind: EntryKind, amount: i64, balance_after: i64, not_taken: i64 },
-    /// There was nothing to do. `not_taken` as above: a clamped debit of an empty account takes nothing.
-    Unchanged { not_taken: i64 },
+    /// The balance changed by one entry.
+    Entry {
+        /// What kind of entry.
+        kind: EntryKind,
+        /// By how much, signed.
+        amount: i64,
+        /// The balance with it.
+        balance_after: i64,
+        /// What a clamped debit left.
+        not_taken: i64,
+    },
+    /// There was nothing to do.
+    Unchanged {
+        /// What a clamped debit left: one of an empty account takes nothing.
+        not_taken: i64,
+    },
     /// The command was refused.
     Rejected(Rejection),
 }

@@ -183,7 +183,7 @@ impl Engine {
         jobs::put_window(&mut commit, id, 1, &record, &[], &[], &[])?;
         self.store.log().commit(&commit).map_err(|error| error.of_job(id))?;
         book.give_back(&mut state);
-        caches::write_behind(&self.store, &state, self.options.cache_lag_entries_min)?;
+        caches::write_behind(&self.store, &mut state, self.options.cache_lag_entries_min)?;
         *held = Some(state);
         Ok(view(Some(id)))
     }

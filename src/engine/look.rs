@@ -1,6 +1,6 @@
 //! Questions about one customer and about the whole store.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, btree_map::Entry};
 
 use super::{
     Engine, parameters_of,
@@ -30,7 +30,11 @@ impl Engine {
         let accounts = cold::accounts(&self.store, id)?;
         let accounts = programs.iter().zip(accounts).map(|(program, account)| {
             let text = |amount: i64| amount_text(i128::from(amount), program.decimals);
-            let lot = LotView { remaining: text(account.balance), state: LotState::Available.word().to_owned(), expires_on: None };
+            let lot = LotView {
+                remaining: text(account.balance),
+                state: LotState::Available.word().to_owned(),
+                expires_on: None,
+            };
             AccountView {
                 program: program.code.clone(),
                 balance: text(account.balance),
@@ -108,12 +112,15 @@ impl Engine {
             if !is_shown {
                 continue;
             }
-            if !texts.contains_key(&dated.job) {
-                let parameters = parameters_of(&jobs::job(&self.store, dated.job)?)?;
-                let comment = parameters.comment.or_else(|| self.store.settings().default_comment);
-                texts.insert(dated.job, (parameters.reason, comment));
-            }
-            let (reason, comment) = texts.get(&dated.job).cloned().unwrap_or_default();
+            let (reason, comment) = match texts.entry(dated.job) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let parameters = parameters_of(&jobs::job(&self.store, dated.job)?)?;
+                    let comment = parameters.comment.or_else(|| self.store.settings().default_comment);
+                    place.insert((parameters.reason, comment))
+                }
+            };
+            let (reason, comment) = (reason.clone(), comment.clone());
             let program = programs.get(usize::from(dated.entry.program.0));
             let program = program.ok_or_else(|| Error::corrupt(format!("ledger entry {sequence}: no such program")))?;
             let text = |amount: i64| amount_text(i128::from(amount), program.decimals);

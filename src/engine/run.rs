@@ -1,6 +1,6 @@
 //! Running an import: understand the file, refuse what must be refused, load, apply, make durable, report.
 
-use std::{fs::File, io::BufWriter, sync::RwLock, time::Instant};
+use std::{fs::File, io::BufWriter, path::PathBuf, sync::RwLock, time::Instant};
 
 use crate::{
     clock,
@@ -33,7 +33,7 @@ use crate::{
         source::Source,
     },
     job::{
-        committer::{Checkpoint, Committed, Target, stopped, with_committer},
+        committer::{Checkpoint, Committed, DryRejects, Target, stopped, with_committer},
         pipeline,
         processed_file::ProcessedFile,
         progress::{Progress, Stage},
@@ -41,7 +41,7 @@ use crate::{
     ledger::account_book::AccountBook,
     report::{
         amount::amount_text,
-        rejects,
+        rejects::{self, RejectFile},
         summary::{Cost, Summary, SummaryParts},
     },
     store::{
@@ -69,6 +69,8 @@ struct Pass {
     customers_before: u32,
     first_record: u64,
     processed: bool,
+    /// Where a dry pass writes its rejected rows; a real one keeps them in the store.
+    rejects: Option<PathBuf>,
 }
 
 impl Engine {
@@ -172,6 +174,9 @@ impl Engine {
 
     fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
         progress.set_bytes_total(run.source.file_bytes());
+        for path in [&run.parameters.rejects, &run.parameters.processed].into_iter().flatten() {
+            check_writable(path)?;
+        }
         let mut held = self.state();
         let fingerprint = self.pool.install(|| input::fingerprint(&run.source, &run.parameters.identity()))?;
         if !request.dry_run {
@@ -181,7 +186,12 @@ impl Engine {
                 }
                 if earlier.state() == JobState::Unfinished {
                     drop(held);
-                    let parameters = parameters_of(&earlier)?;
+                    let mut parameters = parameters_of(&earlier)?;
+                    parameters.rejects = run.parameters.rejects.clone().or(parameters.rejects);
+                    // A report that was begun goes on where it is; who lost it goes on without.
+                    if earlier.window.is_none() || run.parameters.processed.is_none() {
+                        parameters.processed.clone_from(&run.parameters.processed);
+                    }
                     let run = Run { parameters, now: earlier.start.now, ..run };
                     return self.go_on(run, &earlier, progress);
                 }
@@ -201,7 +211,10 @@ impl Engine {
             progress.set_stage(Stage::Loading);
             let state = self.load(&mut held, &needs)?;
             let dry = Pass::dry(&state, &run.layout);
-            let (_, committed, ..) = self.pass(&run, state, dry, progress)?;
+            let (_, committed, is_finished) = self.pass(&run, state, dry, progress)?;
+            if !is_finished {
+                return Err(stopped(None));
+            }
             check_expectations(&run.program, request, &committed.counts)?;
         }
         let loading = Instant::now();
@@ -210,15 +223,19 @@ impl Engine {
         let load_s = loading.elapsed().as_secs_f64();
         let balance_before = Total(state.accounts(run.parameters.program)?.total);
         if request.dry_run {
-            let pass = Pass { processed: run.parameters.processed.is_some(), ..Pass::dry(&state, &run.layout) };
-            let (_, committed, ..) = self.pass(&run, state, pass, progress)?;
+            let pass = Pass {
+                processed: run.parameters.processed.is_some(),
+                rejects: run.parameters.rejects.clone(),
+                ..Pass::dry(&state, &run.layout)
+            };
+            let (_, committed, is_finished) = self.pass(&run, state, pass, progress)?;
+            if !is_finished {
+                return Err(stopped(None));
+            }
             check_expectations(&run.program, request, &committed.counts)?;
             let elapsed_ms = (self.opening + run.began.elapsed()).as_millis() as u64;
             let mut summary = run.summary(None, JobState::Finished, &committed, balance_before, elapsed_ms, progress);
-            if let Some(path) = &run.parameters.rejects {
-                return Err(Error::usage(format!("a dry run keeps no rejected rows, so `{}` cannot be written", path.display()))
-                    .hint("use `--processed`, which lists every row with its outcome, or run without `--dry-run`"));
-            }
+            summary.files.extend(run.parameters.rejects.iter().map(|path| path.display().to_string()));
             summary.files.extend(run.parameters.processed.iter().map(|path| path.display().to_string()));
             progress.set_stage(Stage::Done);
             return Ok(summary);
@@ -246,6 +263,7 @@ impl Engine {
             customers_before: state.customers,
             first_record: state.next_record,
             processed: run.parameters.processed.is_some(),
+            rejects: None,
         };
         let (state, summary) = self.complete(run, state, pass, balance_before, load_s, progress)?;
         *held = Some(state);
@@ -270,6 +288,7 @@ impl Engine {
             customers_before: job.start.customers_before,
             first_record: job.start.first_record,
             processed: run.parameters.processed.is_some(),
+            rejects: None,
         };
         let (state, summary) = self.complete(run, state, pass, job.start.balance_before, load_s, progress)?;
         *held = Some(state);
@@ -289,7 +308,7 @@ impl Engine {
         let id = pass.job.ok_or_else(|| Error::internal("a real pass has a job"))?;
         let elapsed_before = pass.checkpoint.elapsed_ms;
         let applying = Instant::now();
-        let (state, committed, is_finished) = self.pass(&run, state, pass, progress).map_err(|error| error.of_job(id))?;
+        let (mut state, committed, is_finished) = self.pass(&run, state, pass, progress).map_err(|error| error.of_job(id))?;
         let apply_s = applying.elapsed().as_secs_f64();
         let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
         if !is_finished {
@@ -303,7 +322,7 @@ impl Engine {
         }
         let mut summary = run.summary(Some(id), JobState::Finished, &committed, balance_before, elapsed_ms, progress);
         // The rows are durable. Caches that cannot be written now are written by a later job; nothing is lost.
-        let behind = caches::write_behind(&self.store, &state, self.options.cache_lag_entries_min);
+        let behind = caches::write_behind(&self.store, &mut state, self.options.cache_lag_entries_min);
         self.write_reports(id, &run.parameters, &mut summary)?;
         behind.map_err(|error| error.of_job(id))?;
         let window_ms = [0.5, 0.99, 1.0].map(|quantile| committed.window_ms.value_at_quantile(quantile));
@@ -353,6 +372,7 @@ impl Engine {
             identifiers,
             amount,
             operation,
+            words: PointsRules::words_of(&run.layout.format),
             format: run.layout.format.clone(),
             mode: parameters.mode,
             on_unknown: parameters.on_unknown,
@@ -374,9 +394,15 @@ impl Engine {
         let mut applier = PointsApplier::new(&rules, &table, &state, book, position, pass.customers_before, resumed)?;
         let target = self.target(pass.job, progress, run.began);
         let processed = self.processed_file(run, &pass)?;
+        let mut reject_out = pass.rejects.as_deref().map(create_report).transpose()?;
+        let mut reject_file = match &mut reject_out {
+            Some(out) => Some(RejectFile::begin(Some(&run.layout), out)?),
+            None => None,
+        };
+        let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&row)) as DryRejects<'_>);
         let mut chunks = input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
         let mut is_finished = false;
-        let committed = with_committer(&target, pass.checkpoint, processed, next_sequence, balance, |committer| {
+        let committed = with_committer(&target, pass.checkpoint, processed, next_sequence, balance, dry_rejects, |committer| {
             pipeline::run(
                 &self.pool,
                 self.batches_max(),
@@ -394,6 +420,7 @@ impl Engine {
             )?;
             Ok(is_finished)
         })?;
+        reject_file.map(RejectFile::end).transpose()?;
         applier.finish(&mut state);
         state.identifiers = table.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok((state, committed, is_finished))
@@ -437,9 +464,15 @@ impl Engine {
         )?;
         let target = self.target(pass.job, progress, run.began);
         let processed = self.processed_file(run, &pass)?;
+        let mut reject_out = pass.rejects.as_deref().map(create_report).transpose()?;
+        let mut reject_file = match &mut reject_out {
+            Some(out) => Some(RejectFile::begin(Some(&run.layout), out)?),
+            None => None,
+        };
+        let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&row)) as DryRejects<'_>);
         let mut chunks = input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
         let mut is_finished = false;
-        let committed = with_committer(&target, pass.checkpoint, processed, next_sequence, balance, |committer| {
+        let committed = with_committer(&target, pass.checkpoint, processed, next_sequence, balance, dry_rejects, |committer| {
             pipeline::run(
                 &self.pool,
                 self.batches_max(),
@@ -454,6 +487,7 @@ impl Engine {
             )?;
             Ok(is_finished)
         })?;
+        reject_file.map(RejectFile::end).transpose()?;
         let (book, customers, next_record, late) = applier.finish();
         book.give_back(&mut state);
         state.customers = customers;
@@ -488,6 +522,7 @@ impl Pass {
             customers_before: state.customers,
             first_record: state.next_record,
             processed: false,
+            rejects: None,
         }
     }
 }
@@ -564,6 +599,27 @@ fn hints(file: &FileRequest) -> InputHints {
         encoding: file.encoding.clone(),
         number_format: file.number_format.clone(),
     }
+}
+
+/// Creates the file of a report.
+fn create_report(path: &std::path::Path) -> Result<BufWriter<File>> {
+    let file = File::create(path).map_err(|error| Error::io(format_args!("the report `{}`", path.display()), &error))?;
+    Ok(BufWriter::with_capacity(1 << 20, file))
+}
+
+/// Finds out before anything is recorded whether a report can be written where it is wanted.
+fn check_writable(path: &std::path::Path) -> Result<()> {
+    let existed = path.exists();
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|error| {
+        Error::new(ErrorKind::Usage, "report_unwritable", format!("the report `{}` cannot be written: {error}", path.display()))
+            .hint("nothing was changed; name another file, or make its directory writable")
+    })?;
+    if !existed {
+        // The empty file was only a trial; a report appears when it is written.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(())
 }
 
 /// A resume may run in another directory.

@@ -135,7 +135,7 @@ pub struct CustomersBatch {
 struct Scratch {
     cell: Vec<u8>,
     normalized: Vec<u8>,
-    texts: Vec<u8>,
+    texts: String,
 }
 
 impl CustomersBatch {
@@ -230,7 +230,7 @@ impl CustomersRules {
                 rows.push(row);
                 continue;
             }
-            let text = |&(start, end): &(usize, usize)| std::str::from_utf8(&scratch.texts[start..end]).unwrap_or_default();
+            let text = |&(start, end): &(usize, usize)| &scratch.texts[start..end];
             let change = CustomerChange {
                 user_id: fields.singles[0].as_ref().map(text),
                 external_id: fields.singles[1].as_ref().map(text),
@@ -248,11 +248,9 @@ impl CustomersRules {
                 created_at: fields.created_at,
             };
             let first_hash = hashes.len();
-            hashes.extend(
-                change
-                    .identifiers()
-                    .map(|(kind, value)| (kind, IdentifierHash::of(self.seed, kind, value.as_bytes()))),
-            );
+            for (kind, value) in change.identifiers() {
+                hashes.push((kind, IdentifierHash::of(self.seed, kind, value.as_bytes())));
+            }
             row.hashes = (first_hash as u32, hashes.len() as u32);
             row.presence = change.presence().0;
             row.ltv = change.ltv.unwrap_or(MISSING);
@@ -272,7 +270,7 @@ impl CustomersRules {
             rows.push(row);
         }
         order.sort(hashes.iter().map(|(_, hash)| hash));
-        batch.has_duplicates = order.has_duplicates(|index| hashes[index as usize].1);
+        batch.has_duplicates = order.has_duplicates();
     }
 
     /// Reads a row's cells; the fault, if there is one. Checks come in the contract's order: identifiers, the balance,
@@ -284,9 +282,9 @@ impl CustomersRules {
         *fields = Fields { cards, ..Fields::default() };
         fields.cards.clear();
         texts.clear();
-        let mut keep = |bytes: &[u8]| {
+        let mut keep = |text: &str| {
             let start = texts.len();
-            texts.extend_from_slice(bytes);
+            texts.push_str(text);
             (start, texts.len())
         };
         let mut is_named = false;
@@ -304,7 +302,7 @@ impl CustomersRules {
                     faults.add(Rejection::IdentifierInvalid, name, format!("{name} {} {problem}", quoted(part)));
                     continue;
                 }
-                let place = keep(normalized);
+                let place = keep(std::str::from_utf8(normalized).unwrap_or_default());
                 if kind == IdentifierKind::Card { fields.cards.push(place) } else { fields.singles[kind as usize] = Some(place) }
             }
         }
@@ -346,8 +344,8 @@ impl CustomersRules {
                 ColumnField::Name | ColumnField::Consent if trimmed.len() > TEXT_BYTES_MAX => {
                     fault(field_invalid, "is longer than 4096 bytes");
                 }
-                ColumnField::Name => fields.name = Some(keep(trimmed.as_bytes())),
-                ColumnField::Consent => fields.consent = Some(keep(trimmed.as_bytes())),
+                ColumnField::Name => fields.name = Some(keep(trimmed)),
+                ColumnField::Consent => fields.consent = Some(keep(trimmed)),
                 ColumnField::Birthday => match Date::parse(trimmed) {
                     Some(birthday) if birthday > self.today => fault(field_invalid, "is in the future"),
                     Some(birthday) => fields.birthday = Some(birthday),
@@ -358,7 +356,7 @@ impl CustomersRules {
                     None => fault(field_invalid, "is none of male, female, other"),
                 },
                 ColumnField::Tier => match self.tier(trimmed) {
-                    Ok(tier) => fields.tier = Some(keep(tier.as_bytes())),
+                    Ok(tier) => fields.tier = Some(keep(tier)),
                     Err(message) => fault(Rejection::TierUnknown, &message),
                 },
                 ColumnField::Ltv => match parse_amount(cell, LTV_DECIMALS, self.numbers) {
@@ -577,13 +575,13 @@ impl<'a> CustomersApplier<'a> {
         owners.clear();
         let mut next = self.customers;
         for row in rows.iter().filter(|row| row.rejection.is_none()) {
-            owners.extend((row.hashes.0..row.hashes.1).map(|_| CustomerId(next)));
+            owners.resize(row.hashes.1 as usize, CustomerId(next));
             next = next.saturating_add(1);
         }
         let is_claimed = !batch.has_duplicates
             && next < CustomerId::NONE.0
             && owners.len() == hashes.len()
-            && self.table.claim_all(order, |index| hashes[index as usize].1, |index| owners[index as usize]);
+            && self.table.claim_all(order, |index| owners[index as usize]);
         for at in 0..rows.len() {
             if let Some(ahead) = rows.get(at + PREFETCH_ROWS).filter(|_| !is_claimed) {
                 hashes[ahead.hashes.0 as usize..ahead.hashes.1 as usize].iter().for_each(|(_, hash)| self.table.prefetch(*hash));

@@ -113,11 +113,7 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
     let source = Source::open(path, encoding).map_err(source_error)?;
     let recognized = dialect::recognize(source.head(), hints.dialect);
     let dialect = recognized.dialect;
-    let start = Position {
-        offset: recognized.skip_bytes as u64,
-        chunk: 0,
-        lines: u64::from(recognized.skip_lines),
-    };
+    let start = Position { offset: recognized.skip_bytes as u64, chunk: 0, lines: u64::from(recognized.skip_lines) };
     let Some((first, after)) = first_record(&source, dialect, start)? else {
         return Err(Error::input(format!("`{}` is empty: it has not even a header", path.display()))
             .hint("export it again, or see `tidemill template FORMAT` for what it should look like"));
@@ -126,16 +122,20 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
     let custom;
     let format = match &hints.format {
         Some(name) if name.ends_with(".toml") => {
-            let text = std::fs::read_to_string(name).map_err(|error| Error::input(format!("cannot read `{name}`: {error}")))?;
+            let text = std::fs::read_to_string(name)
+                .map_err(|error| Error::input(format!("cannot read `{name}`: {error}")))?;
             custom = Format::parse(&text).map_err(|error| Error::usage(format!("`{name}`: {error}")))?;
             &custom
         }
         Some(name) => Format::builtin(name).ok_or_else(|| {
             let names: Vec<String> = Format::all().iter().filter(|format| format.kind == kind).map(shown).collect();
-            Error::usage(format!("there is no format `{name}`")).hint(format!("formats for {kind} are {}", names.join(", ")))
+            Error::usage(format!("there is no format `{name}`"))
+                .hint(format!("formats for {kind} are {}", names.join(", ")))
         })?,
         None if hints.no_header => {
-            return Err(Error::usage("a file without a header needs `--format`, and `--map NUMBER=field` for its columns"));
+            return Err(Error::usage(
+                "a file without a header needs `--format`, and `--map NUMBER=field` for its columns",
+            ));
         }
         None if hints.map.is_empty() => {
             format::recognize(Some(kind), &first).map_err(|error| Error::usage(error.to_string()))?
@@ -175,9 +175,9 @@ fn parse_overrides(kind: Kind, map: &[String]) -> Result<Vec<ColumnOverride>> {
 /// The only format of a kind whose mandatory columns header and `--map` fill together.
 fn by_mapping(kind: Kind, header: &[String], map: &[String]) -> Option<&'static Format> {
     let overrides = parse_overrides(kind, map).ok()?;
-    let mut fitting = Format::all().iter().filter(|format| {
-        format.kind == kind && Mapping::resolve(format, Header::Named(header), &overrides).is_ok()
-    });
+    let mut fitting = Format::all()
+        .iter()
+        .filter(|format| format.kind == kind && Mapping::resolve(format, Header::Named(header), &overrides).is_ok());
     let format = fitting.next()?;
     fitting.next().is_none().then_some(format)
 }

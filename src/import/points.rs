@@ -27,7 +27,7 @@ use crate::{
     },
     job::{output::Output, seen::Seen},
     ledger::account_book::{AccountBook, encode_entries},
-    report::cell::write_cell,
+    report::{cell::write_cell, digits::Piece},
     store::{
         Store,
         customer_page::{CustomerPageBuilder, put_change},
@@ -56,8 +56,10 @@ pub struct PointsRules {
     pub amount: usize,
     /// Where the operation stands; none: `mode` decides.
     pub operation: Option<usize>,
-    /// The format's words.
+    /// The format.
     pub format: Format,
+    /// Its words of operation, the empty cell among them, so that a row's is found without making a lower-case copy.
+    pub words: Vec<(String, OperationWord)>,
     /// What a file without operations does.
     pub mode: Option<Mode>,
     /// Policies.
@@ -95,6 +97,8 @@ struct Row {
     not_taken: i64,
     is_readable: bool,
     has_balance: bool,
+    /// Identifiers that nobody had when the row was parsed; an earlier row may have given them to somebody since.
+    unfound: u8,
 }
 
 const _: () = assert!(size_of::<Row>() == 40);
@@ -154,6 +158,12 @@ impl PointsRules {
         }
     }
 
+    /// The words of a format's operations.
+    pub fn words_of(format: &Format) -> Vec<(String, OperationWord)> {
+        let blank = format.operation_blank.map(|operation| (String::new(), operation));
+        blank.into_iter().chain(format.operations.iter().map(|(word, operation)| (word.clone(), *operation))).collect()
+    }
+
     /// Parses a chunk: rows become commands with customers, or faults. Runs on any thread.
     pub fn parse(&self, table: &RwLock<IdentifierTable>, batch: &mut PointsBatch) {
         let PointsBatch { chunk, records, rows, faults, hashes, order, scratch, normalized, .. } = batch;
@@ -178,10 +188,10 @@ impl PointsRules {
         let table: RwLockReadGuard<'_, IdentifierTable> = read(table);
         table.get_each(
             order,
-            |index| hashes[index as usize].1,
             |index, owner| {
                 // Two different owners are a conflict, whichever is found first.
                 let row = &mut rows[hashes[index as usize].0 as usize];
+                row.unfound -= 1;
                 if row.customer == CustomerId::NONE {
                     row.customer = owner;
                 } else if row.customer != owner {
@@ -237,6 +247,7 @@ impl PointsRules {
             not_taken: 0,
             is_readable: true,
             has_balance: false,
+            unfound: (hashes.len() - before) as u8,
         })
     }
 
@@ -251,7 +262,8 @@ impl PointsRules {
         let operation = match self.operation {
             Some(column) => {
                 let cell = cells.text(column, scratch);
-                match self.format.operation(cell) {
+                let known = self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(cell));
+                match known.map_or_else(|| self.format.operation(cell), |&(_, operation)| Some(operation)) {
                     Some(OperationWord::Credit) => Operation::Credit,
                     Some(OperationWord::Debit) => Operation::Debit,
                     Some(OperationWord::Set) => Operation::Set,
@@ -286,6 +298,7 @@ impl PointsRules {
             not_taken: 0,
             is_readable: false,
             has_balance: false,
+            unfound: 0,
         };
         if let Some(fault) = record_fault(record, self.columns) {
             row.rejection = Some(fault.rejection);
@@ -386,7 +399,6 @@ impl PointsRules {
     fn report(&self, batch: &mut PointsBatch) {
         let PointsBatch { chunk, records, rows, faults, scratch, output, first_line, .. } = batch;
         let mut faults = faults.iter().peekable();
-        let mut line_text = itoa::Buffer::new();
         for (at, (record, row)) in records.records.iter().zip(rows.iter()).enumerate() {
             let line = *first_line + u64::from(record.line);
             let found = faults.next_if(|(row, _)| *row as usize == at).map(|(_, fault)| fault);
@@ -408,26 +420,29 @@ impl PointsRules {
                 continue;
             }
             let out = &mut output.processed;
-            out.extend_from_slice(line_text.format(line).as_bytes());
-            out.push(b',');
-            out.extend_from_slice(row.status.word().as_bytes());
+            let mut head = Piece::new();
+            head.byte(b',');
+            head.number(line);
+            out.extend_from_slice(head.as_bytes());
             match fault {
                 Some(fault) => {
-                    out.push(b',');
+                    out.extend_from_slice(b"rejected,");
                     out.extend_from_slice(fault.rejection.code().as_bytes());
                     out.push(b',');
                     write_cell(fault.message.as_bytes(), out);
                     out.push(b',');
                 }
                 None if row.not_taken != 0 => {
-                    out.extend_from_slice(b",,");
-                    let mut message = b"took what was there: ".to_vec();
-                    write_amount(row.not_taken, self.decimals, &mut message);
-                    message.extend_from_slice(b" not taken");
-                    write_cell(&message, out);
-                    out.push(b',');
+                    out.extend_from_slice(row.status.word().as_bytes());
+                    out.extend_from_slice(b",,took what was there: ");
+                    write_amount(row.not_taken, self.decimals, out);
+                    out.extend_from_slice(b" not taken,");
                 }
-                None => out.extend_from_slice(b",,,"),
+                None if row.status == Status::Applied => out.extend_from_slice(b"applied,,,"),
+                None => {
+                    out.extend_from_slice(row.status.word().as_bytes());
+                    out.extend_from_slice(b",,,");
+                }
             }
             let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
             for &(_, column) in &self.identifiers {
@@ -437,15 +452,17 @@ impl PointsRules {
                     break;
                 }
             }
-            out.push(b',');
-            if row.status != Status::Rejected {
-                write_amount(row.amount, self.decimals, out);
-            }
-            out.push(b',');
+            let mut tail = Piece::new();
+            tail.byte(b'\n');
             if row.has_balance {
-                write_amount(row.balance, self.decimals, out);
+                tail.amount(row.balance, self.decimals);
             }
-            out.push(b'\n');
+            tail.byte(b',');
+            if row.status != Status::Rejected {
+                tail.amount(row.amount, self.decimals);
+            }
+            tail.byte(b',');
+            out.extend_from_slice(tail.as_bytes());
         }
     }
 
@@ -535,13 +552,16 @@ impl<'a> PointsApplier<'a> {
         bodies.clear();
         batch.first_line = self.lines + 1;
         batch.first_sequence = self.book.next_sequence();
+        let creates = self.rules.on_unknown == OnUnknown::Create;
         for at in 0..rows.len() {
             if let Some(ahead) = rows.get(at + PREFETCH_ROWS) {
                 self.book.prefetch(ahead.customer);
                 self.seen.prefetch(ahead.customer);
             }
             let line = batch.first_line + u64::from(records.records[at].line);
-            if rows[at].customer == CustomerId::NONE && rows[at].rejection.is_none() {
+            let row = &rows[at];
+            let is_unsure = row.customer == CustomerId::NONE || (creates && row.unfound > 0);
+            if is_unsure && row.rejection.is_none() {
                 let record = &records.records[at];
                 let cells = Cells::of(&chunk.bytes, None, records, record, self.rules.dialect);
                 self.find_or_create(&mut rows[at], cells, records_created, bodies, &mut output.counts);
@@ -614,7 +634,8 @@ impl<'a> PointsApplier<'a> {
         }
     }
 
-    /// Looks again for a customer that parsing did not find, in case an earlier row created it; creates it if rows may.
+    /// Looks again for the owners of identifiers, in case an earlier row created one that parsing did not find; creates a
+    /// customer if there is none and rows may.
     fn find_or_create(
         &mut self,
         row: &mut Row,

@@ -121,12 +121,12 @@ impl<'a> Cells<'a> {
     where
         'a: 'b,
     {
-        if self.flags == 0 {
-            if let (Some(text), Some(field)) = (self.text, self.fields.get(column)) {
-                if let Some(cell) = text.get(field.start as usize..field.end as usize) {
-                    return if cell.starts_with('\'') { self.checked(column, scratch) } else { cell };
-                }
-            }
+        if self.flags == 0
+            && let (Some(text), Some(field)) = (self.text, self.fields.get(column))
+            && let Some(cell) = text.get(field.start as usize..field.end as usize)
+            && !cell.starts_with('\'')
+        {
+            return cell;
         }
         self.checked(column, scratch)
     }

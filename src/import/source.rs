@@ -107,7 +107,7 @@ impl Compression {
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// There is no such file.
-    #[error("cannot find `{}`: check the path, or give `-` to read standard input", .path.display())]
+    #[error("cannot find `{}`: check the path", .path.display())]
     Missing {
         /// The file.
         path: PathBuf,
@@ -121,7 +121,7 @@ pub enum SourceError {
         path: PathBuf,
     },
     /// The path names a pipe, which can be read only once.
-    #[error("cannot import `{}`: it is a pipe, redirect it to standard input and give `-`", .path.display())]
+    #[error("cannot import `{}`: it is a pipe, which can be read only once; save it to a file first", .path.display())]
     Stream {
         /// The pipe.
         path: PathBuf,

@@ -23,7 +23,7 @@ use crate::{
     options::Options,
     store::{
         Store, disk,
-        jobs::{self, Touch},
+        jobs::{self, RejectedRow, Touch},
         log::Commit,
     },
 };
@@ -105,7 +105,11 @@ pub struct Committer<'a> {
     balance_after: Total,
     windows: Sender<Window>,
     spent: Receiver<Window>,
+    dry_rejects: Option<DryRejects<'a>>,
 }
+
+/// Where a dry run's rejected rows go, as it keeps none.
+pub type DryRejects<'a> = Box<dyn FnMut(RejectedRow) -> Result<()> + 'a>;
 
 impl Committer<'_> {
     /// Takes in the next output.
@@ -124,7 +128,10 @@ impl Committer<'_> {
         self.target.progress.set_rows(counts.read, counts.rejected);
         if self.target.job.is_none() {
             self.next_sequence = output.next_sequence;
-            return Ok(());
+            return match &mut self.dry_rejects {
+                Some(write) => jobs::each_rejected(&output.rejects, write),
+                None => Ok(()),
+            };
         }
         let mut window = match self.open.take() {
             Some(window) => window,
@@ -207,6 +214,7 @@ pub fn with_committer<'a>(
     processed: Option<ProcessedFile>,
     next_sequence: u64,
     balance: i128,
+    dry_rejects: Option<DryRejects<'a>>,
     work: impl FnOnce(&mut Committer<'a>) -> Result<bool>,
 ) -> Result<Committed> {
     let syncer = processed.as_ref().map(ProcessedFile::syncer).transpose()?;
@@ -244,6 +252,7 @@ pub fn with_committer<'a>(
             balance_after: Total(balance),
             windows,
             spent,
+            dry_rejects,
         };
         let worked = work(&mut committer).and_then(|finished| {
             target.progress.set_stage(Stage::Committing);

@@ -66,7 +66,7 @@ pub fn run<B: Default + Send>(
     parse: impl Fn(&mut B) -> Result<()> + Sync,
     mut apply: impl FnMut(&mut B) -> Result<()> + Send,
     encode: impl Fn(&mut B) -> Result<()> + Sync,
-    mut commit: impl FnMut(&mut B) -> Result<()> + Send,
+    mut commit: impl FnMut(&mut B) -> Result<()>,
 ) -> Result<()> {
     let failure = Failure::default();
     let (failure_ref, parse, encode) = (&failure, &parse, &encode);

@@ -37,7 +37,7 @@ impl ProcessedFile {
                 "report_missing",
                 format!("the processed file `{}` has {found} of {length} bytes that were written", path.display()),
             )
-            .hint("put the file back as it was, or resume without it: `--processed` of another name starts anew"));
+            .hint("put the file back as it was, or repeat the command without `--processed`"));
         }
         file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
         Ok(ProcessedFile { file, path: path.to_owned(), length })

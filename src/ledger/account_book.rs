@@ -76,7 +76,13 @@ impl AccountBook {
 
     /// Applies a command to a customer's account; an entry, if one is due, is added to `entries`.
     #[inline]
-    pub fn apply(&mut self, customer: CustomerId, command: ResolvedCommand, row: u64, entries: &mut Vec<Entry>) -> Effect {
+    pub fn apply(
+        &mut self,
+        customer: CustomerId,
+        command: ResolvedCommand,
+        row: u64,
+        entries: &mut Vec<Entry>,
+    ) -> Effect {
         if customer.index() >= self.accounts.list.len() {
             // A customer that this job created. Half as many again, so that creating millions stays linear.
             let room = (customer.index() + 1).max(self.accounts.list.len() * 3 / 2).max(1024);

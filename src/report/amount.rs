@@ -17,7 +17,9 @@ mod tests {
 
     #[test]
     fn sums_always_have_the_programs_decimals() {
-        for (amount, decimals, text) in [(0, 0, "0"), (-5, 2, "-0.05"), (550, 2, "5.50"), (1, 4, "0.0001"), (-120, 1, "-12.0")] {
+        for (amount, decimals, text) in
+            [(0, 0, "0"), (-5, 2, "-0.05"), (550, 2, "5.50"), (1, 4, "0.0001"), (-120, 1, "-12.0")]
+        {
             assert_eq!(amount_text(amount, decimals), text);
         }
     }

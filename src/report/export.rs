@@ -151,13 +151,11 @@ fn customers(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
         lines.cell(customer.tier.unwrap_or_default());
         if let Some(ltv) = customer.ltv {
             // Always four decimals, of which zeros at the end say nothing.
-            write_amount(ltv, LTV_DECIMALS, &mut lines.buffer);
-            while lines.buffer.ends_with(b"0") {
-                lines.buffer.pop();
-            }
-            if lines.buffer.ends_with(b".") {
-                lines.buffer.pop();
-            }
+            let mut text = Vec::new();
+            write_amount(ltv, LTV_DECIMALS, &mut text);
+            let zeros = text.iter().rev().take(LTV_DECIMALS as usize).take_while(|&&digit| digit == b'0').count();
+            let kept = if zeros == LTV_DECIMALS as usize { text.len() - zeros - 1 } else { text.len() - zeros };
+            lines.buffer.extend_from_slice(&text[..kept]);
         }
         lines.buffer.push(b',');
         if let Some(orders) = customer.orders {

@@ -11,7 +11,10 @@ use crate::{
         csv::{self, Records},
         input::Layout,
     },
-    store::{Store, jobs},
+    store::{
+        Store,
+        jobs::{self, RejectedRow},
+    },
 };
 
 /// The columns that we add.
@@ -22,53 +25,90 @@ const ADDED: [&str; 5] = ["line", "column", "code", "message", "raw"];
 /// # Errors
 /// When the store is damaged, or `out` fails.
 pub fn write(store: &Store, job: JobId, layout: Option<&Layout>, out: &mut dyn Write) -> Result<u64> {
-    let failed = |error: std::io::Error| Error::io("the reject file", &error);
-    // A corrected reject file may come back with our columns still in it: they are not written twice.
-    let header = layout.map_or(&[][..], |layout| layout.header.as_slice());
-    let kept = header.len() - if header.ends_with(&ADDED.map(str::to_owned)) { ADDED.len() } else { 0 };
-    let mut line = Vec::new();
-    for name in header[..kept].iter().map(String::as_str).chain(ADDED) {
-        if !line.is_empty() {
-            line.push(b',');
+    let mut file = RejectFile::begin(layout, out)?;
+    jobs::rejected_rows(store, job, |row| file.row(&row))?;
+    file.end()
+}
+
+/// A reject file while it is written.
+pub struct RejectFile<'a> {
+    layout: Option<&'a Layout>,
+    out: &'a mut dyn Write,
+    /// How many of the input's columns are written.
+    kept: usize,
+    rows: u64,
+    line: Vec<u8>,
+    records: Records,
+    scratch: Vec<u8>,
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::io("the reject file", &error)
+}
+
+impl<'a> RejectFile<'a> {
+    /// Writes the header.
+    ///
+    /// # Errors
+    /// When `out` fails.
+    pub fn begin(layout: Option<&'a Layout>, out: &'a mut dyn Write) -> Result<RejectFile<'a>> {
+        let header = layout.map_or(&[][..], |layout| layout.header.as_slice());
+        // A corrected reject file may come back with our columns still in it: they are not written twice.
+        let kept = header.len() - if header.ends_with(&ADDED.map(str::to_owned)) { ADDED.len() } else { 0 };
+        let mut line = Vec::new();
+        for name in header[..kept].iter().map(String::as_str).chain(ADDED) {
+            if !line.is_empty() {
+                line.push(b',');
+            }
+            write_cell(name.as_bytes(), &mut line);
         }
-        write_cell(name.as_bytes(), &mut line);
+        line.push(b'\n');
+        out.write_all(&line).map_err(failed)?;
+        Ok(RejectFile { layout, out, kept, rows: 0, line, records: Records::default(), scratch: Vec::new() })
     }
-    line.push(b'\n');
-    out.write_all(&line).map_err(failed)?;
-    let mut rows = 0;
-    let (mut records, mut scratch) = (Records::default(), Vec::new());
-    jobs::rejected_rows(store, job, |row| {
+
+    /// Writes a row.
+    ///
+    /// # Errors
+    /// When `out` fails.
+    pub fn row(&mut self, row: &RejectedRow) -> Result<()> {
+        let line = &mut self.line;
         line.clear();
-        let is_split = row.is_split && layout.is_some();
-        if let Some(layout) = layout.filter(|_| is_split) {
-            csv::scan(&row.raw, layout.dialect, header.len(), &mut records);
-        } else {
-            records = Records::default();
+        let split = self.layout.filter(|_| row.is_split);
+        if let Some(layout) = split {
+            csv::scan(&row.raw, layout.dialect, layout.header.len(), &mut self.records);
         }
-        let record = records.records.first();
-        for at in 0..kept {
-            if let (Some(record), Some(layout)) = (record, layout) {
-                if let Some(&field) = records.fields_of(record).get(at) {
-                    let cell = csv::cell(&row.raw, field, layout.dialect, record.flags, &mut scratch);
-                    // Taken as it came: what was guarded stays guarded, and once only.
-                    write_cell(super::cell::unguarded(cell), &mut line);
-                }
+        for at in 0..self.kept {
+            let record = split.and_then(|layout| Some((layout, self.records.records.first()?)));
+            if let Some((layout, record)) = record
+                && let Some(&field) = self.records.fields_of(record).get(at)
+            {
+                let cell = csv::cell(&row.raw, field, layout.dialect, record.flags, &mut self.scratch);
+                // Taken as it came: what was guarded stays guarded, and once only.
+                write_cell(super::cell::unguarded(cell), line);
             }
             line.push(b',');
         }
         line.extend_from_slice(row.line.to_string().as_bytes());
         for cell in [row.column.as_str(), row.rejection.code(), row.message.as_str()] {
             line.push(b',');
-            write_cell(cell.as_bytes(), &mut line);
+            write_cell(cell.as_bytes(), line);
         }
         line.push(b',');
-        if !is_split {
-            write_cell(String::from_utf8_lossy(&row.raw).as_bytes(), &mut line);
+        if split.is_none() {
+            write_cell(String::from_utf8_lossy(&row.raw).as_bytes(), line);
         }
         line.push(b'\n');
-        rows += 1;
-        out.write_all(&line).map_err(failed)
-    })?;
-    out.flush().map_err(failed)?;
-    Ok(rows)
+        self.rows += 1;
+        self.out.write_all(line).map_err(failed)
+    }
+
+    /// Ends the file; returns how many rows it has.
+    ///
+    /// # Errors
+    /// When `out` fails.
+    pub fn end(self) -> Result<u64> {
+        self.out.flush().map_err(failed)?;
+        Ok(self.rows)
+    }
 }

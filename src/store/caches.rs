@@ -10,8 +10,7 @@ use rocksdb::IngestExternalFileOptions;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Store, column,
-    family,
+    Store, column, family,
     filter_page::{self, Attribute, MISSING, ROWS},
     handle, key,
     log::{first_key_from, write_sst},
@@ -107,18 +106,20 @@ impl CachePositions {
 ///
 /// # Errors
 /// When the disk or database fails. The caches then stay as they were.
-pub fn write_behind(store: &Store, state: &State, lag_min: u64) -> Result<()> {
+pub fn write_behind(store: &Store, state: &mut State, lag_min: u64) -> Result<()> {
     let positions = store.positions();
     let bound = lag_min.max(u64::from(state.customers) / 8);
     // A record weighs far more in replay than an entry: it is unpacked and its identifiers are hashed.
     let record_bound = bound / 8;
     if !state.kinds.is_empty() && state.next_record - positions.identifiers_next_record > record_bound {
         write_identifiers(store, state)?;
+        // They are in a run now; in the next one too, they would have two owners.
+        state.late_identifiers.clear();
     }
-    if let Some(profiles) = &state.profiles {
-        if state.next_record - positions.profiles_next_record > record_bound {
-            write_profiles(store, state, profiles)?;
-        }
+    if let Some(profiles) = &state.profiles
+        && state.next_record - positions.profiles_next_record > record_bound
+    {
+        write_profiles(store, state, profiles)?;
     }
     for (&program, accounts) in &state.accounts {
         let written = positions.accounts.get(&program.0).map_or(1, |position| position.next_sequence);
@@ -170,32 +171,42 @@ fn write_profiles(store: &Store, state: &State, profiles: &Profiles) -> Result<(
     let customers = state.customers as usize;
     let mut scratch = Vec::with_capacity(ROWS);
     let pages = (0..customers.div_ceil(ROWS) as u32).map(|page| (page, page_range(page, customers)));
-    write_generation(store, family::PROFILES, pages.clone().map(|(page, range)| {
-        let mut value = Vec::new();
-        let start = value::begin(Kind::ProfilePage, &mut value);
-        value.extend_from_slice(&(range.len() as u16).to_le_bytes());
-        column::pack(range.len(), |at| i64::from(profiles.presence[range.start + at]), &mut value);
-        column::pack(range.len(), |at| profiles.newest[range.start + at].cast_signed(), &mut value);
-        column::pad(&mut value);
-        value::seal(start, &mut value);
-        (key::cache_page(generation, 0, ProgramId(0), page).to_vec(), value)
-    }))?;
+    write_generation(
+        store,
+        family::PROFILES,
+        pages.clone().map(|(page, range)| {
+            let mut value = Vec::new();
+            let start = value::begin(Kind::ProfilePage, &mut value);
+            value.extend_from_slice(&(range.len() as u16).to_le_bytes());
+            column::pack(range.len(), |at| i64::from(profiles.presence[range.start + at]), &mut value);
+            column::pack(range.len(), |at| profiles.newest[range.start + at].cast_signed(), &mut value);
+            column::pad(&mut value);
+            value::seal(start, &mut value);
+            (key::cache_page(generation, 0, ProgramId(0), page).to_vec(), value)
+        }),
+    )?;
     let attributes: [(Attribute, &dyn Fn(usize) -> i64); 4] = [
         (Attribute::Ltv, &|at| profiles.ltv[at]),
-        (Attribute::Orders, &|at| if profiles.orders[at] == u32::MAX { MISSING } else { i64::from(profiles.orders[at]) }),
+        (Attribute::Orders, &|at| {
+            if profiles.orders[at] == u32::MAX { MISSING } else { i64::from(profiles.orders[at]) }
+        }),
         (Attribute::Tier, &|at| if profiles.tier[at] == u16::MAX { MISSING } else { i64::from(profiles.tier[at]) }),
         (Attribute::CreatedAt, &|at| profiles.created_at[at]),
     ];
-    let columns = attributes.iter().flat_map(|(attribute, value)| {
-        pages.clone().map(move |(page, range)| (*attribute, page, range, value))
-    });
-    write_generation(store, family::FILTERS, columns.map(|(attribute, page, range, value_of)| {
-        scratch.clear();
-        scratch.extend(range.map(value_of));
-        let mut value = Vec::new();
-        filter_page::encode(&scratch, &mut value);
-        (key::cache_page(generation, attribute as u8, ProgramId(0), page).to_vec(), value)
-    }))?;
+    let columns = attributes
+        .iter()
+        .flat_map(|(attribute, value)| pages.clone().map(move |(page, range)| (*attribute, page, range, value)));
+    write_generation(
+        store,
+        family::FILTERS,
+        columns.map(|(attribute, page, range, value_of)| {
+            scratch.clear();
+            scratch.extend(range.map(value_of));
+            let mut value = Vec::new();
+            filter_page::encode(&scratch, &mut value);
+            (key::cache_page(generation, attribute as u8, ProgramId(0), page).to_vec(), value)
+        }),
+    )?;
     let old = std::mem::replace(&mut positions.profiles, generation);
     positions.profiles_customers = state.customers;
     positions.profiles_next_record = state.next_record;
@@ -210,25 +221,33 @@ fn write_accounts(store: &Store, state: &State, program: ProgramId, accounts: &A
     let generation = positions.take_generation();
     let customers = accounts.list.len().min(state.customers as usize);
     let pages = (0..customers.div_ceil(ROWS) as u32).map(|page| (page, page_range(page, customers)));
-    write_generation(store, family::ACCOUNTS, pages.clone().map(|(page, range)| {
-        let mut value = Vec::new();
-        let start = value::begin(Kind::AccountPage, &mut value);
-        value.extend_from_slice(&(range.len() as u16).to_le_bytes());
-        let list = &accounts.list[range];
-        column::pack(list.len(), |at| list[at].newest().0.cast_signed(), &mut value);
-        column::pack(list.len(), |at| i64::from(list[at].has_lots()), &mut value);
-        column::pad(&mut value);
-        value::seal(start, &mut value);
-        (key::cache_page(generation, 0, program, page).to_vec(), value)
-    }))?;
+    write_generation(
+        store,
+        family::ACCOUNTS,
+        pages.clone().map(|(page, range)| {
+            let mut value = Vec::new();
+            let start = value::begin(Kind::AccountPage, &mut value);
+            value.extend_from_slice(&(range.len() as u16).to_le_bytes());
+            let list = &accounts.list[range];
+            column::pack(list.len(), |at| list[at].newest().0.cast_signed(), &mut value);
+            column::pack(list.len(), |at| i64::from(list[at].has_lots()), &mut value);
+            column::pad(&mut value);
+            value::seal(start, &mut value);
+            (key::cache_page(generation, 0, program, page).to_vec(), value)
+        }),
+    )?;
     let mut scratch = Vec::with_capacity(ROWS);
-    write_generation(store, family::FILTERS, pages.map(|(page, range)| {
-        scratch.clear();
-        scratch.extend(accounts.list[range].iter().map(|account| account.balance));
-        let mut value = Vec::new();
-        filter_page::encode(&scratch, &mut value);
-        (key::cache_page(generation, Attribute::Balance as u8, program, page).to_vec(), value)
-    }))?;
+    write_generation(
+        store,
+        family::FILTERS,
+        pages.map(|(page, range)| {
+            scratch.clear();
+            scratch.extend(accounts.list[range].iter().map(|account| account.balance));
+            let mut value = Vec::new();
+            filter_page::encode(&scratch, &mut value);
+            (key::cache_page(generation, Attribute::Balance as u8, program, page).to_vec(), value)
+        }),
+    )?;
     let position = positions.accounts.entry(program.0).or_default();
     let old = std::mem::replace(&mut position.generation, generation);
     position.next_sequence = state.next_sequence;
@@ -278,7 +297,8 @@ pub fn drop_unreferenced(store: &Store) -> Result<()> {
         let mut from = 0_u32;
         while let Some(found) = first_key_from(store.db(), family, &from.to_be_bytes())? {
             let generation = found.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
-            let generation = generation.ok_or_else(|| Error::corrupt(format!("`{family}` has a key of no known kind")))?;
+            let generation =
+                generation.ok_or_else(|| Error::corrupt(format!("`{family}` has a key of no known kind")))?;
             if !positions.references(generation) {
                 drop_generation(store, family, generation)?;
             }

@@ -57,10 +57,10 @@ pub fn find(store: &Store, kind: IdentifierKind, value: &str) -> Result<Option<(
     let mut found = None;
     for run in &store.positions().runs {
         let key = key::cache_page(run.generation, hash.kind(), ProgramId(0), hash.page());
-        if let Some(stored) = store.db().get_cf(handle(store.db(), family::IDENTIFIERS)?, key)? {
-            if let Some(customer) = IdentifierPage::open(hash.page(), &stored)?.get(hash) {
-                found = Some(customer);
-            }
+        if let Some(stored) = store.db().get_cf(handle(store.db(), family::IDENTIFIERS)?, key)?
+            && let Some(customer) = IdentifierPage::open(hash.page(), &stored)?.get(hash)
+        {
+            found = Some(customer);
         }
     }
     if found.is_none() {
@@ -104,7 +104,11 @@ pub fn read(store: &Store, customer: CustomerId) -> Result<Customer> {
     }
     // Records that the profiles do not reflect yet are newer than what they name.
     let from = if newest.is_some() { positions.profiles_next_record } else { 0 };
-    let from = if newest.is_none() && customer.0 >= positions.profiles_customers { positions.profiles_next_record } else { from };
+    let from = if newest.is_none() && customer.0 >= positions.profiles_customers {
+        positions.profiles_next_record
+    } else {
+        from
+    };
     store.log().scan(LogKey::Customers(from), LogKey::Customers(u64::MAX), |key, stored| {
         let LogKey::Customers(first) = key else { return Ok(false) };
         for record in CustomerPage::open(first, stored)?.records() {

@@ -39,5 +39,4 @@ pub const DICTIONARY: &str = "dictionary";
 pub const META: &str = "meta";
 
 /// Every family, in the order they are opened.
-pub const ALL: [&str; 10] =
-    [LOG, TAIL, IDENTIFIERS, PROFILES, FILTERS, ACCOUNTS, LOTS, ROW_IDS, DICTIONARY, META];
+pub const ALL: [&str; 10] = [LOG, TAIL, IDENTIFIERS, PROFILES, FILTERS, ACCOUNTS, LOTS, ROW_IDS, DICTIONARY, META];

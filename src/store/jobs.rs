@@ -214,12 +214,21 @@ pub fn rejected_rows(store: &Store, id: JobId, mut visit: impl FnMut(RejectedRow
             return Err(damaged());
         }
         let raw = zstd::bulk::decompress(frame, length).map_err(|_| damaged())?;
-        let mut rest = raw.as_slice();
-        while !rest.is_empty() {
-            visit(RejectedRow::take(&mut rest).ok_or_else(damaged)?)?;
-        }
+        each_rejected(&raw, &mut visit)?;
         Ok(true)
     })
+}
+
+/// Goes over rejected rows in their stored form, one behind the other.
+///
+/// # Errors
+/// `Corrupt` when they are damaged; those of `visit`.
+pub fn each_rejected(mut stored: &[u8], mut visit: impl FnMut(RejectedRow) -> Result<()>) -> Result<()> {
+    while !stored.is_empty() {
+        let row = RejectedRow::take(&mut stored);
+        visit(row.ok_or_else(|| Error::corrupt("rejected rows cannot be read"))?)?;
+    }
+    Ok(())
 }
 
 /// Goes over the customers that a job touched without an entry.

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rocksdb::{DB, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions, SstFileWriter, WriteBatch, WriteOptions};
+use rocksdb::{
+    DB, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
+};
 
 use super::{
     family,
@@ -159,12 +161,7 @@ impl<'a> Log<'a> {
     /// # Errors
     /// Those of `visit`; and when the database fails, also in the middle: an iterator that meets a bad block would
     /// otherwise just end.
-    pub fn scan(
-        &self,
-        from: LogKey,
-        to: LogKey,
-        mut visit: impl FnMut(LogKey, &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    pub fn scan(&self, from: LogKey, to: LogKey, mut visit: impl FnMut(LogKey, &[u8]) -> Result<bool>) -> Result<()> {
         let (from, to) = (from.bytes(), to.bytes());
         let mut cursors = Vec::new();
         for name in [family::LOG, family::TAIL] {
@@ -180,10 +177,10 @@ impl<'a> Log<'a> {
             let mut next: Option<usize> = None;
             for (at, cursor) in cursors.iter().enumerate() {
                 cursor.status()?;
-                if let Some(key) = cursor.key() {
-                    if next.and_then(|best| cursors[best].key()).is_none_or(|best| key < best) {
-                        next = Some(at);
-                    }
+                if let Some(key) = cursor.key()
+                    && next.and_then(|best| cursors[best].key()).is_none_or(|best| key < best)
+                {
+                    next = Some(at);
                 }
             }
             let Some(next) = next else { return Ok(()) };

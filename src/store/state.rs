@@ -175,9 +175,15 @@ impl State {
         }
         self.identifiers.fill_parallel(&self.kinds, |kind, pages, part| {
             for run in &positions.runs {
-                scan_pages(store, family::IDENTIFIERS, run.generation, kind, ProgramId(0), pages.clone(), |page, value| {
-                    part.load_page(page, value)
-                })?;
+                scan_pages(
+                    store,
+                    family::IDENTIFIERS,
+                    run.generation,
+                    kind,
+                    ProgramId(0),
+                    pages.clone(),
+                    |page, value| part.load_page(page, value),
+                )?;
             }
             Ok(())
         })?;
@@ -224,7 +230,10 @@ impl State {
                     let hash = IdentifierHash::of(seed, kind, value.as_bytes());
                     match self.identifiers.insert(hash, record.customer) {
                         Some(owner) if owner != record.customer => {
-                            return Err(Error::corrupt(format!("record {}: an identifier has two owners", record.number)));
+                            return Err(Error::corrupt(format!(
+                                "record {}: an identifier has two owners",
+                                record.number
+                            )));
                         }
                         Some(_) => {}
                         None if record.customer.0 < positions.customers => self.late_identifiers.push(hash),
@@ -245,7 +254,8 @@ impl State {
 
     /// Brings the loaded accounts up to the log's end, and finds that end.
     fn replay_entries(&mut self, store: &Store, positions: &CachePositions) -> Result<()> {
-        let from = |program: &ProgramId| positions.accounts.get(&program.0).map_or(1, |position| position.next_sequence);
+        let from =
+            |program: &ProgramId| positions.accounts.get(&program.0).map_or(1, |position| position.next_sequence);
         let Some(start) = self.accounts.keys().map(&from).min() else {
             self.next_sequence = log_end(store)?;
             return Ok(());
@@ -352,7 +362,11 @@ fn cuts<T>(table: &mut [T]) -> Vec<Cut<'_, T>> {
     cuts.map(|(at, places)| Cut { page: (at * size / ROWS) as u32, places }).collect()
 }
 
-/// Fills the first `covered` places of a table from pages that `open` turns into values.
+/// Fills the first `covered` places of a table from pages that `decode` turns into values.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "a page's key has five parts, and a type for them would have this one user"
+)]
 fn fill<T: Send>(
     store: &Store,
     table: &mut [T],
@@ -401,7 +415,8 @@ fn two_columns<T>(
     set: impl Fn(&mut T, i64, i64),
 ) -> Result<usize> {
     let mut body = value::open(kind, stored, &format_args!("page {page}"))?;
-    let (count, rest) = body.split_first_chunk::<2>().ok_or_else(|| Error::corrupt(format!("page {page} is cut short")))?;
+    let (count, rest) =
+        body.split_first_chunk::<2>().ok_or_else(|| Error::corrupt(format!("page {page} is cut short")))?;
     body = rest;
     let count = usize::from(u16::from_le_bytes(*count));
     let first = Column::take(&mut body, count)?;
@@ -457,15 +472,40 @@ fn load_profiles(store: &Store, positions: &CachePositions) -> Result<Profiles> 
     }
     let none = ProgramId(0);
     let filters = family::FILTERS;
-    fill(store, &mut profiles.ltv, covered, generation, filters, Attribute::Ltv as u8, none, |page, stored, places| {
-        filter_column(page, stored, places, |place, value| *place = value)
-    })?;
-    fill(store, &mut profiles.orders, covered, generation, filters, Attribute::Orders as u8, none, |page, stored, places| {
-        filter_column(page, stored, places, |place, value| *place = u32::try_from(value).unwrap_or(u32::MAX))
-    })?;
-    fill(store, &mut profiles.tier, covered, generation, filters, Attribute::Tier as u8, none, |page, stored, places| {
-        filter_column(page, stored, places, |place, value| *place = u16::try_from(value).unwrap_or(u16::MAX))
-    })?;
+    fill(
+        store,
+        &mut profiles.ltv,
+        covered,
+        generation,
+        filters,
+        Attribute::Ltv as u8,
+        none,
+        |page, stored, places| filter_column(page, stored, places, |place, value| *place = value),
+    )?;
+    fill(
+        store,
+        &mut profiles.orders,
+        covered,
+        generation,
+        filters,
+        Attribute::Orders as u8,
+        none,
+        |page, stored, places| {
+            filter_column(page, stored, places, |place, value| *place = u32::try_from(value).unwrap_or(u32::MAX))
+        },
+    )?;
+    fill(
+        store,
+        &mut profiles.tier,
+        covered,
+        generation,
+        filters,
+        Attribute::Tier as u8,
+        none,
+        |page, stored, places| {
+            filter_column(page, stored, places, |place, value| *place = u16::try_from(value).unwrap_or(u16::MAX))
+        },
+    )?;
     let created_at = Attribute::CreatedAt as u8;
     fill(store, &mut profiles.created_at, covered, generation, filters, created_at, none, |page, stored, places| {
         filter_column(page, stored, places, |place, value| *place = value)

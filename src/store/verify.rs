@@ -110,7 +110,13 @@ fn identity_hash(change: &CustomerChange<'_>) -> u128 {
         email: change.email,
         mobile: change.mobile,
         // A customer who has nothing else is known by the first card.
-        cards: change.cards.first().filter(|_| change.identifiers().all(|(kind, _)| kind as u8 == 4)).copied().into_iter().collect(),
+        cards: change
+            .cards
+            .first()
+            .filter(|_| change.identifiers().all(|(kind, _)| kind as u8 == 4))
+            .copied()
+            .into_iter()
+            .collect(),
         ..CustomerChange::default()
     };
     customer_hash(&identity)
@@ -148,7 +154,8 @@ fn replay_customers(store: &Store, replayed: &mut Replayed, findings: &mut Findi
                 Some(_) => findings.problem(format!("record {} does not follow its customer's newest", record.number)),
             }
             for (kind, value) in record.change.identifiers() {
-                let owner = replayed.identifiers.insert(IdentifierHash::of(seed, kind, value.as_bytes()), record.customer);
+                let owner =
+                    replayed.identifiers.insert(IdentifierHash::of(seed, kind, value.as_bytes()), record.customer);
                 if owner.is_some_and(|owner| owner != record.customer) {
                     findings.problem(format!("record {}: its {} is another customer's", record.number, kind.name()));
                 }
@@ -235,7 +242,9 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
     replayed.entries = next - 1;
     for (program, accounts) in &replayed.accounts {
         let code = code_hashes.get(usize::from(program.0)).copied().unwrap_or_default();
-        for (account, identity) in accounts.iter().zip(&replayed.identities).filter(|(account, _)| account.newest().0 > 0) {
+        for (account, identity) in
+            accounts.iter().zip(&replayed.identities).filter(|(account, _)| account.newest().0 > 0)
+        {
             let mut bytes = [0; 40];
             bytes[..16].copy_from_slice(&identity.to_le_bytes());
             bytes[16..32].copy_from_slice(&code.to_le_bytes());
@@ -299,7 +308,9 @@ fn check_caches(store: &Store, replayed: &Replayed, findings: &mut Findings) -> 
         }
         Err(error) => return Err(error),
     };
-    if (state.customers, state.next_record, state.next_sequence) != (replayed.customers, replayed.records, replayed.entries + 1) {
+    if (state.customers, state.next_record, state.next_sequence)
+        != (replayed.customers, replayed.records, replayed.entries + 1)
+    {
         findings.problem("the caches end elsewhere than the logs");
     }
     if state.identifiers.len() != replayed.identifiers.len() {
@@ -309,7 +320,8 @@ fn check_caches(store: &Store, replayed: &Replayed, findings: &mut Findings) -> 
             replayed.identifiers.len()
         ));
     }
-    let wrong = replayed.identifiers.entries().filter(|&(hash, owner)| state.identifiers.get(hash) != Some(owner)).count();
+    let wrong =
+        replayed.identifiers.entries().filter(|&(hash, owner)| state.identifiers.get(hash) != Some(owner)).count();
     if wrong > 0 {
         findings.problem(format!("{wrong} identifiers have another owner in the cache than in the records"));
     }

@@ -23,7 +23,7 @@ use crate::exit;
 /// Moves customers and points into a loyalty programme: fast, exactly once, with an answer for every row.
 #[derive(Parser)]
 #[command(name = "tidemill", bin_name = "tidemill", version, after_help = exit::TABLE)]
-#[command(max_term_width = 110, subcommand_required = true)]
+#[command(max_term_width = 100, subcommand_required = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -54,6 +54,9 @@ pub struct Global {
     /// When to use colour [default: auto]
     #[arg(long, global = true, value_name = "WHEN", env = "TIDEMILL_COLOR", hide_env_values = true)]
     pub color: Option<ColorMode>,
+    /// For tests: commit after about so many rows
+    #[arg(long, global = true, hide = true, value_name = "N")]
+    pub window_rows: Option<u64>,
 }
 
 /// How progress is shown.

@@ -105,7 +105,8 @@ fn history_row(line: &HistoryLine, public: bool) -> Vec<String> {
     ];
     if !public {
         row.push(line.job.map_or(String::new(), |job| job.to_string()));
-        row.push(line.row.map_or(String::new(), |row| row.to_string()));
+        // Adjustments have no file, and so no row.
+        row.push(line.row.filter(|&row| row > 0).map_or(String::new(), |row| row.to_string()));
         row.push(line.reason.as_deref().map_or(String::new(), one_line));
     }
     row.push(line.comment.as_deref().map_or(String::new(), one_line));

@@ -8,14 +8,14 @@ use tidemill::{
 use crate::{
     args::{ExportArgs, ExportWhat},
     exit::Exit,
-    file::{check_csv, write_rows},
+    file::{check_output, write_rows},
     settings::Settings,
 };
 
 /// `tidemill export`.
 pub fn export(settings: &Settings, args: &ExportArgs) -> Result<Exit> {
     let what = wanted(args)?;
-    check_csv(args.output.as_deref())?;
+    check_output(settings, args.output.as_deref())?;
     let engine = settings.open()?;
     write_rows(settings, args.output.as_deref(), |out| engine.export(what, out))?;
     Ok(Exit::Done)

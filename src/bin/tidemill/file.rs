@@ -16,14 +16,14 @@ use crate::{output::Pipe, settings::Settings, text::counted};
 ///
 /// # Errors
 ///
-/// Those of `write` and of the file, which then is as it was; with `--json`, when no file is named.
+/// Those of `write` and of the file, which then is as it was.
 pub fn write_rows(
     settings: &Settings,
     output: Option<&Path>,
     write: impl FnOnce(&mut dyn Write) -> Result<u64>,
 ) -> Result<()> {
     let Some(path) = output.filter(|path| path.as_os_str() != "-") else {
-        return to_stdout(settings, write);
+        return to_stdout(write);
     };
     let mut file = Draft::create(path)?;
     let rows = write(&mut file.writer)?;
@@ -32,11 +32,7 @@ pub fn write_rows(
     settings.output.result(&document, || format!("Wrote {} to `{}`\n", counted(rows, "row", "rows"), path.display()))
 }
 
-fn to_stdout(settings: &Settings, write: impl FnOnce(&mut dyn Write) -> Result<u64>) -> Result<()> {
-    if settings.output.is_json() {
-        return Err(Error::usage("with `--json` standard output holds the JSON document, so the rows need a file")
-            .hint("name one with `-o FILE`"));
-    }
+fn to_stdout(write: impl FnOnce(&mut dyn Write) -> Result<u64>) -> Result<()> {
     let mut pipe = Pipe::new();
     let written = write(&mut pipe)
         .and_then(|_| pipe.flush().map_err(|error| Error::io("standard output cannot be written", &error)));
@@ -44,18 +40,24 @@ fn to_stdout(settings: &Settings, write: impl FnOnce(&mut dyn Write) -> Result<u
     if pipe.is_closed() { Ok(()) } else { written }
 }
 
-/// Refuses a file whose ending promises another format than CSV.
+/// Refuses an output that cannot be, before anything is opened: a file whose ending promises another format than CSV,
+/// or rows on a standard output that shall hold a JSON document.
 ///
 /// # Errors
 ///
-/// When the file is neither standard output nor ends in `.csv`.
-pub fn check_csv(output: Option<&Path>) -> Result<()> {
-    let Some(path) = output.filter(|path| path.as_os_str() != "-") else { return Ok(()) };
-    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
-        return Ok(());
+/// When the rows cannot go where they shall.
+pub fn check_output(settings: &Settings, output: Option<&Path>) -> Result<()> {
+    match output.filter(|path| path.as_os_str() != "-") {
+        None if settings.output.is_json() => {
+            Err(Error::usage("with `--json` standard output holds the JSON document, so the rows need a file")
+                .hint("name one with `-o FILE`"))
+        }
+        Some(path) if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => Err(Error::usage(
+            format!("`{}` does not end in `.csv`, the only kind of file that is written", path.display()),
+        )
+        .hint("name a file that ends in `.csv`, or leave `-o` out and pipe standard output on")),
+        None | Some(_) => Ok(()),
     }
-    Err(Error::usage(format!("`{}` does not end in `.csv`, the only kind of file that is written", path.display()))
-        .hint("name a file that ends in `.csv`, or leave `-o` out and pipe standard output on"))
 }
 
 /// Writes a new file; one that exists is left alone, since somebody may have worked in it.

@@ -11,7 +11,7 @@ use tidemill::{
 use crate::{
     args::TemplateArgs,
     exit::Exit,
-    file::{check_csv, write_new, write_rows},
+    file::{check_output, write_new, write_rows},
     settings::Settings,
 };
 
@@ -26,7 +26,7 @@ pub fn formats(settings: &Settings) -> Result<Exit> {
 /// `tidemill template`. It never replaces a file: the one that is there may have been filled in.
 pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
     let format = Format::builtin(&args.format).ok_or_else(|| unknown(&args.format))?;
-    check_csv(args.output.as_deref())?;
+    check_output(settings, args.output.as_deref())?;
     let (text, rows) = (format.template_csv(), format.sample.rows.len());
     match args.output.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {

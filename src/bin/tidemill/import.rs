@@ -1,5 +1,7 @@
 //! `tidemill import`.
 
+use std::path::Path;
+
 use tidemill::{
     engine::Engine,
     error::{Error, ErrorKind, Result},
@@ -19,7 +21,7 @@ pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
     let dry_run = args.job.dry_run();
     let (job, request) = args.request();
     let summary = watched(settings, |progress| store(settings, dry_run)?.import_points(&job, &request, progress))?;
-    finished(settings, &summary)
+    finished(settings, &summary, job.rejects.as_deref())
 }
 
 /// `tidemill import customers`.
@@ -27,12 +29,12 @@ pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
     let dry_run = args.job.dry_run();
     let (job, request) = args.request();
     let summary = watched(settings, |progress| store(settings, dry_run)?.import_customers(&job, &request, progress))?;
-    finished(settings, &summary)
+    finished(settings, &summary, job.rejects.as_deref())
 }
 
-/// Says what the job did, and ends as its rows ended.
-pub fn finished(settings: &Settings, summary: &Summary) -> Result<Exit> {
-    settings.output.result(summary, || summary_text(summary))?;
+/// Says what the job did, and ends as its rows ended. `rejects` is the file of rejected rows that was asked for.
+pub fn finished(settings: &Settings, summary: &Summary, rejects: Option<&Path>) -> Result<Exit> {
+    settings.output.result(summary, || summary_text(summary, rejects))?;
     Ok(Exit::of_rejected(summary.rows.rejected))
 }
 

@@ -7,7 +7,7 @@ use tidemill::{error::Result, report::summary::Summary};
 use crate::{
     args::{JobArgs, RejectsArgs},
     exit::Exit,
-    file::{check_csv, write_rows},
+    file::{check_output, write_rows},
     import::finished,
     settings::Settings,
     summary::{kind_text, summary_text},
@@ -28,19 +28,19 @@ pub fn list(settings: &Settings) -> Result<Exit> {
 /// `tidemill job show`. It succeeds whatever became of the job.
 pub fn show(settings: &Settings, args: JobArgs) -> Result<Exit> {
     let summary = settings.open()?.job(args.job)?;
-    settings.output.result(&summary, || summary_text(&summary))?;
+    settings.output.result(&summary, || summary_text(&summary, None))?;
     Ok(Exit::Done)
 }
 
 /// `tidemill job resume`.
 pub fn resume(settings: &Settings, args: JobArgs) -> Result<Exit> {
     let summary = watched(settings, |progress| settings.open()?.resume(args.job, progress))?;
-    finished(settings, &summary)
+    finished(settings, &summary, None)
 }
 
 /// `tidemill job rejects`.
 pub fn rejects(settings: &Settings, args: &RejectsArgs) -> Result<Exit> {
-    check_csv(args.output.as_deref())?;
+    check_output(settings, args.output.as_deref())?;
     let engine = settings.open()?;
     write_rows(settings, args.output.as_deref(), |out| engine.write_rejects(args.job.job, out))?;
     Ok(Exit::Done)

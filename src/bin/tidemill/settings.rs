@@ -56,6 +56,12 @@ impl Settings {
         if let Some(threads) = threads {
             options.threads = threads;
         }
+        if let Some(rows) = flags.window_rows {
+            // A window ends with a chunk, so that chunks must be small too: a row of points has about 32 bytes.
+            let chunk_bytes = usize::try_from(rows.saturating_mul(32)).unwrap_or(usize::MAX);
+            options.chunk_bytes_max = chunk_bytes.clamp(64, options.chunk_bytes_max);
+            options.window_rows = rows;
+        }
         let progress = if flags.quiet {
             ProgressMode::None
         } else {

@@ -1,5 +1,7 @@
 //! The summary of a job as a merchant's staff reads it: what became of every row, every point, and what to do next.
 
+use std::path::Path;
+
 use clap::builder::styling::{AnsiColor, Style};
 use tidemill::{
     domain::{
@@ -17,13 +19,13 @@ use crate::text::{
 const TITLE: Style = Style::new().bold();
 const REJECTED: Style = AnsiColor::Yellow.on_default().bold();
 
-/// The summary in words, several lines long.
-pub fn summary_text(summary: &Summary) -> String {
+/// The summary in words, several lines long. `rejects` is the file of rejected rows that was asked for.
+pub fn summary_text(summary: &Summary, rejects: Option<&Path>) -> String {
     let mut text = format!("{TITLE}{}{TITLE:#}\n", title(summary));
     text += &table("  ", &[Left, Left], &facts(summary));
     if !summary.rejects.is_empty() {
         text += &format!("\n{REJECTED}Rejected rows{REJECTED:#}\n");
-        text += &table("  ", &[Right, Left, Left], &rejects(summary));
+        text += &table("  ", &[Right, Left, Left], &reject_rows(summary));
     }
     if !summary.files.is_empty() {
         text += if summary.dry_run { "\nFiles written, as of a dry run\n" } else { "\nFiles written\n" };
@@ -31,7 +33,7 @@ pub fn summary_text(summary: &Summary) -> String {
             text += &format!("  {file}\n");
         }
     }
-    if let Some(next) = next_step(summary) {
+    if let Some(next) = next_step(summary, rejects) {
         text += &format!("\n{next}\n");
     }
     text
@@ -90,7 +92,8 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
     fact("balance", balance_text(summary));
     fact("customers", customers_text(summary));
     if !summary.ignored_columns.is_empty() {
-        fact("ignored", format!("the columns `{}`", summary.ignored_columns.join("`, `")));
+        let columns = if summary.ignored_columns.len() == 1 { "column" } else { "columns" };
+        fact("ignored", format!("the {columns} `{}`", summary.ignored_columns.join("`, `")));
     }
     let pace = if summary.rows_per_s > 0.0 {
         format!(", {} rows/s", grouped(summary.rows_per_s.round() as u64))
@@ -166,7 +169,7 @@ fn customers_text(summary: &Summary) -> String {
 }
 
 /// Count, code and meaning, the most frequent first.
-fn rejects(summary: &Summary) -> Vec<Vec<String>> {
+fn reject_rows(summary: &Summary) -> Vec<Vec<String>> {
     let mut counts: Vec<_> = summary.rejects.iter().collect();
     counts.sort_by_key(|(code, count)| (std::cmp::Reverse(**count), **code));
     counts
@@ -207,18 +210,20 @@ fn meaning(rejection: Rejection) -> &'static str {
     }
 }
 
-fn next_step(summary: &Summary) -> Option<String> {
-    match (summary.job, summary.state) {
-        (Some(job), JobState::Unfinished) => Some(format!("Next: `tidemill job resume {job}` goes on with it")),
-        (Some(job), JobState::Finished) if summary.rows.rejected > 0 && summary.kind != JobKind::Adjust => {
-            Some(format!(
-                "Next: `tidemill job rejects {job} -o rejects-{job}.csv` writes the rejected rows; correct and import them"
-            ))
+fn next_step(summary: &Summary, rejects: Option<&Path>) -> Option<String> {
+    let has_rejects = summary.rows.rejected > 0 && summary.kind != JobKind::Adjust;
+    match (summary.job, summary.state, rejects) {
+        (Some(job), JobState::Unfinished, _) => Some(format!("Next: `tidemill job resume {job}` goes on with it")),
+        (Some(_), JobState::Finished, Some(file)) if has_rejects => {
+            Some(format!("Next: correct the rows in `{}` and import that file", file.display()))
         }
-        (None, _) if summary.rows.rejected > 0 && summary.files.is_empty() => {
+        (Some(job), JobState::Finished, None) if has_rejects => Some(format!(
+            "Next: `tidemill job rejects {job} -o rejects-{job}.csv` writes the rejected rows; correct and import them"
+        )),
+        (None, _, None) if has_rejects && summary.files.is_empty() => {
             Some("Next: with `--processed FILE` a dry run tells what would become of every row".to_owned())
         }
-        (Some(_) | None, _) => None,
+        (Some(_) | None, _, _) => None,
     }
 }
 
@@ -297,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_summary_says_what_became_of_rows_and_points_and_what_is_next() {
-        let shown = anstream::adapter::strip_str(&summary_text(&summary())).to_string();
+        let shown = anstream::adapter::strip_str(&summary_text(&summary(), None)).to_string();
         let expected = "\
 Job 3, import points: finished
   file       `points.csv`, format `nector`, 350.1 kB
@@ -325,7 +330,7 @@ Next: `tidemill job rejects 3 -o rejects-3.csv` writes the rejected rows; correc
 
     #[test]
     fn a_dry_run_says_that_nothing_was_changed() {
-        let shown = summary_text(&Summary { job: None, dry_run: true, ..summary() });
+        let shown = summary_text(&Summary { job: None, dry_run: true, ..summary() }, None);
         assert!(shown.contains("Dry run, import points: nothing was changed"), "{shown}");
         assert!(shown.contains("would go from 2 056 to 1 826 (-230)"), "{shown}");
         assert!(shown.contains("Files written, as of a dry run") && !shown.contains("Next:"), "{shown}");

@@ -14,7 +14,8 @@
 //! - An unknown customer is created by any row that is not rejected, and such a row is `applied`, even if its amount is
 //!   zero or clamped to zero and the ledger gets no entry. A row that the account then refuses creates nobody.
 //! - `matched` counts the distinct customers, present before the job, to whom rows resolved, rejected afterwards or not;
-//!   `repeated` those, created by the job included, to whom more than one row did.
+//!   `repeated` those, created by the job included, to whom more than one row did. A row whose identifiers belong to two
+//!   customers, be it `identifier_conflict` or `identifier_taken`, resolves to neither.
 //! - The rise of a reset is counted as credited and its fall as debited: balance after = before + credited − debited.
 //! - Points that a clamped debit could not take are `not_taken`, all of them if there was nothing to take.
 //! - A row of a customers file names a customer by user id, external id, e-mail and mobile, and by its cards if none of
@@ -24,6 +25,8 @@
 //! - An empty cell never clears a value. The balance of a customer that exists is kept out, whatever it is.
 //! - `kept` counts a name, birthday, gender or consent that finds its place filled, be it with the same value; an
 //!   identifier only where the customer has another.
+//! - An amount is looked at as a number first: one with too many decimals or digits is that, also where it is negative and
+//!   must not be.
 //! - The smallest number of 64 bits is no balance: it stands for "missing" in the store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -381,10 +384,10 @@ impl Model {
             let balance = Some(amount);
             return Answer { line, status: "created", code: None, customer: Some(customer), amount, balance };
         };
-        *job.seen.entry(customer).or_default() += 1;
         if by_cards.iter().any(|&other| other != customer) {
             return self.rejected(line, "identifier_taken", Some(customer));
         }
+        *job.seen.entry(customer).or_default() += 1;
         let before = self.customers[customer].clone();
         for (kind, value) in &wanted.names {
             let held = self.customers[customer].identifiers.entry(*kind).or_default();
@@ -651,8 +654,8 @@ fn amount(text: &str, decimals: u32, signed: bool) -> Result<i64, Code> {
         return Err("amount_missing");
     }
     let (sign, number) = match text.strip_prefix('-') {
-        Some(number) if signed => (-1, number),
-        _ => (1, text),
+        Some(number) => (-1, number),
+        None => (1, text),
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     if !digits(whole) || !digits(fraction) {
@@ -663,7 +666,13 @@ fn amount(text: &str, decimals: u32, signed: bool) -> Result<i64, Code> {
         return Err("amount_precision");
     }
     let units = format!("{whole}{fraction:0<width$}", width = decimals as usize);
-    units.parse::<i64>().map(|units| sign * units).map_err(|_| "amount_range")
+    let units = units.parse::<i128>().map_err(|_| "amount_range")? * sign;
+    let range = if signed { -i64::MAX..=i64::MAX } else { i64::MIN..=i64::MAX };
+    match i64::try_from(units) {
+        Ok(units) if !signed && units < 0 => Err("amount_invalid"),
+        Ok(units) if range.contains(&units) => Ok(units),
+        _ => Err("amount_range"),
+    }
 }
 
 /// A lifetime value: at most 4 decimals, no sign.
