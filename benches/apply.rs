@@ -109,10 +109,8 @@ fn account_book(criterion: &mut Criterion) {
                     let chunk = chunks.next().expect("the chunks go round");
                     entries.clear();
                     for (at, &(customer, command)) in chunk.iter().enumerate() {
-                        if is_prefetched {
-                            if let Some(&(ahead, _)) = chunk.get(at + PREFETCH_ROWS) {
-                                book.prefetch(ahead);
-                            }
+                        if is_prefetched && let Some(&(ahead, _)) = chunk.get(at + PREFETCH_ROWS) {
+                            book.prefetch(ahead);
                         }
                         black_box(book.apply(customer, command, at as u64 + 2, &mut entries));
                     }

@@ -118,9 +118,11 @@ impl Store {
             )
             .hint("use the version of tidemill that wrote it, or export there and import here")),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                // What a process leaves behind that was killed while it made a store is no reason to refuse the next.
+                let begun = ["db", "staging", "TIDEMILL_FORMAT.new"];
                 let is_empty = match fs::read_dir(directory) {
                     Ok(mut entries) => {
-                        entries.all(|entry| entry.is_ok_and(|e| ["db", "staging"].iter().any(|n| e.file_name() == *n)))
+                        entries.all(|entry| entry.is_ok_and(|e| begun.iter().any(|name| e.file_name() == *name)))
                     }
                     Err(_) => true,
                 };

@@ -222,6 +222,9 @@ impl TimeZone {
     /// the first instant of the next. The result stays within the years 0001 to 9999 UTC.
     pub fn start_of_day(&self, date: Date) -> Timestamp {
         let midnight = i64::from(date.0) * DAY_MS;
+        if self.zone == jiff::tz::TimeZone::UTC {
+            return clamp(midnight);
+        }
         let start = self.zoned_start(date).unwrap_or_else(|| {
             // Only the last day or two of 9999, which jiff does not reach: the offset of that time does.
             midnight - self.offset_ms(clamp(midnight))

@@ -151,7 +151,11 @@ impl Engine {
         encode_entries(first, id, now, &entries, &mut output);
         let mut counts = Counts { customers_matched: 1, ..Counts::default() };
         counts.outcome(status);
-        if moved >= 0 { counts.credited += moved } else { counts.debited.0 -= i128::from(moved) }
+        if moved >= 0 {
+            counts.credited += moved
+        } else {
+            counts.debited.0 -= i128::from(moved)
+        }
         let account = match command.operation {
             Operation::Credit => Some(&mut counts.credits),
             Operation::Debit => Some(&mut counts.debits),

@@ -23,12 +23,11 @@ use crate::{
     },
     error::{Error, ErrorKind, Result},
     import::{
-
         customers::{self, CustomersApplier, CustomersBatch, CustomersRules},
         dialect::DialectHints,
         format::{Kind, Mapping},
         input::{self, InputHints, Layout},
-        points::{PROCESSED_HEADER, PointsApplier, PointsBatch, PointsRules},
+        points::{PROCESSED_HEADER, PointsApplier, PointsBatch, PointsColumns, PointsRules},
         rows::column_of_kind,
         source::Source,
     },
@@ -85,8 +84,9 @@ impl Engine {
         let (source, layout) = input::understand(&request.file.path, Kind::Points, &hints(&request.file))?;
         PointsRules::columns_of(&layout.mapping, request.mode)?;
         if layout.format.reason_required && job.reason.is_none() {
-            return Err(Error::usage(format!("the format `{}` needs a reason", layout.format.name))
-                .hint("say why the points move: `--reason \"Diwali campaign\"`; customers see it unless `--comment` is given"));
+            return Err(Error::usage(format!("the format `{}` needs a reason", layout.format.name)).hint(
+                "say why the points move: `--reason \"Diwali campaign\"`; customers see it unless `--comment` is given",
+            ));
         }
         let comment_is_reason = layout.format.reason_required;
         let (program_id, program) = self.program(job.program.as_deref())?;
@@ -112,7 +112,12 @@ impl Engine {
     ///
     /// # Errors
     /// As `import_points`.
-    pub fn import_customers(&self, job: &JobRequest, request: &CustomersRequest, progress: &Progress) -> Result<Summary> {
+    pub fn import_customers(
+        &self,
+        job: &JobRequest,
+        request: &CustomersRequest,
+        progress: &Progress,
+    ) -> Result<Summary> {
         let began = Instant::now();
         progress.set_stage(Stage::Preparing);
         let (source, layout) = input::understand(&request.file.path, Kind::Customers, &hints(&request.file))?;
@@ -198,7 +203,10 @@ impl Engine {
                 if !request.again {
                     return Err(Error::refused(
                         "repeated_file",
-                        format!("job {} applied this file already, with the same program, mapping and policies", earlier.id),
+                        format!(
+                            "job {} applied this file already, with the same program, mapping and policies",
+                            earlier.id
+                        ),
                     )
                     .hint("nothing was changed; if it is meant to be applied twice, add `--again`")
                     .of_job(earlier.id));
@@ -207,7 +215,9 @@ impl Engine {
             }
         }
         let needs = run.needs();
-        if !request.dry_run && (request.max_rejects.is_some() || request.expect_rows.is_some() || request.expect_total.is_some()) {
+        if !request.dry_run
+            && (request.max_rejects.is_some() || request.expect_rows.is_some() || request.expect_total.is_some())
+        {
             progress.set_stage(Stage::Loading);
             let state = self.load(&mut held, &needs)?;
             let dry = Pass::dry(&state, &run.layout);
@@ -308,7 +318,8 @@ impl Engine {
         let id = pass.job.ok_or_else(|| Error::internal("a real pass has a job"))?;
         let elapsed_before = pass.checkpoint.elapsed_ms;
         let applying = Instant::now();
-        let (mut state, committed, is_finished) = self.pass(&run, state, pass, progress).map_err(|error| error.of_job(id))?;
+        let (mut state, committed, is_finished) =
+            self.pass(&run, state, pass, progress).map_err(|error| error.of_job(id))?;
         let apply_s = applying.elapsed().as_secs_f64();
         let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
         if !is_finished {
@@ -318,7 +329,9 @@ impl Engine {
         let finishing = Instant::now();
         let counts = &committed.counts;
         if !counts.is_balanced() {
-            return Err(Error::internal(format!("job {id} is done, but its counts do not add up: {counts:?}")).of_job(id));
+            return Err(
+                Error::internal(format!("job {id} is done, but its counts do not add up: {counts:?}")).of_job(id)
+            );
         }
         let mut summary = run.summary(Some(id), JobState::Finished, &committed, balance_before, elapsed_ms, progress);
         // The rows are durable. Caches that cannot be written now are written by a later job; nothing is lost.
@@ -341,7 +354,9 @@ impl Engine {
 
     fn write_reports(&self, id: JobId, parameters: &Parameters, summary: &mut Summary) -> Result<()> {
         if let Some(path) = &parameters.rejects {
-            let failed = |error: &std::io::Error| Error::io(format_args!("the reject file `{}`", path.display()), error).of_job(id);
+            let failed = |error: &std::io::Error| {
+                Error::io(format_args!("the reject file `{}`", path.display()), error).of_job(id)
+            };
             let file = File::create(path).map_err(|error| failed(&error))?;
             let mut out = BufWriter::with_capacity(1 << 20, file);
             rejects::write(&self.store, id, parameters.layout.as_ref(), &mut out)?;
@@ -362,9 +377,16 @@ impl Engine {
         }
     }
 
-    fn pass_points(&self, run: &Run, mut state: State, pass: Pass, progress: &Progress) -> Result<(State, Committed, bool)> {
+    fn pass_points(
+        &self,
+        run: &Run,
+        mut state: State,
+        pass: Pass,
+        progress: &Progress,
+    ) -> Result<(State, Committed, bool)> {
         let parameters = &run.parameters;
-        let (identifiers, amount, operation) = PointsRules::columns_of(&run.layout.mapping, parameters.mode)?;
+        let PointsColumns { identifiers, amount, operation } =
+            PointsRules::columns_of(&run.layout.mapping, parameters.mode)?;
         let settings = self.store.settings();
         let rules = PointsRules {
             dialect: run.layout.dialect,
@@ -400,33 +422,43 @@ impl Engine {
             None => None,
         };
         let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&row)) as DryRejects<'_>);
-        let mut chunks = input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
+        let mut chunks =
+            input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
         let mut is_finished = false;
-        let committed = with_committer(&target, pass.checkpoint, processed, next_sequence, balance, dry_rejects, |committer| {
-            pipeline::run(
-                &self.pool,
-                self.batches_max(),
-                |batch: &mut PointsBatch| read_chunk(&mut chunks, progress, &mut is_finished, |chunk| batch.fill(chunk)),
-                |batch| {
-                    rules.parse(&table, batch);
-                    Ok(())
-                },
-                |batch| {
-                    applier.apply(batch);
-                    Ok(())
-                },
-                |batch| rules.encode(batch),
-                |batch| committer.take(&batch.output),
-            )?;
-            Ok(is_finished)
-        })?;
+        let committed =
+            with_committer(&target, pass.checkpoint, processed, next_sequence, balance, dry_rejects, |committer| {
+                pipeline::run(
+                    &self.pool,
+                    self.batches_max(),
+                    |batch: &mut PointsBatch| {
+                        read_chunk(&mut chunks, progress, &mut is_finished, |chunk| batch.fill(chunk))
+                    },
+                    |batch| {
+                        rules.parse(&table, batch);
+                        Ok(())
+                    },
+                    |batch| {
+                        applier.apply(batch);
+                        Ok(())
+                    },
+                    |batch| rules.encode(batch),
+                    |batch| committer.take(&batch.output),
+                )?;
+                Ok(is_finished)
+            })?;
         reject_file.map(RejectFile::end).transpose()?;
         applier.finish(&mut state);
         state.identifiers = table.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok((state, committed, is_finished))
     }
 
-    fn pass_customers(&self, run: &Run, mut state: State, pass: Pass, progress: &Progress) -> Result<(State, Committed, bool)> {
+    fn pass_customers(
+        &self,
+        run: &Run,
+        mut state: State,
+        pass: Pass,
+        progress: &Progress,
+    ) -> Result<(State, Committed, bool)> {
         let settings = self.store.settings();
         let zone = settings.zone();
         let rules = CustomersRules {
@@ -470,23 +502,27 @@ impl Engine {
             None => None,
         };
         let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&row)) as DryRejects<'_>);
-        let mut chunks = input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
+        let mut chunks =
+            input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
         let mut is_finished = false;
-        let committed = with_committer(&target, pass.checkpoint, processed, next_sequence, balance, dry_rejects, |committer| {
-            pipeline::run(
-                &self.pool,
-                self.batches_max(),
-                |batch: &mut CustomersBatch| read_chunk(&mut chunks, progress, &mut is_finished, |chunk| batch.fill(chunk)),
-                |batch| {
-                    rules.parse(batch);
-                    Ok(())
-                },
-                |batch| applier.apply(batch),
-                |batch| rules.encode(batch),
-                |batch| committer.take(&batch.output),
-            )?;
-            Ok(is_finished)
-        })?;
+        let committed =
+            with_committer(&target, pass.checkpoint, processed, next_sequence, balance, dry_rejects, |committer| {
+                pipeline::run(
+                    &self.pool,
+                    self.batches_max(),
+                    |batch: &mut CustomersBatch| {
+                        read_chunk(&mut chunks, progress, &mut is_finished, |chunk| batch.fill(chunk))
+                    },
+                    |batch| {
+                        rules.parse(batch);
+                        Ok(())
+                    },
+                    |batch| applier.apply(batch),
+                    |batch| rules.encode(batch),
+                    |batch| committer.take(&batch.output),
+                )?;
+                Ok(is_finished)
+            })?;
         reject_file.map(RejectFile::end).transpose()?;
         let (book, customers, next_record, late) = applier.finish();
         book.give_back(&mut state);
@@ -499,7 +535,13 @@ impl Engine {
     }
 
     fn target<'a>(&'a self, job: Option<JobId>, progress: &'a Progress, began: Instant) -> Target<'a> {
-        Target { store: &self.store, job, options: &self.options, progress, began: began.checked_sub(self.opening).unwrap_or(began) }
+        Target {
+            store: &self.store,
+            job,
+            options: &self.options,
+            progress,
+            began: began.checked_sub(self.opening).unwrap_or(began),
+        }
     }
 
     fn processed_file(&self, run: &Run, pass: &Pass) -> Result<Option<ProcessedFile>> {
@@ -603,7 +645,8 @@ fn hints(file: &FileRequest) -> InputHints {
 
 /// Creates the file of a report.
 fn create_report(path: &std::path::Path) -> Result<BufWriter<File>> {
-    let file = File::create(path).map_err(|error| Error::io(format_args!("the report `{}`", path.display()), &error))?;
+    let file =
+        File::create(path).map_err(|error| Error::io(format_args!("the report `{}`", path.display()), &error))?;
     Ok(BufWriter::with_capacity(1 << 20, file))
 }
 
@@ -612,8 +655,12 @@ fn check_writable(path: &std::path::Path) -> Result<()> {
     let existed = path.exists();
     let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
     opened.map_err(|error| {
-        Error::new(ErrorKind::Usage, "report_unwritable", format!("the report `{}` cannot be written: {error}", path.display()))
-            .hint("nothing was changed; name another file, or make its directory writable")
+        Error::new(
+            ErrorKind::Usage,
+            "report_unwritable",
+            format!("the report `{}` cannot be written: {error}", path.display()),
+        )
+        .hint("nothing was changed; name another file, or make its directory writable")
     })?;
     if !existed {
         // The empty file was only a trial; a report appears when it is written.
@@ -631,17 +678,18 @@ fn absolute(path: Option<&std::path::Path>) -> Result<Option<std::path::PathBuf>
 /// Compares what a dry pass counted with what the caller expects.
 fn check_expectations(program: &Program, request: &JobRequest, counts: &Counts) -> Result<()> {
     let refused = |code, message: String| {
-        Err(Error::refused(code, message).hint("nothing was changed; look with `--dry-run --processed FILE`, then correct file or expectation"))
+        Err(Error::refused(code, message)
+            .hint("nothing was changed; look with `--dry-run --processed FILE`, then correct file or expectation"))
     };
-    if let Some(rows) = request.expect_rows {
-        if rows != counts.read {
-            return refused("expect_rows", format!("the file has {} rows, {rows} were expected", counts.read));
-        }
+    if let Some(rows) = request.expect_rows.filter(|&rows| rows != counts.read) {
+        return refused("expect_rows", format!("the file has {} rows, {rows} were expected", counts.read));
     }
     if let Some(expected) = &request.expect_total {
         let total = counts.credits.in_file.0 - counts.debits.in_file.0;
-        let wanted = parse_amount(expected, program.decimals, crate::domain::points::NumberStyle::PLAIN)
-            .map_err(|problem| Error::new(ErrorKind::Usage, "usage", format!("`--expect-total {expected}` {}", problem.message())))?;
+        let wanted =
+            parse_amount(expected, program.decimals, crate::domain::points::NumberStyle::PLAIN).map_err(|problem| {
+                Error::new(ErrorKind::Usage, "usage", format!("`--expect-total {expected}` {}", problem.message()))
+            })?;
         if i128::from(wanted) != total {
             let found = amount_text(total, program.decimals);
             return refused("expect_total", format!("the file's amounts sum up to {found}, {expected} was expected"));
@@ -658,4 +706,3 @@ fn check_expectations(program: &Program, request: &JobRequest, counts: &Counts) 
         _ => Ok(()),
     }
 }
-

@@ -125,7 +125,7 @@ pub struct CustomersBatch {
     entries: Vec<Entry>,
     first_sequence: u64,
     new_records: Vec<NewRecord>,
-    builder: Option<CustomerPageBuilder>,
+    builder: CustomerPageBuilder,
     scratch: Scratch,
     /// What is left for the committer.
     pub output: Output,
@@ -294,16 +294,25 @@ impl CustomersRules {
                 continue;
             }
             is_named = true;
-            let parts: &mut dyn Iterator<Item = &str> =
-                if kind == IdentifierKind::Card { &mut cell.split([',', '|']) } else { &mut std::iter::once(cell) };
-            for part in parts.filter(|part| !is_blank(part.as_bytes())) {
-                if let Err(problem) = normalize(kind, part, self.region, true, normalized) {
-                    let name = kind.name();
-                    faults.add(Rejection::IdentifierInvalid, name, format!("{name} {} {problem}", quoted(part)));
-                    continue;
+            if kind != IdentifierKind::Card {
+                match normalize(kind, cell, self.region, true, normalized) {
+                    Ok(()) => {
+                        fields.singles[kind as usize] = Some(keep(std::str::from_utf8(normalized).unwrap_or_default()));
+                    }
+                    Err(problem) => {
+                        let name = kind.name();
+                        faults.add(Rejection::IdentifierInvalid, name, format!("{name} {} {problem}", quoted(cell)));
+                    }
                 }
-                let place = keep(std::str::from_utf8(normalized).unwrap_or_default());
-                if kind == IdentifierKind::Card { fields.cards.push(place) } else { fields.singles[kind as usize] = Some(place) }
+                continue;
+            }
+            for card in cell.split([',', '|']).filter(|card| !is_blank(card.as_bytes())) {
+                match normalize(kind, card, self.region, true, normalized) {
+                    Ok(()) => fields.cards.push(keep(std::str::from_utf8(normalized).unwrap_or_default())),
+                    Err(problem) => {
+                        faults.add(Rejection::IdentifierInvalid, "card", format!("card {} {problem}", quoted(card)));
+                    }
+                }
             }
         }
         if !is_named {
@@ -413,16 +422,15 @@ impl CustomersRules {
     /// When the compressor fails.
     pub fn encode(&self, batch: &mut CustomersBatch) -> Result<()> {
         if let Some(last) = batch.new_records.len().checked_sub(1) {
-            let builder = match &mut batch.builder {
-                Some(builder) => builder,
-                None => batch.builder.insert(CustomerPageBuilder::new()?),
-            };
+            let builder = &mut batch.builder;
             for (at, record) in batch.new_records.iter().enumerate() {
                 let bodies = if record.is_change { &batch.changes } else { &batch.bodies };
                 let body = &bodies[record.body.0 as usize..record.body.1 as usize];
                 builder.push(record.number, record.customer, record.previous, body);
                 if builder.is_full() || at == last {
-                    batch.output.page(|out| Ok::<_, Error>(LogKey::Customers(builder.finish(self.job, self.now, out)?)))?;
+                    batch
+                        .output
+                        .page(|out| Ok::<_, Error>(LogKey::Customers(builder.finish(self.job, self.now, out)?)))?;
                 }
             }
         }
@@ -450,7 +458,15 @@ impl CustomersRules {
             if let Some(fault) = fault {
                 let raw = record.raw(&chunk.bytes);
                 let (column, message) = (fault.column, fault.message.as_str());
-                RejectedRow::put(line, fault.rejection, record.problem.is_none(), column, message, raw, &mut output.rejects);
+                RejectedRow::put(
+                    line,
+                    fault.rejection,
+                    record.problem.is_none(),
+                    column,
+                    message,
+                    raw,
+                    &mut output.rejects,
+                );
                 output.reject_ends.push(output.rejects.len());
             }
             if !self.processed {
@@ -561,7 +577,19 @@ impl<'a> CustomersApplier<'a> {
     /// When the store is full: four billion customers, or its register of tiers.
     pub fn apply(&mut self, batch: &mut CustomersBatch) -> Result<()> {
         let CustomersBatch {
-            chunk, records, rows, hashes, order, bodies, changes, tiers, entries, new_records, output, owners, ..
+            chunk,
+            records,
+            rows,
+            hashes,
+            order,
+            bodies,
+            changes,
+            tiers,
+            entries,
+            new_records,
+            output,
+            owners,
+            ..
         } = batch;
         output.clear();
         entries.clear();
@@ -570,7 +598,7 @@ impl<'a> CustomersApplier<'a> {
         batch.first_line = self.lines + 1;
         batch.first_sequence = self.book.next_sequence();
         let mut tier_ids: Vec<Option<TierId>> = vec![None; tiers.len()];
-        self.expect_more(chunk.bytes.len(), hashes);
+        self.expect_more(chunk.bytes.len(), rows.len(), hashes);
         // Nearly every chunk of a customer base that moves in is all new: its claims are made at once, as the slots lie.
         owners.clear();
         let mut next = self.customers;
@@ -584,7 +612,9 @@ impl<'a> CustomersApplier<'a> {
             && self.table.claim_all(order, |index| owners[index as usize]);
         for at in 0..rows.len() {
             if let Some(ahead) = rows.get(at + PREFETCH_ROWS).filter(|_| !is_claimed) {
-                hashes[ahead.hashes.0 as usize..ahead.hashes.1 as usize].iter().for_each(|(_, hash)| self.table.prefetch(*hash));
+                hashes[ahead.hashes.0 as usize..ahead.hashes.1 as usize]
+                    .iter()
+                    .for_each(|(_, hash)| self.table.prefetch(*hash));
             }
             let row = &mut rows[at];
             let line = batch.first_line + u64::from(records.records[at].line);
@@ -594,7 +624,10 @@ impl<'a> CustomersApplier<'a> {
                 match if is_claimed { Ok(None) } else { self.owner(identifiers) } {
                     Ok(None) => {
                         if self.customers == CustomerId::NONE.0 {
-                            return Err(Error::refused("customers_max", "a store holds at most 4,294,967,295 customers"));
+                            return Err(Error::refused(
+                                "customers_max",
+                                "a store holds at most 4,294,967,295 customers",
+                            ));
                         }
                         let customer = CustomerId(self.customers);
                         row.customer = customer;
@@ -611,7 +644,8 @@ impl<'a> CustomersApplier<'a> {
                             // A customer whose file does not say since when is one since now.
                             row.created_at = self.rules.now.millis();
                             let body = &bodies[row.body.0 as usize..row.body.1 as usize];
-                            let mut change = read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
+                            let mut change =
+                                read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
                             change.created_at = Some(self.rules.now);
                             row.body = append_change(&change, changes);
                             new_records.push(self.record(customer, None, row.body, true));
@@ -657,7 +691,8 @@ impl<'a> CustomersApplier<'a> {
                             }
                             profiles.ltv[at] = change.ltv.unwrap_or(profiles.ltv[at]);
                             profiles.orders[at] = change.orders.unwrap_or(profiles.orders[at]);
-                            profiles.created_at[at] = change.created_at.map_or(profiles.created_at[at], Timestamp::millis);
+                            profiles.created_at[at] =
+                                change.created_at.map_or(profiles.created_at[at], Timestamp::millis);
                             for (kind, value) in change.identifiers() {
                                 let hash = IdentifierHash::of(self.rules.seed, kind, value.as_bytes());
                                 self.table.insert(hash, customer);
@@ -697,7 +732,7 @@ impl<'a> CustomersApplier<'a> {
 
     /// Makes room for all that the file will bring, going by its first chunk, when it fills an empty store: the table then
     /// never grows, which would move every identifier four times.
-    fn expect_more(&mut self, chunk_bytes: usize, hashes: &[(IdentifierKind, IdentifierHash)]) {
+    fn expect_more(&mut self, chunk_bytes: usize, rows: usize, hashes: &[(IdentifierKind, IdentifierHash)]) {
         let is_first = self.customers == 0 && std::mem::take(&mut self.input_bytes_left) > chunk_bytes as u64;
         if !is_first {
             return;
@@ -708,12 +743,18 @@ impl<'a> CustomersApplier<'a> {
             self.table.reserve_evenly(kind, (count as f64 * chunks * 1.02) as u64);
         }
         self.table.reserve_now();
+        let customers = (rows as f64 * chunks * 1.02) as usize;
+        self.profiles.expect(customers);
+        self.book.expect(customers);
     }
 
     /// Whose row it is. Two owners among the identifiers of which a customer has one, or among cards alone, contradict
     /// each other; a card that belongs to another customer than these name is taken.
     #[inline]
-    fn owner(&self, identifiers: &[(IdentifierKind, IdentifierHash)]) -> std::result::Result<Option<CustomerId>, Rejection> {
+    fn owner(
+        &self,
+        identifiers: &[(IdentifierKind, IdentifierHash)],
+    ) -> std::result::Result<Option<CustomerId>, Rejection> {
         let (mut single, mut card) = (None, None);
         let mut cards_differ = false;
         for (kind, hash) in identifiers {
@@ -826,4 +867,3 @@ fn append_change(change: &CustomerChange<'_>, out: &mut Vec<u8>) -> (u32, u32) {
 
 /// How a customer import treats overdrafts: it only credits, so there are none.
 pub const ON_OVERDRAFT: OnOverdraft = OnOverdraft::Reject;
-

@@ -119,7 +119,7 @@ pub struct PointsBatch {
     first_sequence: u64,
     records_created: Vec<(u64, CustomerId, std::ops::Range<usize>)>,
     bodies: Vec<u8>,
-    builder: Option<CustomerPageBuilder>,
+    builder: CustomerPageBuilder,
     /// What is left for the committer.
     pub output: Output,
 }
@@ -131,12 +131,22 @@ impl PointsBatch {
     }
 }
 
+/// Where the fields of a points file stand.
+pub struct PointsColumns {
+    /// Identifiers.
+    pub identifiers: Vec<(IdentifierKind, usize)>,
+    /// The amount.
+    pub amount: usize,
+    /// The operation; none: the mode decides.
+    pub operation: Option<usize>,
+}
+
 impl PointsRules {
-    /// The rules that a mapping gives; `of` supplies the rest.
+    /// Where a mapping finds the fields.
     ///
     /// # Errors
     /// `Usage` when the file has no operation column and no mode is given, or both contradict each other.
-    pub fn columns_of(mapping: &Mapping, mode: Option<Mode>) -> Result<(Vec<(IdentifierKind, usize)>, usize, Option<usize>)> {
+    pub fn columns_of(mapping: &Mapping, mode: Option<Mode>) -> Result<PointsColumns> {
         let identifiers = IdentifierKind::ALL
             .iter()
             .filter_map(|&kind| Some((kind, mapping.column(column_of_kind(kind))?)))
@@ -150,11 +160,11 @@ impl PointsRules {
                  the balance, `--mode reset` makes each the balance",
             )
             .hint("a wrong guess would double every balance, so there is no default")),
-            (Some(_), Some(Mode::Reset)) => Err(Error::usage(
-                "the file has an operation column, which `--mode reset` contradicts",
-            )
-            .hint("leave `--mode` out, or the column with `--map`")),
-            _ => Ok((identifiers, amount, operation)),
+            (Some(_), Some(Mode::Reset)) => {
+                Err(Error::usage("the file has an operation column, which `--mode reset` contradicts")
+                    .hint("leave `--mode` out, or the column with `--map`"))
+            }
+            _ => Ok(PointsColumns { identifiers, amount, operation }),
         }
     }
 
@@ -186,19 +196,16 @@ impl PointsRules {
         }
         order.sort(hashes.iter().map(|(_, hash)| hash));
         let table: RwLockReadGuard<'_, IdentifierTable> = read(table);
-        table.get_each(
-            order,
-            |index, owner| {
-                // Two different owners are a conflict, whichever is found first.
-                let row = &mut rows[hashes[index as usize].0 as usize];
-                row.unfound -= 1;
-                if row.customer == CustomerId::NONE {
-                    row.customer = owner;
-                } else if row.customer != owner {
-                    row.rejection = Some(Rejection::IdentifierConflict);
-                }
-            },
-        );
+        table.get_each(order, |index, owner| {
+            // Two different owners are a conflict, whichever is found first.
+            let row = &mut rows[hashes[index as usize].0 as usize];
+            row.unfound -= 1;
+            if row.customer == CustomerId::NONE {
+                row.customer = owner;
+            } else if row.customer != owner {
+                row.rejection = Some(Rejection::IdentifierConflict);
+            }
+        });
     }
 
     /// The fast path: a row without any fault. None: look closer.
@@ -320,7 +327,11 @@ impl PointsRules {
         if !filled {
             let names: Vec<&str> = self.identifiers.iter().map(|(kind, _)| kind.name()).collect();
             let message = format!("no identifier is filled: one of {} is needed", names.join(", "));
-            faults.add(Rejection::IdentifierMissing, self.identifiers.first().map_or("", |(kind, _)| kind.name()), message);
+            faults.add(
+                Rejection::IdentifierMissing,
+                self.identifiers.first().map_or("", |(kind, _)| kind.name()),
+                message,
+            );
         }
         let cell = cells.text(self.amount, scratch).to_owned();
         match parse_amount(&cell, self.decimals, self.numbers) {
@@ -379,15 +390,14 @@ impl PointsRules {
     /// When the compressor of customer pages fails.
     pub fn encode(&self, batch: &mut PointsBatch) -> Result<()> {
         if !batch.records_created.is_empty() {
-            let builder = match &mut batch.builder {
-                Some(builder) => builder,
-                None => batch.builder.insert(CustomerPageBuilder::new()?),
-            };
+            let builder = &mut batch.builder;
             let last = batch.records_created.len() - 1;
             for (at, (record, customer, body)) in batch.records_created.iter().enumerate() {
                 builder.push(*record, *customer, None, &batch.bodies[body.clone()]);
                 if builder.is_full() || at == last {
-                    batch.output.page(|out| Ok::<_, Error>(LogKey::Customers(builder.finish(self.job, self.now, out)?)))?;
+                    batch
+                        .output
+                        .page(|out| Ok::<_, Error>(LogKey::Customers(builder.finish(self.job, self.now, out)?)))?;
                 }
             }
         }
@@ -413,7 +423,15 @@ impl PointsRules {
             if let Some(fault) = fault {
                 let raw = record.raw(&chunk.bytes);
                 let (column, message) = (fault.column, fault.message.as_str());
-                RejectedRow::put(line, fault.rejection, record.problem.is_none(), column, message, raw, &mut output.rejects);
+                RejectedRow::put(
+                    line,
+                    fault.rejection,
+                    record.problem.is_none(),
+                    column,
+                    message,
+                    raw,
+                    &mut output.rejects,
+                );
                 output.reject_ends.push(output.rejects.len());
             }
             if !self.processed {
@@ -627,9 +645,9 @@ impl<'a> PointsApplier<'a> {
             row.has_balance = false;
         }
         account_for(row, asked, counts);
-        if row.status != Status::Rejected && row.status != Status::Applied {
-            row.amount = 0;
-        } else if row.status == Status::Applied && entries.last().is_none_or(|entry| entry.row != line) {
+        // Reports show what moved; a rejected row keeps what it asked for, for its message.
+        let has_moved = entries.last().is_some_and(|entry| entry.row == line);
+        if row.status != Status::Rejected && !has_moved {
             row.amount = 0;
         }
     }

@@ -308,7 +308,9 @@ fn make_durable(
 pub fn stopped(job: Option<JobId>) -> Error {
     let error = Error::new(ErrorKind::Stopped, "stopped", "stopped on request; what was read until then is durable");
     match job {
-        Some(job) => error.hint(format!("go on with `tidemill job resume {job}`, or by repeating the command")).of_job(job),
+        Some(job) => {
+            error.hint(format!("go on with `tidemill job resume {job}`, or by repeating the command")).of_job(job)
+        }
         None => error,
     }
 }

@@ -139,7 +139,10 @@ fn load(store: &Store, with_accounts: bool) -> Result<State> {
 }
 
 fn customers(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
-    header(lines, "user_id,external_id,email,mobile,card,name,birthday,gender,consent,tier,ltv,orders,created_at,balance");
+    header(
+        lines,
+        "user_id,external_id,email,mobile,card,name,birthday,gender,consent,tier,ltv,orders,created_at,balance",
+    );
     let state = load(store, false)?;
     each_customer(store, &state, |_, customer| {
         identity(lines, customer);

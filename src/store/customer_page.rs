@@ -1,6 +1,6 @@
-//! A page of customer records: a header and a Zstandard frame of packed records.
+//! A page of customer records: a header and an LZ4 block of packed records.
 //!
-//! Body: first record's number (8 bytes), job (4), time in milliseconds (8), count (2), raw length (4), frame. A raw
+//! Body: first record's number (8 bytes), job (4), time in milliseconds (8), count (2), raw length (4), block. A raw
 //! record is its length, the customer's number, the distance to that customer's record before (0: there is none, the
 //! record creates the customer), a mask of its fields, and these in the mask's order. Numbers are varints.
 
@@ -16,10 +16,11 @@ use crate::{
 
 /// Records of a page at most: about 28 KB raw, which a cold `customer show` unpacks in 50 µs. Larger pages compress no
 /// better than 3 %.
+///
+/// LZ4 and not Zstandard: it takes 130 ns a record against 420 at Zstandard's level 1, which was a fifth of the whole
+/// load of a customer base, and leaves 75 bytes of 115 against 54.
 pub const RECORDS_MAX: usize = 256;
 
-/// Zstandard's level.
-const COMPRESSION_LEVEL: i32 = -3;
 /// A raw page larger than this is damage, not data: 256 records of at most 16 MiB rows never come near it.
 const RAW_BYTES_MAX: usize = 1 << 30;
 const HEADER_BYTES: usize = 26;
@@ -159,9 +160,9 @@ pub fn read_change<'a>(mut bytes: &'a [u8]) -> Option<CustomerChange<'a>> {
     (bytes.is_empty() && mask >> 13 == 0).then_some(change)
 }
 
-/// Builds pages; keeps its compressor and buffers between them.
+/// Builds pages; keeps its buffers between them.
+#[derive(Default)]
 pub struct CustomerPageBuilder {
-    compressor: zstd::bulk::Compressor<'static>,
     raw: Vec<u8>,
     frame: Vec<u8>,
     head: Vec<u8>,
@@ -170,16 +171,6 @@ pub struct CustomerPageBuilder {
 }
 
 impl CustomerPageBuilder {
-    /// A builder.
-    ///
-    /// # Errors
-    /// When the compressor has no memory.
-    pub fn new() -> Result<CustomerPageBuilder> {
-        let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)
-            .map_err(|error| Error::internal(format!("the compressor cannot start: {error}")))?;
-        Ok(CustomerPageBuilder { compressor, raw: Vec::new(), frame: Vec::new(), head: Vec::new(), first: 0, count: 0 })
-    }
-
     /// Adds the record with this number; `previous` is the customer's record before, `fields` comes from `put_change`.
     pub fn push(&mut self, record: u64, customer: CustomerId, previous: Option<u64>, fields: &[u8]) {
         if self.count == 0 {
@@ -209,10 +200,8 @@ impl CustomerPageBuilder {
     /// # Errors
     /// When the compressor fails.
     pub fn finish(&mut self, job: JobId, time: Timestamp, out: &mut Vec<u8>) -> Result<u64> {
-        self.frame.clear();
-        self.frame.reserve(zstd::zstd_safe::compress_bound(self.raw.len()));
-        self.compressor
-            .compress_to_buffer(&self.raw, &mut self.frame)
+        self.frame.resize(lz4_flex::block::get_maximum_output_size(self.raw.len()), 0);
+        let length = lz4_flex::block::compress_into(&self.raw, &mut self.frame)
             .map_err(|error| Error::internal(format!("a customer page cannot be compressed: {error}")))?;
         let start = value::begin(Kind::CustomerPage, out);
         out.extend_from_slice(&self.first.to_le_bytes());
@@ -220,7 +209,7 @@ impl CustomerPageBuilder {
         out.extend_from_slice(&time.millis().to_le_bytes());
         out.extend_from_slice(&(self.count as u16).to_le_bytes());
         out.extend_from_slice(&(self.raw.len() as u32).to_le_bytes());
-        out.extend_from_slice(&self.frame);
+        out.extend_from_slice(&self.frame[..length]);
         value::seal(start, out);
         self.raw.clear();
         self.count = 0;
@@ -279,7 +268,10 @@ impl CustomerPage {
         if raw_bytes > RAW_BYTES_MAX {
             return Err(damaged("its length is impossible"));
         }
-        let raw = zstd::bulk::decompress(frame, raw_bytes).map_err(|_| damaged("it cannot be unpacked"))?;
+        let raw = lz4_flex::block::decompress(frame, raw_bytes).map_err(|_| damaged("it cannot be unpacked"))?;
+        if raw.len() != raw_bytes {
+            return Err(damaged("it cannot be unpacked"));
+        }
         Ok(CustomerPage { first, job, time, count, raw })
     }
 
@@ -336,7 +328,7 @@ mod tests {
 
     #[test]
     fn records_read_back() {
-        let mut builder = CustomerPageBuilder::new().unwrap();
+        let mut builder = CustomerPageBuilder::default();
         let mut fields = Vec::new();
         put_change(&change(), &mut fields);
         builder.push(500, CustomerId(9), None, &fields);

@@ -64,7 +64,15 @@ pub struct RejectedRow {
 
 impl RejectedRow {
     /// Appends the stored form.
-    pub fn put(line: u64, rejection: Rejection, is_split: bool, column: &str, message: &str, raw: &[u8], out: &mut Vec<u8>) {
+    pub fn put(
+        line: u64,
+        rejection: Rejection,
+        is_split: bool,
+        column: &str,
+        message: &str,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         put_varint(line, out);
         out.extend_from_slice(&[rejection as u8, u8::from(is_split)]);
         for part in [column.as_bytes(), message.as_bytes(), raw] {
@@ -173,7 +181,9 @@ pub fn put_window(
 pub fn job(store: &Store, id: JobId) -> Result<Job> {
     let log = store.log();
     let Some(stored) = log.get(LogKey::Job(id, 0, RECORD))? else {
-        return Err(Error::not_found("job_unknown", format!("there is no job {id}")).hint("`tidemill job list` lists them"));
+        return Err(
+            Error::not_found("job_unknown", format!("there is no job {id}")).hint("`tidemill job list` lists them")
+        );
     };
     let start = open_json(Kind::JobStart, &stored, &format!("the start of job {id}"))?;
     let window = match log.last_at_or_before(LogKey::Job(id, u32::MAX, u32::MAX))? {

@@ -79,6 +79,16 @@ impl Profiles {
         self.created_at.resize(customers, MISSING);
     }
 
+    /// Makes room for so many customers, without touching the memory yet.
+    pub fn expect(&mut self, customers: usize) {
+        tuning::make_room(&mut self.presence, customers);
+        tuning::make_room(&mut self.newest, customers);
+        tuning::make_room(&mut self.tier, customers);
+        tuning::make_room(&mut self.ltv, customers);
+        tuning::make_room(&mut self.orders, customers);
+        tuning::make_room(&mut self.created_at, customers);
+    }
+
     /// Takes in a record.
     ///
     /// # Errors

@@ -34,6 +34,13 @@ pub fn table<T: Copy + Send + Sync>(length: usize, value: T) -> Vec<T> {
     table
 }
 
+/// Makes room for `length` values in all, on huge pages where the kernel has them. The memory is touched when it is
+/// filled: what an estimate has too much costs nothing.
+pub fn make_room<T>(list: &mut Vec<T>, length: usize) {
+    list.reserve_exact(length.saturating_sub(list.len()));
+    advise_huge_pages(list.spare_capacity_mut());
+}
+
 #[cfg(target_os = "linux")]
 fn advise_huge_pages<T>(memory: &mut [std::mem::MaybeUninit<T>]) {
     const HUGE_PAGE: usize = 2 << 20;

@@ -22,7 +22,8 @@ fn check(dataset: &str) {
     }
     let commands: Vec<Value> = serde_json::from_str(&binary.read("expected.json")).expect("JSON");
     for expected in &commands {
-        let words: Vec<&str> = expected["command"].as_array().expect("words").iter().filter_map(Value::as_str).collect();
+        let words: Vec<&str> =
+            expected["command"].as_array().expect("words").iter().filter_map(Value::as_str).collect();
         let is_import = words.first() == Some(&"import");
         let mut arguments = words.clone();
         if is_import {

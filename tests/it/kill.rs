@@ -1,1 +1,286 @@
-//! To come.
+//! A process that is killed at any moment, again and again, ends where one that was left alone ends.
+//!
+//! A normal run kills some tens of times. For hundreds, in a release build as always:
+//!
+//! ```text
+//! TIDEMILL_KILLS=500 cargo test --release kill -- --nocapture
+//! ```
+//!
+//! What this cannot show is a power loss: after a kill the system still has what the process wrote.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, Hasher},
+    thread,
+    time::{Duration, Instant},
+};
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::{
+    model::{Outcome, PROGRAM, StepOutcome, compare},
+    support::{
+        binary::{Binary, Ended, finish},
+        cases,
+        content::{Content, difference},
+        model_strategies::{World, world},
+    },
+};
+
+/// Kills of each kind of job in a normal run.
+const KILLS: u64 = 14;
+/// Kills before a job may end in peace: more find nothing new, as each goes on where the one before was.
+const KILLS_OF_JOB_MAX: u64 = 5;
+
+/// An import that is killed.
+struct Job {
+    /// The directory as it is before: the store, perhaps, and the files.
+    before: Binary,
+    /// The command, without its reports.
+    arguments: Vec<&'static str>,
+    /// The number that it gets.
+    number: u32,
+}
+
+/// What is there when a job is done.
+struct End {
+    content: Content,
+    processed: String,
+    rejects: String,
+    summary: Value,
+}
+
+impl Job {
+    fn command(&self) -> Vec<&str> {
+        let mut arguments = self.arguments.clone();
+        arguments.extend(["--processed", "processed.csv", "--rejects", "rejects.csv"]);
+        arguments
+    }
+
+    /// Runs it in peace; also says how long that took.
+    fn undisturbed(&self) -> (End, Duration) {
+        let binary = self.before.copy();
+        let began = Instant::now();
+        let ended = binary.run(&self.command());
+        let took = began.elapsed();
+        assert!(matches!(ended.exit, Some(0 | 3)), "{ended:?}");
+        (End::of(&binary, self.number), took)
+    }
+
+    /// Runs it, killed at any time within `took`, up to so many times.
+    fn disturbed(&self, kills_max: u64, took: Duration, random: &mut Random) -> (End, u64) {
+        let binary = self.before.copy();
+        let kills = kill_until_done(&binary, &self.command(), self.number, kills_max, took, random);
+        (End::of(&binary, self.number), kills)
+    }
+}
+
+impl End {
+    fn of(binary: &Binary, job: u32) -> End {
+        let mut summary = binary.run(&["job", "show", &job.to_string()]).expect(0).json;
+        // These depend on how fast the machine is.
+        for field in ["elapsed_s", "rows_per_s"] {
+            summary[field].take();
+        }
+        End {
+            content: Content::of_binary(binary),
+            processed: binary.read("processed.csv"),
+            rejects: binary.read("rejects.csv"),
+            summary,
+        }
+    }
+
+    fn difference(&self, expected: &End) -> Option<String> {
+        self.content
+            .difference(&expected.content)
+            .or_else(|| difference("processed", &self.processed, &expected.processed))
+            .or_else(|| difference("rejects", &self.rejects, &expected.rejects))
+            .or_else(|| difference("summary", &self.summary.to_string(), &expected.summary.to_string()))
+    }
+}
+
+/// Runs a command that is job `number`, and kills it; goes on by repeating it or by `job resume`, and kills that.
+fn kill_until_done(
+    binary: &Binary,
+    command: &[&str],
+    number: u32,
+    kills_max: u64,
+    took: Duration,
+    random: &mut Random,
+) -> u64 {
+    let number = number.to_string();
+    let resume = ["job", "resume", &number];
+    let mut kills = 0;
+    loop {
+        let is_resume = random.below(2) == 1;
+        let mut child = binary.spawn(if is_resume { &resume } else { command });
+        if kills < kills_max {
+            thread::sleep(took.mul_f64(random.below(1000) as f64 / 1000.0));
+            child.kill().expect("it is ours");
+        }
+        let ended = finish(child);
+        match ended.exit {
+            None => kills += 1,
+            Some(0 | 3) => return kills,
+            // It was killed before it was a job, or the store one.
+            Some(1) if is_resume && ["job_unknown", "store_unknown"].contains(&&*ended.error("code")) => {}
+            // It was killed when all was durable and the reports perhaps not yet written: its number leads to them.
+            Some(4) if !is_resume && ended.error("code") == "repeated_file" => {
+                assert_eq!(ended.error("job"), number);
+                let ended = binary.run(&resume);
+                assert!(matches!(ended.exit, Some(0 | 3)), "{ended:?}");
+                return kills;
+            }
+            _ => panic!("after {kills} kills: {ended:?}"),
+        }
+    }
+}
+
+/// So many kills of a normal run, or this job's share of what `TIDEMILL_KILLS` says.
+fn kills_wanted() -> u64 {
+    let wanted = std::env::var("TIDEMILL_KILLS").ok().and_then(|kills| kills.parse::<u64>().ok());
+    wanted.map_or(KILLS, |kills| kills.div_ceil(3))
+}
+
+fn check(job: &Job) {
+    let (expected, took) = job.undisturbed();
+    let mut random = Random::new();
+    let (mut kills, mut runs) = (0, 0);
+    while kills < kills_wanted() {
+        // Few in some runs and many in others, so that all stages are met after a resume too.
+        let kills_max = 1 + random.below(KILLS_OF_JOB_MAX);
+        let (found, more) = job.disturbed(kills_max, took, &mut random);
+        assert_eq!(found.difference(&expected), None, "{:?}, after {more} kills", job.arguments);
+        kills += more;
+        runs += 1;
+    }
+    println!("{:?}: {kills} kills in {runs} runs, undisturbed {took:?}", job.arguments);
+}
+
+/// Customers and points of the benchmark's mix, as `tidemill bench --generate` writes them.
+fn generated(customers: &str, rows: &str, window_rows: &str) -> Binary {
+    let binary = Binary::new().flag("--window-rows").flag(window_rows);
+    binary.run(&["bench", "--generate", ".", "--customers", customers, "--rows", rows]).expect(0);
+    binary
+}
+
+fn loaded(customers: &str, rows: &str, window_rows: &str) -> Binary {
+    let binary = generated(customers, rows, window_rows);
+    binary.run(&["import", "customers", "customers.csv"]).expect(0);
+    std::fs::remove_file(binary.path("customers.csv")).expect("it is not needed any more");
+    binary
+}
+
+#[test]
+fn killed_while_points_are_added() {
+    let before = loaded("20000", "200000", "10000");
+    let arguments = vec!["import", "points", "points.csv", "--reason", "x", "--on-unknown", "create"];
+    check(&Job { before, arguments, number: 2 });
+}
+
+#[test]
+fn killed_while_points_are_reset() {
+    let before = loaded("20000", "100000", "5000");
+    // Repeated customers, some with the same amount: what the job must remember from before the kill.
+    let points = before.read("points.csv");
+    let rows = points.lines().skip(1).filter_map(|row| row.split_once(',')).filter(|(email, _)| !email.is_empty());
+    let rows = rows.map(|(email, rest)| {
+        let amount = rest.split(',').nth(1).and_then(|amount| amount.parse::<u64>().ok()).unwrap_or(0);
+        format!("{email},{}\n", amount % 3)
+    });
+    before.write("points.csv", std::iter::once("email,points\n".to_owned()).chain(rows).collect::<String>());
+    check(&Job { before, arguments: vec!["import", "points", "points.csv", "--mode", "reset"], number: 2 });
+}
+
+#[test]
+fn killed_while_customers_are_imported() {
+    let before = generated("40000", "1", "10000");
+    // Again, with cells that fill what was empty: records that change customers.
+    let customers = before.read("customers.csv");
+    let again = customers.lines().skip(1).step_by(7).map(|row| row.replace("\n", "")).collect::<Vec<_>>().join("\n");
+    before.write("customers.csv", format!("{}\n{again}\n", customers.trim_end()));
+    check(&Job { before, arguments: vec!["import", "customers", "customers.csv"], number: 1 });
+}
+
+#[test]
+fn the_comparison_sees_one_row_more() {
+    let job = Job {
+        before: loaded("50", "200", "20"),
+        arguments: vec!["import", "points", "points.csv", "--reason", "x"],
+        number: 2,
+    };
+    let (expected, _) = job.undisturbed();
+    let points = job.before.read("points.csv");
+    let good = points.lines().find(|row| row.ends_with(",CR")).expect("a credit");
+    job.before.write("points.csv", format!("{points}{good}\n"));
+    let (found, _) = job.undisturbed();
+    assert!(found.difference(&expected).is_some());
+    // Each part sees it, not only the first that is compared.
+    for part in ["customers", "balances", "ledger", "processed"] {
+        let of = |end: &End| match part {
+            "customers" => String::new(),
+            "balances" => end.content.balances.clone(),
+            "ledger" => end.content.ledger.clone(),
+            _ => end.processed.clone(),
+        };
+        assert_eq!(of(&found) == of(&expected), part == "customers", "{part}");
+    }
+    let digests = |end: &End| end.content.verified["digest"].clone();
+    assert_eq!(digests(&found)["customers"], digests(&expected)["customers"]);
+    assert_ne!(digests(&found)["accounts"], digests(&expected)["accounts"]);
+    assert_ne!(digests(&found)["ledger"], digests(&expected)["ledger"]);
+}
+
+/// Runs a world through processes that are killed.
+fn run_killed(world: &World, random: &mut Random) -> Outcome {
+    let binary = Binary::new().flag("--window-rows").flag("2");
+    binary.run(&["program", "add", PROGRAM, "--decimals", &world.decimals.to_string()]).expect(0);
+    let mut steps = Vec::new();
+    for (step, number) in world.steps.iter().zip(1_u32..) {
+        let name = |what: &str| format!("{number}-{what}.csv");
+        let [input, processed, rejects] = ["input", "processed", "rejects"].map(name);
+        binary.write(&input, &step.written().bytes);
+        let mut command = step.arguments();
+        // A repeated command could not tell the interrupted job from a new one.
+        command.retain(|argument| *argument != "--again");
+        command.extend([&*input, "--program", PROGRAM, "--processed", &processed, "--rejects", &rejects]);
+        let Ended { exit, .. } = {
+            let kills_max = random.below(4);
+            kill_until_done(&binary, &command, number, kills_max, Duration::from_millis(60), random);
+            binary.run(&["job", "resume", &number.to_string()])
+        };
+        assert!(matches!(exit, Some(0 | 3)));
+        let summary = binary.run(&["job", "show", &number.to_string()]).expect(0).json;
+        steps.push(StepOutcome { summary, processed: binary.read(&processed), rejects: binary.read(&rejects) });
+    }
+    Outcome { content: Content::of_binary(&binary), steps }
+}
+
+proptest! {
+    #![proptest_config(cases(6))]
+
+    #[test]
+    fn killed_processes_do_what_the_model_does(world in world(120)) {
+        // The same file again would be refused.
+        let files: HashSet<&[u8]> = world.steps.iter().map(|step| &*step.written().bytes).collect();
+        prop_assume!(files.len() == world.steps.len());
+        compare(&world, &run_killed(&world, &mut Random::new()));
+    }
+}
+
+/// Other numbers in each run: a kill that finds something cannot be repeated anyway.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Random {
+        Random(std::hash::RandomState::new().build_hasher().finish() | 1)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}

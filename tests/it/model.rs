@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, path::Path, thread};
 
 use proptest::{prelude::*, sample::select};
+use serde_json::{Value, json};
 use tidemill::{
     domain::{
         command::{self},
@@ -30,20 +31,21 @@ use super::support::{
 };
 
 /// The program of all steps: the one that a new store has does not have every number of decimals.
-const PROGRAM: &str = "coins";
+pub const PROGRAM: &str = "coins";
 
 /// What an engine made of a world.
 #[derive(Clone, Debug)]
-struct Outcome {
-    steps: Vec<StepOutcome>,
-    content: Content,
+pub struct Outcome {
+    pub steps: Vec<StepOutcome>,
+    pub content: Content,
 }
 
+/// What it said of one step.
 #[derive(Clone, Debug)]
-struct StepOutcome {
-    summary: Summary,
-    processed: String,
-    rejects: String,
+pub struct StepOutcome {
+    pub summary: Value,
+    pub processed: String,
+    pub rejects: String,
 }
 
 /// How an engine works, which must not be seen in what it does.
@@ -130,7 +132,13 @@ fn requests(step: &Step, path: &Path) -> (JobRequest, PointsRequest) {
     (JobRequest { reason, ..job }, request)
 }
 
-fn import(engine: &Engine, step: &Step, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
+fn import(
+    engine: &Engine,
+    step: &Step,
+    job: &JobRequest,
+    request: &PointsRequest,
+    progress: &Progress,
+) -> Result<Summary> {
     match step {
         Step::Customers(_) => engine.import_customers(job, &CustomersRequest { file: request.file.clone() }, progress),
         Step::Points(..) => engine.import_points(job, request, progress),
@@ -169,7 +177,7 @@ fn run(world: &World, way: &Way) -> Outcome {
             done = stopped_at(stop, |progress| engine.resume(JobId(number), progress));
         };
         let text = |name| std::fs::read_to_string(path(name)).expect("the report is there");
-        steps.push(StepOutcome { summary, processed: text("processed"), rejects: text("rejects") });
+        steps.push(StepOutcome { summary: json!(summary), processed: text("processed"), rejects: text("rejects") });
     }
     Outcome { content: Content::of(&engine), steps }
 }
@@ -255,37 +263,38 @@ fn totals(world: &World, step: &Step, report: &Report) -> BTreeMap<&'static str,
 }
 
 /// The same of the engine's summary.
-fn summary_totals(step: &Step, summary: &Summary) -> BTreeMap<&'static str, String> {
-    let rows = &summary.rows;
+fn summary_totals(step: &Step, summary: &Value) -> BTreeMap<&'static str, String> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let (rows, customers, file) = (&summary["rows"], &summary["customers"], &summary["file_points"]);
+    let rejects: BTreeMap<String, u64> = serde_json::from_value(summary["rejects"].clone()).expect("counts");
     let mut totals = BTreeMap::from([
-        ("read", rows.read.to_string()),
-        ("applied", rows.applied.to_string()),
-        ("created", rows.created.to_string()),
-        ("updated", rows.updated.to_string()),
-        ("unchanged", rows.unchanged.to_string()),
-        ("rejected", rows.rejected.to_string()),
-        ("rejects", format!("{:?}", summary.rejects)),
-        ("credited", summary.points.credited.clone()),
-        ("debited", summary.points.debited.clone()),
-        ("before", summary.balance.before.clone()),
-        ("after", summary.balance.after.clone()),
-        ("matched", summary.customers.matched.to_string()),
-        ("customers created", summary.customers.created.to_string()),
-        ("repeated", summary.customers.repeated.to_string()),
-        ("kept", summary.kept.to_string()),
+        ("read", text(&rows["read"])),
+        ("applied", text(&rows["applied"])),
+        ("created", text(&rows["created"])),
+        ("updated", text(&rows["updated"])),
+        ("unchanged", text(&rows["unchanged"])),
+        ("rejected", text(&rows["rejected"])),
+        ("rejects", format!("{rejects:?}")),
+        ("credited", text(&summary["points"]["credited"])),
+        ("debited", text(&summary["points"]["debited"])),
+        ("before", text(&summary["balance"]["before"])),
+        ("after", text(&summary["balance"]["after"])),
+        ("matched", text(&customers["matched"])),
+        ("customers created", text(&customers["created"])),
+        ("repeated", text(&customers["repeated"])),
+        ("kept", text(&summary["kept"])),
     ]);
-    let file = &summary.file_points;
     if matches!(step, Step::Points(..)) {
         totals.extend([
-            ("credits in file", file.credits.in_file.clone()),
-            ("credits applied", file.credits.applied.clone()),
-            ("credits rejected", file.credits.rejected.clone()),
-            ("debits in file", file.debits.in_file.clone()),
-            ("debits applied", file.debits.applied.clone()),
-            ("debits rejected", file.debits.rejected.clone()),
-            ("debits not taken", file.debits.not_taken.clone()),
-            ("set rows", file.set_rows.to_string()),
-            ("unreadable rows", file.unreadable_rows.to_string()),
+            ("credits in file", text(&file["credits"]["in_file"])),
+            ("credits applied", text(&file["credits"]["applied"])),
+            ("credits rejected", text(&file["credits"]["rejected"])),
+            ("debits in file", text(&file["debits"]["in_file"])),
+            ("debits applied", text(&file["debits"]["applied"])),
+            ("debits rejected", text(&file["debits"]["rejected"])),
+            ("debits not taken", text(&file["debits"]["not_taken"])),
+            ("set rows", text(&file["set_rows"])),
+            ("unreadable rows", text(&file["unreadable_rows"])),
         ]);
     }
     totals
@@ -333,9 +342,7 @@ fn balance_rows(model: &Model, decimals: u32) -> Vec<Vec<String>> {
     };
     let customers = model.customers.iter().enumerate();
     customers
-        .flat_map(|(number, customer)| {
-            [row(number, "points", 0, 0), row(number, PROGRAM, customer.balance, decimals)]
-        })
+        .flat_map(|(number, customer)| [row(number, "points", 0, 0), row(number, PROGRAM, customer.balance, decimals)])
         .collect()
 }
 
@@ -358,7 +365,7 @@ fn ledger_rows(model: &Model, world: &World, reports: &[Report]) -> Vec<Vec<Stri
 }
 
 /// Panics where an outcome is not what the model says.
-fn compare(world: &World, outcome: &Outcome) {
+pub fn compare(world: &World, outcome: &Outcome) {
     let (model, reports) = run_model(world);
     for (number, ((step, found), report)) in world.steps.iter().zip(&outcome.steps).zip(&reports).enumerate() {
         let processed = rows(&found.processed);
@@ -367,7 +374,8 @@ fn compare(world: &World, outcome: &Outcome) {
             assert_eq!(found, answer_cells(answer, world.decimals), "step {number}: {cells:?}");
         }
         assert_eq!(processed.len(), report.answers.len(), "step {number}");
-        let rejected = report.answers.iter().filter_map(|answer| Some((answer.line.to_string(), answer.code?.to_owned())));
+        let rejected =
+            report.answers.iter().filter_map(|answer| Some((answer.line.to_string(), answer.code?.to_owned())));
         // The last five columns are ours: line, column, code, message, raw.
         let listed = rows(&found.rejects).into_iter().map(|cells| {
             let ours = &cells[cells.len() - 5..];
@@ -380,8 +388,8 @@ fn compare(world: &World, outcome: &Outcome) {
     assert_eq!(rows(customers), customer_rows(&model));
     assert_eq!(rows(balances), balance_rows(&model, world.decimals));
     assert_eq!(rows(ledger), ledger_rows(&model, world, &reports));
-    assert_eq!(verified.customers, model.customers.len() as u64);
-    assert_eq!(verified.ledger_entries, model.ledger.len() as u64);
+    assert_eq!(verified["customers"], model.customers.len());
+    assert_eq!(verified["ledger_entries"], model.ledger.len());
 }
 
 proptest! {
@@ -405,13 +413,7 @@ proptest! {
                 prop_assert_eq!(processed.or(rejects), None);
                 prop_assert_eq!(summary_totals(step, &found.summary), summary_totals(step, &expected.summary));
             }
-            let name = |what| format!("{what}, {way:?}");
-            let (found, expected) = (&found.content, &expected.content);
-            let customers = difference(&name("customers"), &found.customers, &expected.customers);
-            let balances = difference(&name("balances"), &found.balances, &expected.balances);
-            let ledger = difference(&name("ledger"), &found.ledger, &expected.ledger);
-            prop_assert_eq!(customers.or(balances).or(ledger), None);
-            prop_assert_eq!(&found.verified, &expected.verified);
+            prop_assert_eq!(found.content.difference(&expected.content), None, "{:?}", way);
         }
     }
 }

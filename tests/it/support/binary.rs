@@ -50,6 +50,17 @@ impl Binary {
         Binary { directory: tempfile::tempdir().expect("a temporary directory"), flags: Vec::new() }
     }
 
+    /// A directory with the same files.
+    pub fn copy(&self) -> Binary {
+        let copy = Binary { flags: self.flags.clone(), ..Binary::new() };
+        for file in files_below(self.directory.path()) {
+            let to = copy.directory.path().join(&file);
+            std::fs::create_dir_all(to.parent().expect("it is in the directory")).expect("a directory is made");
+            std::fs::copy(self.directory.path().join(&file), to).expect("a file is copied");
+        }
+        copy
+    }
+
     /// Adds a global flag to every run.
     pub fn flag(mut self, flag: impl Into<String>) -> Binary {
         self.flags.push(flag.into());
@@ -66,10 +77,9 @@ impl Binary {
         self.path("store")
     }
 
-    /// Writes a file into the directory; returns its name.
-    pub fn write<'a>(&self, name: &'a str, content: impl AsRef<[u8]>) -> &'a str {
+    /// Writes a file into the directory.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), content).expect("a file is written");
-        name
     }
 
     /// Reads a text of the directory.

@@ -1,9 +1,9 @@
 //! What a store holds, as its exports and digests tell it, and in which part two stores differ.
 
-use tidemill::{
-    engine::{Engine, view::VerifyView},
-    report::export::Export,
-};
+use serde_json::{Value, json};
+use tidemill::{engine::Engine, report::export::Export};
+
+use super::binary::Binary;
 
 /// Everything of a store that must not depend on how it came to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,8 @@ pub struct Content {
     pub customers: String,
     pub balances: String,
     pub ledger: String,
-    pub verified: VerifyView,
+    /// What `verify` says.
+    pub verified: Value,
 }
 
 impl Content {
@@ -23,8 +24,24 @@ impl Content {
             customers: export(engine, Export::Customers),
             balances: export(engine, Export::Balances { nonzero: false }),
             ledger: export(engine, Export::Ledger),
-            verified,
+            verified: json!(verified),
         }
+    }
+
+    /// Reads it all through the binary; the store must be sound.
+    #[track_caller]
+    pub fn of_binary(binary: &Binary) -> Content {
+        let verified = binary.verify();
+        let [customers, balances, ledger] = ["customers", "balances", "ledger"].map(|what| binary.export(what));
+        Content { customers, balances, ledger, verified }
+    }
+
+    /// In what it is not as expected, first of all.
+    pub fn difference(&self, expected: &Content) -> Option<String> {
+        difference("customers", &self.customers, &expected.customers)
+            .or_else(|| difference("balances", &self.balances, &expected.balances))
+            .or_else(|| difference("ledger", &self.ledger, &expected.ledger))
+            .or_else(|| difference("verify", &self.verified.to_string(), &expected.verified.to_string()))
     }
 }
 
