@@ -28,7 +28,7 @@ use crate::{
     report::cell::write_cell,
     store::{
         Store,
-        customer_page::{CustomerPageBuilder, put_change, read_change},
+        customer_page::{CustomerPageBuilder, put_change, put_change_with, read_change},
         filter_page::MISSING,
         identifiers::{IdentifierHash, IdentifierTable, LookupOrder},
         jobs::{RejectedRow, Touch},
@@ -236,7 +236,7 @@ impl CustomersRules {
                 external_id: fields.singles[1].as_ref().map(text),
                 email: fields.singles[2].as_ref().map(text),
                 mobile: fields.singles[3].as_ref().map(text),
-                cards: fields.cards.iter().map(text).collect(),
+                cards: Vec::new(),
                 name: fields.name.as_ref().map(text),
                 birthday: fields.birthday,
                 gender: fields.gender,
@@ -248,9 +248,15 @@ impl CustomersRules {
                 created_at: fields.created_at,
             };
             let first_hash = hashes.len();
-            for (kind, value) in change.identifiers() {
+            let mut push = |kind: IdentifierKind, value: &str| {
                 hashes.push((kind, IdentifierHash::of(self.seed, kind, value.as_bytes())));
+            };
+            for (&kind, place) in IdentifierKind::ALL.iter().zip(&fields.singles) {
+                if let Some(place) = place {
+                    push(kind, text(place));
+                }
             }
+            fields.cards.iter().for_each(|card| push(IdentifierKind::Card, text(card)));
             row.hashes = (first_hash as u32, hashes.len() as u32);
             row.presence = change.presence().0;
             row.ltv = change.ltv.unwrap_or(MISSING);
@@ -265,7 +271,7 @@ impl CustomersRules {
                 row.tier = place as u16;
             }
             let start = bodies.len();
-            put_change(&change, bodies);
+            put_change_with(&change, fields.cards.iter().map(text), bodies);
             row.body = (start as u32, bodies.len() as u32);
             rows.push(row);
         }
@@ -344,7 +350,9 @@ impl CustomersRules {
             if is_blank(cell.as_bytes()) {
                 continue;
             }
-            let trimmed = cell.trim();
+            let is_plain = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+            let is_trimmed = is_plain(cell.as_bytes().first()) && is_plain(cell.as_bytes().last());
+            let trimmed = if is_trimmed { cell } else { cell.trim() };
             let mut fault = |rejection, what: &str| {
                 faults.add(rejection, field.name(), format!("{} {} {what}", field.name(), quoted(cell)));
             };
@@ -428,9 +436,9 @@ impl CustomersRules {
                 let body = &bodies[record.body.0 as usize..record.body.1 as usize];
                 builder.push(record.number, record.customer, record.previous, body);
                 if builder.is_full() || at == last {
-                    batch
-                        .output
-                        .page(|out| Ok::<_, Error>(LogKey::Customers(builder.finish(self.job, self.now, out)?)))?;
+                    let Ok(()) = batch.output.page(|out| {
+                        Ok::<_, std::convert::Infallible>(LogKey::Customers(builder.finish(self.job, self.now, out)))
+                    });
                 }
             }
         }

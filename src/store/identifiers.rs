@@ -540,7 +540,7 @@ impl<'a> IdentifierPage<'a> {
 mod tests {
     use super::*;
 
-    const PINNED: (usize, u32, u32, u64) = (0, 0, 0, 0);
+    const PINNED: (usize, u32, u32, u64) = (19, 1897, 3_032_281_502, 13_532_929_159_891_986_539);
 
     fn hash(number: u32) -> IdentifierHash {
         IdentifierHash::of(77, IdentifierKind::Email, format!("c{number}@example.com").as_bytes())

@@ -1,1 +1,573 @@
-//! To come.
+//! Input, disk and store that are not as they should be: the exit code, a message that says what to do, and a store that
+//! is sound afterwards.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::support::{
+    binary::{Binary, Ended, files_below, finish},
+    content::{Content, rows},
+};
+
+/// A store with Ana, who has 100 points, and Ben.
+fn shop() -> Binary {
+    let binary = Binary::new();
+    binary.write("customers.csv", "email,balance\nana@example.com,100\nben@example.com,\n");
+    binary.run(&["import", "customers", "customers.csv"]).expect(0);
+    binary
+}
+
+const POINTS: &str = "email,amount,operation\nana@example.com,5,CR\nben@example.com,7,\nben@example.com,9,DR\n";
+
+fn import<'a>(file: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["import", "points", file, "--reason", "x"];
+    arguments.extend(more);
+    arguments
+}
+
+/// Imports a file that must be refused or fail so, and must change nothing.
+#[track_caller]
+fn refused(binary: &Binary, arguments: &[&str], exit: i32, says: &[&str]) -> Ended {
+    let before = Content::of_binary(binary);
+    let jobs = binary.run(&["job", "list"]).json;
+    let ended = binary.run(arguments).expect(exit);
+    let said = format!("{} {}", ended.error("message"), ended.error("hint"));
+    for part in says {
+        assert!(said.contains(part), "{part:?} is not in {said:?}");
+    }
+    assert_eq!(Content::of_binary(binary).difference(&before), None);
+    assert_eq!(binary.run(&["job", "list"]).json, jobs);
+    ended
+}
+
+#[test]
+fn a_file_without_rows_is_an_error_or_nothing_to_do() {
+    let shop = shop();
+    shop.write("empty.csv", "");
+    refused(&shop, &import("empty.csv", &[]), 1, &["`empty.csv` is empty", "template"]);
+    shop.write("blank.csv", "\n\r\n\n");
+    refused(&shop, &import("blank.csv", &[]), 1, &["`blank.csv` is empty"]);
+    shop.write("header.csv", "email,amount,operation\n");
+    let ended = shop.run(&import("header.csv", &["--processed", "p.csv", "--rejects", "r.csv"])).expect(0);
+    assert_eq!(ended.json["rows"]["read"], 0);
+    // A report that was asked for always exists.
+    assert_eq!(shop.read("p.csv"), "line,status,code,message,customer,amount,balance\n");
+    assert_eq!(shop.read("r.csv"), "email,amount,operation,line,column,code,message,raw\n");
+    shop.verify();
+}
+
+#[test]
+fn columns_that_do_not_fit_stop_the_job_before_anything_is_written() {
+    let shop = shop();
+    let cases = [
+        ("email,operation\na@x.example,CR\n", &[][..], &["amount", "--map"][..]),
+        ("amount,operation\n5,CR\n", &[], &["email", "mobile", "--map"]),
+        ("email,amount,operation,Coins\na@x.example,5,CR,6\n", &[], &["`amount`", "`Coins`", "`amount`"]),
+        ("email,E-Mail,amount,operation\na@x.example,b@x.example,5,CR\n", &[], &["`email`", "`E-Mail`"]),
+        // One column, since the delimiter is none that is recognised.
+        ("email^amount^operation\nana@example.com^5^CR\n", &[], &["email^amount^operation"]),
+        ("email;amount;operation\nana@example.com;5;CR\n", &["--delimiter", ","], &["email;amount;operation"]),
+        ("email,amount\nana@example.com,5\n", &[], &["--mode add", "--mode reset"]),
+        ("email,amount,operation\nana@example.com,5,CR\n", &["--mode", "reset"], &["operation column"]),
+        ("email,amount,operation\nana@example.com,5,CR\n", &["--map", "Points=amount"], &["`Points`", "does not have"]),
+        ("email,amount,operation\nana@example.com,5,CR\n", &["--map", "email=colour"], &["`colour`"]),
+        ("email,amount,operation\nana@example.com,5,CR\n", &["--format", "tidemill-customers"], &["for customers"]),
+        ("email,amount,operation\nana@example.com,5,CR\n", &["--format", "nektor"], &["nektor", "nector"]),
+        ("ana@example.com,5\n", &["--no-header"], &["--format"]),
+    ];
+    for (content, more, says) in cases {
+        shop.write("input.csv", content);
+        refused(&shop, &import("input.csv", more), 2, says);
+    }
+    shop.write("input.csv", POINTS);
+    refused(&shop, &["import", "points", "input.csv"], 2, &["--reason"]);
+    refused(&shop, &import("input.csv", &["--program", "miles"]), 1, &["no program `miles`", "points"]);
+}
+
+#[test]
+fn what_is_no_text_file_is_refused() {
+    let shop = shop();
+    std::fs::create_dir(shop.path("folder")).expect("a directory is made");
+    refused(&shop, &import("folder", &[]), 1, &["`folder`", "is a directory", "one of its files"]);
+    refused(&shop, &import("nowhere.csv", &[]), 1, &["cannot find `nowhere.csv`"]);
+    let binaries: [(&str, Vec<u8>); 5] = [
+        ("program", std::fs::read(env!("CARGO_BIN_EXE_tidemill")).expect("the binary")[..100_000].to_vec()),
+        ("zeros", vec![0; 5000]),
+        ("picture", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".as_slice(), &[7; 999]].concat()),
+        ("spreadsheet", [b"PK\x03\x04\x14\0\x06\0".as_slice(), &[0xd1; 3000]].concat()),
+        ("cut archive", [b"\x1f\x8b\x08\0\0\0\0\0\0\x03".as_slice(), &[0x5a; 50]].concat()),
+    ];
+    for (name, bytes) in binaries {
+        shop.write(name, bytes);
+        let before = shop.verify();
+        let ended = shop.run(&import(name, &[]));
+        assert!(matches!(ended.exit, Some(1 | 2)), "{name}: {ended:?}");
+        assert!(ended.error("message").contains(name) || !ended.error("hint").is_empty(), "{name}: {ended:?}");
+        assert_eq!(shop.verify(), before);
+    }
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    // SAFETY: it has no arguments and cannot fail.
+    if unsafe { libc::geteuid() } == 0 {
+        println!("not run: root may read every file");
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let shop = shop();
+    shop.write("secret.csv", POINTS);
+    std::fs::set_permissions(shop.path("secret.csv"), std::fs::Permissions::from_mode(0))
+        .expect("its rights are taken");
+    refused(&shop, &import("secret.csv", &[]), 1, &["cannot open `secret.csv`", "readable"]);
+}
+
+/// The longest field that is read.
+const MEBIBYTE: usize = 1 << 20;
+
+/// A file whose long fields have so many bytes: two notes, one of them with newlines, an e-mail, an amount.
+fn long_fields(bytes: usize) -> String {
+    let note = "x".repeat(bytes);
+    let lines = format!("{}{}", "y\n".repeat(MEBIBYTE / 2), &note[MEBIBYTE..]);
+    let email = format!("{}@example.com", &note[12..]);
+    format!(
+        "email,amount,operation,note\nana@example.com,1,,{note}\nana@example.com,2,,\"{lines}\"\n{email},4,,\n\
+         ana@example.com,{note},,\nana@example.com,8,,end\n"
+    )
+}
+
+#[test]
+fn a_field_of_a_mebibyte_is_read_and_a_longer_one_costs_its_row() {
+    let applied = |code: &'static str| -> [&'static str; 5] { ["", "", code, "amount_invalid", ""] };
+    let cases = [
+        (MEBIBYTE, applied("identifier_invalid")),
+        (MEBIBYTE + 1, ["row_malformed", "row_malformed", "row_malformed", "row_malformed", ""]),
+    ];
+    for (bytes, codes) in cases {
+        let shop = shop();
+        shop.write("long.csv", long_fields(bytes));
+        shop.run(&import("long.csv", &["--processed", "p.csv", "--rejects", "r.csv"])).expect(3);
+        let processed = rows(&shop.read("p.csv"));
+        let found: Vec<(&str, &str)> = processed.iter().map(|cells| (cells[0].as_str(), cells[2].as_str())).collect();
+        let after_note = (4 + MEBIBYTE / 2..).map(|line| line.to_string()).take(3);
+        let lines: Vec<String> = ["2", "3"].map(str::to_owned).into_iter().chain(after_note).collect();
+        assert_eq!(found, lines.iter().map(String::as_str).zip(codes).collect::<Vec<_>>());
+        // A message tells which, and does not repeat a mebibyte.
+        assert!(processed.iter().all(|cells| cells[3].len() < 1000));
+        let rejects = rows(&shop.read("r.csv"));
+        assert!(rejects.iter().any(|cells| cells.iter().any(|cell| cell.len() >= bytes)), "the row is kept whole");
+        shop.verify();
+    }
+}
+
+#[test]
+fn an_endless_row_costs_itself() {
+    let shop = shop();
+    let field = "x".repeat(MEBIBYTE / 2);
+    let content = format!("email,amount,operation\n{}\nana@example.com,8,\n", format!("{field},").repeat(40));
+    shop.write("endless.csv", content);
+    let ended = shop.run(&import("endless.csv", &["--processed", "p.csv"])).expect(3);
+    assert_eq!((&ended.json["rows"]["applied"], &ended.json["rows"]["rejected"]), (&1.into(), &1.into()));
+    assert_eq!(rows(&shop.read("p.csv"))[0][..3], ["2", "rejected", "row_malformed"]);
+}
+
+#[test]
+fn an_unclosed_quote_costs_one_row_of_a_long_file() {
+    let shop = shop();
+    let good = "ana@example.com,1,\n".repeat(60_000);
+    shop.write("open.csv", format!("email,amount,operation\n{good}\"ana@example.com,1,\n{good}"));
+    let ended = shop.run(&import("open.csv", &[])).expect(3);
+    assert_eq!(ended.json["rows"]["applied"], 120_000);
+    assert_eq!(ended.json["rejects"], serde_json::json!({"row_malformed": 1}));
+}
+
+#[test]
+fn the_same_file_is_applied_once_unless_again_is_said() {
+    let shop = shop();
+    shop.write("points.csv", POINTS);
+    shop.run(&import("points.csv", &[])).expect(3);
+    let ended = refused(&shop, &import("points.csv", &[]), 4, &["job 2", "--again"]);
+    assert_eq!((ended.error("code").as_str(), ended.error("job").as_str()), ("repeated_file", "2"));
+    // What does not change the effect does not matter: name, reason, comment, time, threads, reports, compression.
+    shop.write("other-name.csv", POINTS);
+    let more = ["--comment", "y", "--now", "2027-01-01T00:00:00Z", "--threads", "1", "--processed", "p.csv"];
+    refused(&shop, &["import", "points", "other-name.csv", "--reason", "z"], 4, &["job 2"]);
+    refused(&shop, &import("other-name.csv", &more), 4, &["job 2"]);
+    let gzip = Command::new("gzip").arg("-k").arg(shop.path("points.csv")).status();
+    if gzip.is_ok_and(|status| status.success()) {
+        refused(&shop, &import("points.csv.gz", &[]), 4, &["job 2"]);
+    } else {
+        println!("not run: gzip is not there");
+    }
+    // Another policy is another job, and a dry run none.
+    shop.run(&import("points.csv", &["--on-overdraft", "clamp", "--dry-run"])).expect(0);
+    let ended = shop.run(&import("points.csv", &["--on-overdraft", "clamp"])).expect(0);
+    assert_eq!(ended.json["job"], 3);
+    let ended = shop.run(&import("points.csv", &["--again"])).expect(0);
+    assert_eq!(ended.json["job"], 4);
+    refused(&shop, &import("points.csv", &[]), 4, &["job 4"]);
+    shop.verify();
+}
+
+#[test]
+fn expectations_refuse_the_whole_job() {
+    let shop = shop();
+    shop.write("points.csv", POINTS);
+    let cases = [
+        (["--max-rejects", "0"], "max_rejects", &["1 rows would be rejected", "at most 0"][..]),
+        (["--max-rejects", "33%"], "max_rejects", &["1 of 3 rows"]),
+        (["--expect-rows", "4"], "expect_rows", &["3 rows", "4 were expected"]),
+        (["--expect-total", "4"], "expect_total", &["sum up to 3", "4 was expected"]),
+    ];
+    for (more, code, says) in cases {
+        let ended = refused(&shop, &import("points.csv", &more), 4, says);
+        assert_eq!(ended.error("code"), code);
+        assert!(ended.error("hint").contains("nothing was changed"), "{ended:?}");
+    }
+    // 5 + 7 - 9, one of three rejected.
+    let met = ["--max-rejects", "34%", "--expect-rows", "3", "--expect-total", "3"];
+    let ended = shop.run(&import("points.csv", &met)).expect(3);
+    assert_eq!((&ended.json["job"], &ended.json["rows"]["applied"]), (&2.into(), &2.into()));
+    let wrong = [["--max-rejects", "101%"], ["--max-rejects", "x"], ["--expect-rows", "x"], ["--expect-total", "1.5"]];
+    for more in wrong {
+        refused(&shop, &import("points.csv", &[&more[..], &["--again"]].concat()), 2, &[more[0]]);
+    }
+}
+
+#[test]
+fn a_dry_run_tells_everything_and_changes_nothing() {
+    let shop = shop();
+    shop.write("points.csv", POINTS);
+    let before = (Content::of_binary(&shop), shop.run(&["job", "list"]).json);
+    let flags = |reports: [&'static str; 2]| ["--processed", reports[0], "--rejects", reports[1]];
+    let dry = shop.run(&import("points.csv", &[&flags(["dp.csv", "dr.csv"])[..], &["--dry-run"]].concat())).expect(3);
+    assert!(dry.json["job"].is_null());
+    assert_eq!(dry.json["dry_run"], true);
+    assert_eq!(Content::of_binary(&shop).difference(&before.0), None);
+    assert_eq!(shop.run(&["job", "list"]).json, before.1);
+    let real = shop.run(&import("points.csv", &flags(["p.csv", "r.csv"]))).expect(3);
+    for field in
+        ["kind", "format", "rows", "points", "balance", "customers", "rejects", "file_points", "kept", "program"]
+    {
+        assert_eq!(dry.json[field], real.json[field], "{field}");
+    }
+    assert_eq!(shop.read("dp.csv"), shop.read("p.csv"));
+    assert_eq!(shop.read("dr.csv"), shop.read("r.csv"));
+    // It makes no store either.
+    let nowhere = Binary::new();
+    nowhere.write("points.csv", POINTS);
+    let ended = nowhere.run(&import("points.csv", &["--dry-run"])).expect(1);
+    assert_eq!(ended.error("code"), "store_unknown");
+    assert!(!nowhere.store().exists());
+}
+
+/// Starts an import of so many commits that it can be killed in the middle; returns once some were made.
+fn killed_in_the_middle(binary: &Binary) {
+    binary.run(&["bench", "--generate", ".", "--customers", "500", "--rows", "40000"]).expect(0);
+    binary.run(&["import", "customers", "customers.csv"]).expect(0);
+    let command =
+        [&["--window-rows", "50"], &import("points.csv", &["--processed", "p.csv", "--rejects", "r.csv"])[..]].concat();
+    let mut child = binary.spawn(&command);
+    let length = || std::fs::metadata(binary.path("p.csv")).map_or(0, |metadata| metadata.len());
+    while length() < 20_000 && child.try_wait().expect("it is our child").is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    child.kill().expect("it is ours");
+    assert_eq!(finish(child).exit, None, "it ended before it was killed");
+}
+
+#[test]
+fn a_file_that_changed_since_the_crash_is_refused() {
+    let binary = Binary::new();
+    killed_in_the_middle(&binary);
+    let points = binary.read("points.csv");
+    let (last, first) = (points.rfind(",CR").expect("a credit"), points.find("\n").expect("a header"));
+    let mut other_end = points.clone();
+    other_end.replace_range(last + 1..last + 3, "DR");
+    let mut other_start = points.clone();
+    other_start.replace_range(first + 1..first + 2, "X");
+    for changed in [other_end.as_str(), &other_start, &points[..points.len() / 2], &points[..30], ""] {
+        binary.write("points.csv", changed);
+        let ended = binary.run(&["job", "resume", "2"]);
+        assert!(matches!(ended.exit, Some(1 | 4)), "{ended:?}");
+        assert_eq!(ended.exit, Some(4), "{ended:?}");
+        assert_eq!((ended.error("code").as_str(), ended.error("job").as_str()), ("file_changed", "2"));
+        binary.verify();
+    }
+    std::fs::remove_file(binary.path("points.csv")).expect("it is removed");
+    let ended = binary.run(&["job", "resume", "2"]).expect(1);
+    assert!(ended.error("message").contains("cannot find"), "{ended:?}");
+    binary.write("points.csv", &points);
+    let ended = binary.run(&["job", "resume", "2"]).expect(3);
+    assert_eq!(ended.json["rows"]["read"], 40_000);
+    binary.verify();
+}
+
+#[test]
+fn a_report_that_is_gone_does_not_lose_the_job() {
+    let binary = Binary::new();
+    killed_in_the_middle(&binary);
+    std::fs::remove_file(binary.path("p.csv")).expect("it is removed");
+    let ended = binary.run(&["job", "resume", "2"]).expect(1);
+    assert!(!ended.error("hint").is_empty(), "{ended:?}");
+    // As the hint says: without it, the job goes on.
+    let ended = binary.run(&import("points.csv", &[])).expect(3);
+    assert_eq!((&ended.json["job"], &ended.json["rows"]["read"]), (&2.into(), &40_000.into()));
+    binary.verify();
+}
+
+#[test]
+fn another_format_version_is_refused_and_not_touched() {
+    let shop = shop();
+    let version = shop.store().join("TIDEMILL_FORMAT");
+    let ours = std::fs::read_to_string(&version).expect("the version");
+    for other in ["2\n", "999", "", "one\n"] {
+        std::fs::write(&version, other).expect("it is written");
+        for command in [&["verify"][..], &["store", "info"], &["import", "customers", "customers.csv", "--again"]] {
+            let ended = shop.run(command);
+            assert!(ended.exit.is_some_and(|exit| exit != 0), "{other:?} {command:?}: {ended:?}");
+            let says = format!("{} {}", ended.error("message"), ended.error("hint"));
+            assert!(says.contains("version") && says.contains(other.trim()), "{says}");
+        }
+        assert_eq!(std::fs::read_to_string(&version).expect("the version"), other);
+    }
+    std::fs::write(&version, ours).expect("it is written");
+    assert_eq!(shop.verify()["customers"], 2);
+}
+
+#[test]
+fn a_directory_that_is_no_store_is_left_alone() {
+    let binary = Binary::new();
+    std::fs::create_dir(binary.store()).expect("a directory is made");
+    std::fs::write(binary.store().join("letter.txt"), "dear").expect("a file is written");
+    binary.write("customers.csv", "email\nana@example.com\n");
+    let ended = binary.run(&["import", "customers", "customers.csv"]).expect(2);
+    assert!(ended.error("message").contains("not empty and no store"), "{ended:?}");
+    assert_eq!(files_below(&binary.store()), [PathBuf::from("letter.txt")]);
+    // One that a killed process began is.
+    std::fs::remove_file(binary.store().join("letter.txt")).expect("it is removed");
+    std::fs::write(binary.store().join("TIDEMILL_FORMAT.new"), "").expect("a file is written");
+    binary.run(&["import", "customers", "customers.csv"]).expect(0);
+    binary.verify();
+}
+
+#[test]
+fn a_second_process_is_told_who_holds_the_store() {
+    let binary = Binary::new();
+    binary.run(&["bench", "--generate", ".", "--customers", "500", "--rows", "100000"]).expect(0);
+    binary.run(&["import", "customers", "customers.csv"]).expect(0);
+    let command = [&["--window-rows", "50"], &import("points.csv", &["--processed", "p.csv"])[..]].concat();
+    let mut child = binary.spawn(&command);
+    let holder = format!("process {},", child.id());
+    while !binary.path("p.csv").exists() && child.try_wait().expect("it is our child").is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let ended = binary.run(&["customer", "show", "--user-id", "u00000001"]);
+    assert!(child.try_wait().expect("it is our child").is_none(), "it ended before the second began");
+    assert_eq!(ended.exit, Some(1), "{ended:?}");
+    assert_eq!(ended.error("code"), "store_busy");
+    assert!(ended.error("message").contains(&holder), "{ended:?}");
+    child.kill().expect("it is ours");
+    finish(child);
+    // Who is dead holds nothing.
+    binary.run(&["customer", "show", "--user-id", "u00000001"]).expect(0);
+    binary.verify();
+}
+
+/// A store in which every kind of file lies: small commits and large ones, caches, jobs with rejected rows.
+fn full_store() -> Binary {
+    let binary = Binary::new();
+    binary.run(&["bench", "--generate", ".", "--customers", "150000", "--rows", "60000"]).expect(0);
+    binary.write("few.csv", "user_id,name\nu00000001,Ana\nnew,Ben\n");
+    binary.run(&["import", "customers", "customers.csv"]).expect(0);
+    binary.run(&import("points.csv", &[])).expect(3);
+    binary.run(&["import", "customers", "few.csv"]).expect(0);
+    binary.run(&["adjust", "credit", "5", "--user-id", "new"]).expect(0);
+    binary.verify();
+    binary
+}
+
+/// Every byte that is flipped is found: `verify` or the opening names it, or the content is what it was. Never is a
+/// smaller ledger called sound.
+#[test]
+fn a_flipped_byte_in_any_file_is_found() {
+    let binary = full_store();
+    let expected = Content::of_binary(&binary);
+    let store = binary.store();
+    let mut kinds = std::collections::BTreeMap::<String, Vec<PathBuf>>::new();
+    for file in files_below(&store) {
+        let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+        // RocksDB's own diary, a lock without content, and the name of who had the store last.
+        if name.starts_with("LOG") || ["LOCK", "TIDEMILL_HOLDER"].contains(&name.as_str()) {
+            continue;
+        }
+        let kind = name
+            .trim_start_matches(|c: char| c.is_ascii_digit() || c == '-')
+            .trim_end_matches(|c: char| c.is_ascii_digit());
+        kinds.entry(kind.to_owned()).or_default().push(file);
+    }
+    for kind in [".sst", "MANIFEST-", "CURRENT", "TIDEMILL_FORMAT"] {
+        assert!(kinds.contains_key(kind), "{kind} is not among {:?}", kinds.keys());
+    }
+    let (mut found, mut harmless) = (0, Vec::new());
+    for file in kinds.into_values().flatten() {
+        let path = store.join(&file);
+        let length = std::fs::metadata(&path).expect("a file").len();
+        let places = [length / 7, length / 2, length * 6 / 7];
+        for place in places.into_iter().filter(|&place| place < length) {
+            let copy = binary.copy();
+            let path = copy.store().join(&file);
+            let mut bytes = std::fs::read(&path).expect("a file");
+            bytes[usize::try_from(place).expect("it fits")] ^= 0x41;
+            std::fs::write(&path, bytes).expect("it is written");
+            let verified = copy.run(&["verify"]);
+            if verified.exit == Some(0) {
+                // It must be a byte that says nothing.
+                assert_eq!(verified.json["ok"], true);
+                let content = Content::of_binary(&copy);
+                assert_eq!(content.difference(&expected), None, "{} at {place}", file.display());
+                harmless.push(format!("{} at {place} of {length}", file.display()));
+                continue;
+            }
+            assert_eq!(verified.exit, Some(if file == Path::new("TIDEMILL_FORMAT") { 2 } else { 1 }), "{verified:?}");
+            let named = verified.json["problems"].as_array().is_some_and(|problems| !problems.is_empty())
+                || !verified.error("message").is_empty();
+            assert!(named && !verified.stdout.contains("panicked"), "{} at {place}: {verified:?}", file.display());
+            assert!(!verified.stderr.contains("panicked"), "{} at {place}: {verified:?}", file.display());
+            found += 1;
+        }
+    }
+    println!("{found} flips were found; {} changed nothing: {harmless:#?}", harmless.len());
+    assert!(found > harmless.len(), "{harmless:#?}");
+}
+
+#[test]
+fn a_missing_or_cut_file_is_found() {
+    let binary = full_store();
+    let expected = binary.verify();
+    let tables: Vec<PathBuf> = files_below(&binary.store())
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|end| end == "sst"))
+        .collect();
+    for file in tables {
+        for keep in [None, Some(0), Some(2)] {
+            let copy = binary.copy();
+            let path = copy.store().join(&file);
+            let length = std::fs::metadata(&path).expect("a file").len();
+            match keep {
+                None => std::fs::remove_file(&path).expect("it is removed"),
+                Some(part) => {
+                    let cut = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
+                    cut.set_len(length * part / 3).expect("it is cut");
+                }
+            }
+            let verified = copy.run(&["verify"]);
+            assert_eq!(verified.exit, Some(1), "{} {keep:?}: {verified:?}", file.display());
+            assert_ne!(verified.json["ledger_entries"], expected["ledger_entries"].as_u64().map_or(0, |n| n + 1));
+            assert!(!verified.stderr.contains("panicked"), "{} {keep:?}: {verified:?}", file.display());
+        }
+    }
+}
+
+/// A file system in memory of so many MiB, taken away when it goes out of scope.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// None where this user may not mount one.
+    fn mount(at: PathBuf, mebibytes: u32) -> Option<SmallDisk> {
+        std::fs::create_dir_all(&at).expect("a directory is made");
+        let size = format!("size={mebibytes}m");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&at).output();
+        mounted.is_ok_and(|output| output.status.success()).then_some(SmallDisk(at))
+    }
+
+    /// Takes all but so many bytes.
+    fn fill(&self, left: u64) {
+        let free = || {
+            let mut statistics = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+            let path = std::ffi::CString::new(self.0.to_str().expect("a path")).expect("no NUL");
+            // SAFETY: the path is a C string and the structure ours; it was all zeros before.
+            unsafe {
+                assert_eq!(libc::statvfs(path.as_ptr(), statistics.as_mut_ptr()), 0);
+                let statistics = statistics.assume_init();
+                statistics.f_bavail * statistics.f_frsize
+            }
+        };
+        let bytes = usize::try_from(free().saturating_sub(left)).expect("it fits");
+        std::fs::write(self.0.join("ballast"), vec![1; bytes]).expect("it is filled");
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.0.join("ballast")).expect("it is removed");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_stops_a_job_that_goes_on_when_there_is_room() {
+    let binary = Binary::new();
+    binary.run(&["bench", "--generate", ".", "--customers", "5000", "--rows", "400000"]).expect(0);
+    let Some(disk) = SmallDisk::mount(binary.store(), 160) else {
+        println!("not run: a small disk cannot be mounted by this user");
+        return;
+    };
+    // A store is a directory of its own: the ballast lies beside it.
+    let store = disk.0.join("s").to_string_lossy().into_owned();
+    let on_disk = |arguments: &[&str]| binary.run_on(&store, arguments);
+    on_disk(&["import", "customers", "customers.csv"]).expect(0);
+    let before = on_disk(&["verify"]).expect(0).json;
+    let command =
+        [&["--window-rows", "20000"], &import("points.csv", &["--processed", "p.csv", "--rejects", "r.csv"])[..]]
+            .concat();
+
+    // No room to begin; and room for some commits.
+    for left in [1 << 20, 70 << 20] {
+        disk.fill(left);
+        let began = Instant::now();
+        let ended = on_disk(&command).expect(1);
+        assert_eq!(ended.error("code"), "disk_full", "{ended:?}");
+        assert!(ended.error("message").contains("free"), "{ended:?}");
+        assert!(ended.error("hint").contains("free some space"), "{ended:?}");
+        assert!(!ended.stderr.contains("panicked"), "{ended:?}");
+        disk.free();
+        let verified = on_disk(&["verify"]).expect(0).json;
+        println!("with {left} bytes left it stopped after {:?}: {}", began.elapsed(), ended.error("message"));
+        if left == 1 << 20 {
+            assert_eq!(verified, before);
+        }
+    }
+    let ended = on_disk(&command).expect(3);
+    assert_eq!(ended.json["rows"]["read"], 400_000);
+    let digest = on_disk(&["verify"]).expect(0).json;
+    let processed = binary.read("p.csv");
+    // The same on a disk with room.
+    let elsewhere = binary.path("elsewhere").to_string_lossy().into_owned();
+    let there = |arguments: &[&str]| binary.run_on(&elsewhere, arguments);
+    there(&["import", "customers", "customers.csv"]).expect(0);
+    there(&command).expect(3);
+    assert_eq!(there(&["verify"]).expect(0).json, digest);
+    assert!(binary.read("p.csv") == processed);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_found_out_first() {
+    let shop = shop();
+    shop.write("points.csv", POINTS);
+    for flag in ["--processed", "--rejects"] {
+        let more = [flag, "no/such/folder/report.csv"];
+        let ended = shop.run(&import("points.csv", &more));
+        assert!(matches!(ended.exit, Some(1 | 2)), "{ended:?}");
+        assert!(ended.error("message").contains("no/such/folder/report.csv"), "{ended:?}");
+    }
+    assert_eq!(shop.run(&["job", "list"]).json["jobs"].as_array().map(Vec::len), Some(1));
+    shop.verify();
+}

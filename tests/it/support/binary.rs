@@ -88,15 +88,16 @@ impl Binary {
         String::from_utf8(bytes).expect("reports are UTF-8")
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    fn command(&self, store: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
-        command.current_dir(self.directory.path()).args(["--store", "store", "--json", "--progress", "none"]);
+        command.current_dir(self.directory.path()).args(["--store", store, "--json", "--progress", "none"]);
         command.args(&self.flags).args(arguments);
         for name in ["STORE", "THREADS", "PROGRESS", "COLOR"] {
             command.env_remove(format!("TIDEMILL_{name}"));
         }
-        // A command that takes `--now` is an import or an adjustment.
-        if matches!(arguments.first(), Some(&("import" | "adjust"))) && !arguments.contains(&"--now") {
+        // What takes `--now` is an import or an adjustment.
+        let takes_now = arguments.iter().any(|argument| ["import", "adjust"].contains(argument));
+        if takes_now && !arguments.contains(&"--now") {
             command.args(["--now", NOW]);
         }
         command
@@ -104,12 +105,17 @@ impl Binary {
 
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Ended {
-        ended(self.command(arguments).output().expect("the binary runs"))
+        self.run_on("store", arguments)
+    }
+
+    /// The same on a store elsewhere.
+    pub fn run_on(&self, store: &str, arguments: &[&str]) -> Ended {
+        ended(self.command(store, arguments).output().expect("the binary runs"))
     }
 
     /// Starts a command; what it says is kept for [`finish`].
     pub fn spawn(&self, arguments: &[&str]) -> Child {
-        let mut command = self.command(arguments);
+        let mut command = self.command("store", arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
     }
 
