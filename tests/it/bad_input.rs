@@ -391,6 +391,14 @@ fn full_store() -> Binary {
     binary
 }
 
+/// Writes a file anew, with a change.
+fn damage(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).expect("a file");
+    change(&mut bytes);
+    std::fs::remove_file(path).expect("it is removed");
+    std::fs::write(path, bytes).expect("it is written");
+}
+
 /// Every byte that is flipped is found: `verify` or the opening names it, or the content is what it was. Never is a
 /// smaller ledger called sound.
 #[test]
@@ -421,9 +429,7 @@ fn a_flipped_byte_in_any_file_is_found() {
         for place in places.into_iter().filter(|&place| place < length) {
             let copy = binary.copy();
             let path = copy.store().join(&file);
-            let mut bytes = std::fs::read(&path).expect("a file");
-            bytes[usize::try_from(place).expect("it fits")] ^= 0x41;
-            std::fs::write(&path, bytes).expect("it is written");
+            damage(&path, |bytes| bytes[usize::try_from(place).expect("it fits")] ^= 0x41);
             let verified = copy.run(&["verify"]);
             if verified.exit == Some(0) {
                 // It must be a byte that says nothing.
@@ -457,13 +463,9 @@ fn a_missing_or_cut_file_is_found() {
         for keep in [None, Some(0), Some(2)] {
             let copy = binary.copy();
             let path = copy.store().join(&file);
-            let length = std::fs::metadata(&path).expect("a file").len();
             match keep {
                 None => std::fs::remove_file(&path).expect("it is removed"),
-                Some(part) => {
-                    let cut = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
-                    cut.set_len(length * part / 3).expect("it is cut");
-                }
+                Some(part) => damage(&path, |bytes| bytes.truncate(bytes.len() * part / 3)),
             }
             let verified = copy.run(&["verify"]);
             assert_eq!(verified.exit, Some(1), "{} {keep:?}: {verified:?}", file.display());
@@ -556,6 +558,32 @@ fn a_full_disk_stops_a_job_that_goes_on_when_there_is_room() {
     there(&command).expect(3);
     assert_eq!(there(&["verify"]).expect(0).json, digest);
     assert!(binary.read("p.csv") == processed);
+}
+
+#[test]
+fn a_full_disk_under_a_report_stops_the_job_and_loses_nothing() {
+    let binary = Binary::new();
+    binary.run(&["bench", "--generate", ".", "--customers", "500", "--rows", "60000"]).expect(0);
+    binary.run(&["import", "customers", "customers.csv"]).expect(0);
+    let Some(disk) = SmallDisk::mount(binary.path("reports"), 4) else {
+        println!("not run: a small disk cannot be mounted by this user");
+        return;
+    };
+    let reports = ["--processed", "reports/p.csv", "--rejects", "reports/r.csv"];
+    let command = [&["--window-rows", "5000"], &import("points.csv", &reports)[..]].concat();
+    disk.fill(1 << 20);
+    let ended = binary.run(&command).expect(1);
+    assert_eq!((ended.error("code").as_str(), ended.error("job").as_str()), ("disk_full", "2"), "{ended:?}");
+    assert!(ended.error("message").contains("reports/p.csv"), "{ended:?}");
+    binary.verify();
+    disk.free();
+    let ended = binary.run(&command).expect(3);
+    assert_eq!(ended.json["rows"]["read"], 60_000);
+    let processed = binary.read("reports/p.csv");
+    assert_eq!(processed.lines().count(), 60_001);
+    // No line twice, none left out.
+    assert!(rows(&processed).iter().map(|cells| cells[0].as_str()).eq((2..).take(60_000).map(|line| line.to_string())));
+    binary.verify();
 }
 
 #[test]
