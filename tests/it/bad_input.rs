@@ -121,7 +121,7 @@ fn an_unreadable_file_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let shop = shop();
     shop.write("secret.csv", POINTS);
-    std::fs::set_permissions(shop.path("secret.csv"), std::fs::Permissions::from_mode(0))
+    std::fs::set_permissions(shop.path("secret.csv"), std::fs::Permissions::from_mode(0o000))
         .expect("its rights are taken");
     refused(&shop, &import("secret.csv", &[]), 1, &["cannot open `secret.csv`", "readable"]);
 }

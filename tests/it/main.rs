@@ -2,11 +2,13 @@
 //!
 //! `model` is the first to read: random files against a plain model of the contract. `rules` says the same rules as
 //! tables, `datasets` on the sample data, `bad_input` what happens when input, disk or store are not as they should be,
-//! `kill` and `stop` what happens when a process ends in the middle. `tidy` looks at the sources themselves.
+//! `kill` and `stop` what happens when a process ends in the middle, `cmd` what the command line says. `tidy` looks at the
+//! sources themselves.
 //!
 //! Everything here makes its own directory; no test depends on another, on the clock or on the network.
 
 mod bad_input;
+mod cmd;
 mod datasets;
 mod kill;
 mod model;

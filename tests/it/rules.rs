@@ -30,7 +30,6 @@ use super::support::{
 struct Shop {
     directory: TempDir,
     engine: Engine,
-    decimals: u8,
     files: Cell<u32>,
 }
 
@@ -51,7 +50,7 @@ impl Shop {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let engine = Engine::create(&directory.path().join("store"), Options::default()).expect("a store");
         engine.add_program(Program::new("coins", "", decimals, None).expect("a program")).expect("it is added");
-        let shop = Shop { directory, engine, decimals, files: Cell::new(0) };
+        let shop = Shop { directory, engine, files: Cell::new(0) };
         let max = super::support::decimal(i64::MAX.into(), decimals.into());
         shop.customers(&PEOPLE.replace("MAX", &max));
         shop
@@ -824,7 +823,8 @@ fn a_file_is_read_in_every_spelling() {
 #[test]
 fn what_is_not_recognised_can_be_said() {
     let shop = Shop::new();
-    let fixed: [(&str, &str, fn(&mut PointsRequest)); 5] = [
+    type Say = fn(&mut PointsRequest);
+    let fixed: [(&str, &str, Say); 5] = [
         ("a mapped column", "Who,amount\nana@example.com,1\n", |request| {
             request.file.format = Some("nector".to_owned());
             request.file.map = vec!["Who=email".to_owned()];
