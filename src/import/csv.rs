@@ -1,6 +1,6 @@
 //! Splits the bytes of a chunk into records and fields.
 //!
-//! One rule says where a record ends, [`outline`], and everything here and in `chunk.rs` must agree with it:
+//! One rule says where a record ends, `outline`, and everything here and in `chunk.rs` must agree with it:
 //!
 //! * A quote opens a quoted field only where a field begins. It closes at the first quote that is not doubled, and
 //!   *properly* if a delimiter, a newline or the end of the input follows. Newlines inside belong to the field.
