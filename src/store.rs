@@ -38,6 +38,7 @@ pub mod cold;
 pub mod verify;
 pub mod jobs;
 pub mod disk;
+pub mod memory;
 
 use caches::CachePositions;
 use settings::Settings;

@@ -16,7 +16,7 @@ use super::{
     identifiers::{IdentifierHash, IdentifierTable, PAGES},
     key::{self, LogKey},
     ledger_page::LedgerPage,
-    lock, tuning,
+    lock, memory, tuning,
     value::{self, Kind},
 };
 use crate::{
@@ -150,9 +150,12 @@ impl State {
     /// Cost at 10 million customers with five identifiers each, on 2 cores: about a second, for 900 MB of pages.
     ///
     /// # Errors
-    /// `Corrupt` when a page or the logs are damaged, or the log has a hole.
+    /// `Refused` when the machine has not the memory; `Corrupt` when a page or the logs are damaged, or the log has a hole.
     pub fn load(store: &Store, needs: &Needs) -> Result<State> {
         let positions = store.positions();
+        if !needs.kinds.is_empty() {
+            memory::check(memory::needed_bytes(&positions, needs), memory::available_bytes())?;
+        }
         let mut state = State {
             customers: positions.customers,
             next_record: positions.identifiers_next_record,
