@@ -33,7 +33,7 @@ use tidemill::{
     store::{
         Store,
         column::{self, Column},
-        customer_page::{CustomerPage, CustomerPageBuilder, RECORDS_MAX, put_change},
+        customer_page::{CustomerPage, CustomerPageWriter, RECORDS_MAX, put_change},
         filter_page::{self, FilterPage, MISSING},
         identifiers::{IdentifierHash, IdentifierTable, LookupOrder},
         key::LogKey,
@@ -201,11 +201,11 @@ fn runs(criterion: &mut Criterion) {
     let written = table(&hashes);
     let write = || {
         let mut pages: Vec<(u32, Vec<u8>)> = Vec::new();
-        let put = |_, page, value: &[u8]| {
+        let put = |page, value: &[u8]| {
             pages.push((page, value.to_vec()));
             Ok(())
         };
-        written.write_run(|_, _| true, put).expect("memory takes all");
+        written.write_run(IdentifierKind::Email, |_, _| true, put).expect("memory takes all");
         pages
     };
     let pages = write();
@@ -308,14 +308,14 @@ fn customer_pages(criterion: &mut Criterion) {
         change_of(n * 37, &mut fields);
         ends.push(fields.len());
     }
-    let mut builder = CustomerPageBuilder::default();
-    let mut build = |out: &mut Vec<u8>| {
+    let build = |out: &mut Vec<u8>| {
+        let mut writer = CustomerPageWriter::begin(0, JOB, time(), out);
         let mut start = 0;
         for (customer, &end) in (0..).zip(&ends) {
-            builder.push(u64::from(customer), CustomerId(customer), None, &fields[start..end]);
+            writer.push(CustomerId(customer), None, &fields[start..end]);
             start = end;
         }
-        builder.finish(JOB, time(), out);
+        writer.end();
     };
     let mut page = Vec::new();
     build(&mut page);

@@ -98,6 +98,46 @@ pub fn normalize(
     if out.len() > IDENTIFIER_BYTES_MAX { Err(TOO_LONG) } else { Ok(()) }
 }
 
+/// Appends the normal form of a cell that is written as nearly all are: nothing to trim, ASCII, no separators. Returns
+/// false, and leaves `out` as it was, for any other, of which only [`normalize`] can tell what it is.
+///
+/// The bytes are checked several at a time and copied once; a customer's row has five identifiers, and this is what lets a
+/// core read a million rows a second.
+#[inline]
+pub fn put_plain(kind: IdentifierKind, cell: &[u8], strict_email: bool, out: &mut Vec<u8>) -> bool {
+    match kind {
+        IdentifierKind::Email => {
+            let start = out.len();
+            match plain_email(cell, out) {
+                Some(shape) if !strict_email || shape.is_sendable(&out[start..]) => true,
+                _ => {
+                    out.truncate(start);
+                    false
+                }
+            }
+        }
+        IdentifierKind::Mobile => phone::put_plain(cell, out),
+        IdentifierKind::Card => {
+            let classes = cell.iter().fold(ALPHANUMERIC, |classes, &byte| classes & BYTE_CLASSES[usize::from(byte)]);
+            let is_plain = classes != 0 && !cell.is_empty() && cell.len() <= IDENTIFIER_BYTES_MAX;
+            if is_plain {
+                out.extend_from_slice(cell);
+            }
+            is_plain
+        }
+        IdentifierKind::UserId | IdentifierKind::ExternalId => {
+            let edges = cell.first().is_some_and(u8::is_ascii_graphic) && cell.last().is_some_and(u8::is_ascii_graphic);
+            let may_be_shortened = matches!(cell, [.., b'E', b'+', _, _]);
+            let (ascii, control) = ascii_and_control(cell);
+            let is_plain = edges && !may_be_shortened && ascii && !control && cell.len() <= IDENTIFIER_BYTES_MAX;
+            if is_plain {
+                out.extend_from_slice(cell);
+            }
+            is_plain
+        }
+    }
+}
+
 const TOO_LONG: &str = "is longer than 254 bytes";
 
 /// Longest cell that is looked at. NFC can shorten a text to a third, separators of cards and phones disappear; four
@@ -134,7 +174,22 @@ fn check_visible(text: &str) -> Result<(), &'static str> {
 }
 
 /// Whether all bytes are ASCII, and whether any is an ASCII control character.
+#[inline]
 fn ascii_and_control(bytes: &[u8]) -> (bool, bool) {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    if let (Some(first), Some(last), 8..=16) = (bytes.first_chunk(), bytes.last_chunk(), bytes.len()) {
+        // Most ids in two steps. Sums stay within their byte while no byte has its high bit; if one has, no more is said.
+        let check = |word: u64| {
+            let is_space_or_more = word.wrapping_add(ONES * u64::from(0x80 - b' '));
+            let is_delete = !((word ^ (ONES * 0x7f)).wrapping_add(ONES * 0x7f));
+            (word & HIGH, (!is_space_or_more | is_delete) & HIGH)
+        };
+        let (one, other) = (check(u64::from_le_bytes(*first)), check(u64::from_le_bytes(*last)));
+        if one.0 | other.0 == 0 {
+            return (true, one.1 | other.1 != 0);
+        }
+    }
     // Without early exit, so that it compiles to vector code.
     let (high, control) = bytes
         .iter()
@@ -191,26 +246,91 @@ fn unusual_card(text: &str, out: &mut Vec<u8>) -> Result<(), &'static str> {
 
 fn email(text: &str, strict: bool, out: &mut Vec<u8>) -> Result<(), &'static str> {
     match plain_email(text.as_bytes(), out) {
-        Some(at) if strict => check_address(out.get(..at).unwrap_or_default(), out.get(at + 1..).unwrap_or_default()),
+        Some(shape) if strict && !shape.is_sendable(out) => {
+            let at = shape.at as usize;
+            check_address(out.get(..at).unwrap_or_default(), out.get(at + 1..).unwrap_or_default())
+        }
         Some(_) => Ok(()),
         None => unusual_email(text, strict, out),
     }
 }
 
-/// Lower-cases an ASCII address of 8 to 64 bytes and checks its shape, eight bytes at a time; returns the place of `@`.
+/// Where an address of at most 64 bytes has its `@`, and a bit for the place of each `.` and `-`.
+struct EmailShape {
+    at: u32,
+    dots: u64,
+    hyphens: u64,
+}
+
+impl EmailShape {
+    /// Whether `check_address` accepts the address, told by its places and one look at each byte: a fifth of its
+    /// instructions. Where the last part of the domain ends with a digit only `check_address` can tell, and this says no.
+    #[inline]
+    fn is_sendable(&self, address: &[u8]) -> bool {
+        let (at, length) = (self.at as usize, address.len());
+        let (Some(local), Some(domain)) = (address.get(..at), address.get(at + 1..)) else { return false };
+        if at == 0 || !(2..=64).contains(&length) {
+            return false;
+        }
+        let before_at = (1_u64 << at) - 1;
+        let local_dots = self.dots & before_at;
+        let misplaced_dots = local_dots & (local_dots << 1 | 1 | 1 << (at - 1));
+        // What stands before the domain's parts.
+        let borders = self.dots & !before_at | 1 << at;
+        let misplaced_hyphens = self.hyphens & !before_at & (borders << 1 | borders >> 1 | 1 << (length - 1));
+        let classes =
+            |bytes: &[u8]| bytes.iter().fold(u8::MAX, |classes, &byte| classes & BYTE_CLASSES[usize::from(byte)]);
+        misplaced_dots | misplaced_hyphens == 0
+            && classes(local) & IN_LOCAL != 0
+            && classes(domain) & IN_DOMAIN != 0
+            && !domain.last().is_some_and(u8::is_ascii_digit)
+    }
+}
+
+/// Stands before an `@`.
+const IN_LOCAL: u8 = 1;
+/// Stands in a domain: letters, digits, `-`, and the dots between.
+const IN_DOMAIN: u8 = 2;
+/// An ASCII letter or digit.
+const ALPHANUMERIC: u8 = 4;
+
+/// What each ASCII byte may be part of.
+static BYTE_CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        if (byte as u8).is_ascii_alphanumeric() {
+            classes[byte] = IN_LOCAL | IN_DOMAIN | ALPHANUMERIC;
+        }
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < LOCAL_MARKS.len() {
+        classes[LOCAL_MARKS[at] as usize] |= IN_LOCAL;
+        at += 1;
+    }
+    classes[b'-' as usize] |= IN_DOMAIN;
+    classes[b'.' as usize] |= IN_DOMAIN;
+    classes
+};
+
+/// What may stand before an `@` besides letters and digits.
+const LOCAL_MARKS: &[u8] = b".!#$%&'*+-/=?^_`{|}~";
+
+/// Lower-cases an ASCII address of 8 to 64 bytes and checks its shape, eight bytes at a time.
 ///
 /// `None` leaves the answer to `unusual_email`, which says what is wrong; `out` is as before then. With a byte at a time
 /// this was twice as slow, and e-mail is the most common identifier.
 #[inline(never)]
-fn plain_email(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+fn plain_email(text: &[u8], out: &mut Vec<u8>) -> Option<EmailShape> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     if !(8..=64).contains(&text.len()) {
         return None;
     }
     let mut lower = [0; 64];
-    // Places of `@` and `.`, a bit for each byte.
-    let (mut ats, mut dots) = (0u64, 0u64);
+    // Places of `@`, `.` and `-`, a bit for each byte.
+    let (mut ats, mut dots, mut hyphens) = (0u64, 0u64, 0u64);
     let mut refused = 0;
     let last = text.len() - 8;
     let mut place = 0;
@@ -229,6 +349,7 @@ fn plain_email(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         let places = |mask: u64| ((mask >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) << start;
         ats |= places(equal(b'@'));
         dots |= places(equal(b'.'));
+        hyphens |= places(equal(b'-'));
         place += 8;
         if place >= text.len() {
             break;
@@ -243,7 +364,7 @@ fn plain_email(text: &[u8], out: &mut Vec<u8>) -> Option<usize> {
         return None;
     }
     out.extend_from_slice(lower.get(..text.len())?);
-    usize::try_from(at).ok()
+    Some(EmailShape { at, dots, hyphens })
 }
 
 /// The plain twin of `plain_email`: any length and any script, and a reason for every refusal.
@@ -321,7 +442,7 @@ fn check_address(local: &[u8], domain: &[u8]) -> Result<(), &'static str> {
     if local.first() == Some(&b'.') || local.last() == Some(&b'.') || local.windows(2).any(|pair| pair == b"..") {
         return Err("has a dot out of place before its `@`");
     }
-    let in_local = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || b".!#$%&'*+-/=?^_`{|}~".contains(byte);
+    let in_local = |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || LOCAL_MARKS.contains(byte);
     if !local.iter().all(in_local) {
         return Err("has a character that is not allowed before its `@`");
     }
@@ -374,6 +495,41 @@ mod tests {
             assert_eq!(serde_json::to_value(kind).expect("a unit variant"), kind.name());
         }
         assert_eq!(IdentifierKind::from_number(5), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_plain_cell_is_put_as_normalize_puts_it(
+            cell in prop_oneof![
+                "[a-zA-Z0-9.!#+_-]{1,12}@[a-z0-9.-]{1,12}\\.[a-z0-9-]{1,4}",
+                "\\+?[0-9]{6,16}",
+                "[A-Za-z0-9 +E.-]{1,20}",
+                "[ -~]{1,66}",
+                ".{1,20}",
+            ],
+            strict: bool,
+        ) {
+            for &kind in IdentifierKind::ALL {
+                let mut out = b"before".to_vec();
+                let is_plain = put_plain(kind, cell.as_bytes(), strict, &mut out);
+                prop_assert_eq!(&out[..6], b"before");
+                if is_plain {
+                    let put = String::from_utf8(out[6..].to_vec()).expect("ASCII");
+                    prop_assert_eq!(Ok(put), normal(kind, &cell, strict));
+                } else {
+                    prop_assert_eq!(out.len(), 6);
+                }
+            }
+        }
+
+        #[test]
+        fn an_address_is_judged_alike_by_its_places_and_byte_by_byte(address in "[aB0.!-]{1,6}@[aB0.-]{1,8}[.][aB-]{1,3}") {
+            let mut out = Vec::new();
+            if let Some(shape) = plain_email(address.as_bytes(), &mut out) {
+                let at = shape.at as usize;
+                prop_assert_eq!(shape.is_sendable(&out), check_address(&out[..at], &out[at + 1..]).is_ok());
+            }
+        }
     }
 
     #[test]
@@ -479,8 +635,8 @@ mod tests {
 
         #[test]
         fn an_address_is_answered_alike_by_both_paths(cell in "[ -~]{0,40}@[a-zA-Z.]{0,30}|[a-zA-Z@.]{1,70}|[a-z@. \u{7f}\u{1f}é]{6,12}|[a-z]{1,60}@[a-z]{1,8}\\.[a-z]{1,3}") {
-            if let Some(at) = plain_email(cell.as_bytes(), &mut Vec::new()) {
-                prop_assert_eq!(cell.as_bytes()[at], b'@');
+            if let Some(shape) = plain_email(cell.as_bytes(), &mut Vec::new()) {
+                prop_assert_eq!(cell.as_bytes()[shape.at as usize], b'@');
             }
             for strict in [false, true] {
                 let (mut quick, mut plain) = (Vec::new(), Vec::new());

@@ -102,14 +102,21 @@ impl<'de> Deserialize<'de> for Region {
 pub fn to_e164(cell: &str, region: Option<Region>, out: &mut Vec<u8>) -> Result<(), &'static str> {
     out.clear();
     // `+` and digits alone: one look at the table, one copy.
-    if let [b'+', digits @ ..] = cell.as_bytes()
-        && are_digits(digits)
-    {
-        check_international(digits)?;
-        out.extend_from_slice(cell.as_bytes());
+    if put_plain(cell.as_bytes(), out) {
         return Ok(());
     }
     separated(cell, region, out)
+}
+
+/// Appends the number in `cell` if it is `+` and digits alone and possible, its E.164 form then; else returns false and
+/// leaves `out` as it was.
+#[inline]
+pub fn put_plain(cell: &[u8], out: &mut Vec<u8>) -> bool {
+    let is_plain = matches!(cell, [b'+', digits @ ..] if are_digits(digits) && check_international(digits).is_ok());
+    if is_plain {
+        out.extend_from_slice(cell);
+    }
+    is_plain
 }
 
 /// Digits with which a number may be written: a long prefix and the longest number there is.

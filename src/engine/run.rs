@@ -335,7 +335,8 @@ impl Engine {
         }
         let mut summary = run.summary(Some(id), JobState::Finished, &committed, balance_before, elapsed_ms, progress);
         // The rows are durable. Caches that cannot be written now are written by a later job; nothing is lost.
-        let behind = caches::write_behind(&self.store, &mut state, self.options.cache_lag_entries_min);
+        let behind =
+            self.pool.install(|| caches::write_behind(&self.store, &mut state, self.options.cache_lag_entries_min));
         self.write_reports(id, &run.parameters, &mut summary)?;
         behind.map_err(|error| error.of_job(id))?;
         let window_ms = [0.5, 0.99, 1.0].map(|quantile| committed.window_ms.value_at_quantile(quantile));

@@ -188,8 +188,20 @@ pub fn scan(bytes: &[u8], dialect: Dialect, columns: usize, out: &mut Records) {
     scan_within(bytes, dialect, columns, Limits::default(), out);
 }
 
+/// As [`scan`]; returns the chunk as text if all of it is, so that nobody checks it a second time.
+pub fn scan_text<'a>(bytes: &'a [u8], dialect: Dialect, columns: usize, out: &mut Records) -> Option<&'a str> {
+    let text = std::str::from_utf8(bytes).ok();
+    scan_checked(bytes, text.is_some(), dialect, columns, Limits::default(), out);
+    text
+}
+
 /// As [`scan`], with other limits.
 pub fn scan_within(bytes: &[u8], dialect: Dialect, columns: usize, limits: Limits, out: &mut Records) {
+    let is_text = bytes.is_ascii() || std::str::from_utf8(bytes).is_ok();
+    scan_checked(bytes, is_text, dialect, columns, limits, out);
+}
+
+fn scan_checked(bytes: &[u8], is_text: bool, dialect: Dialect, columns: usize, limits: Limits, out: &mut Records) {
     out.clear();
     if bytes.len() >= u32::MAX as usize {
         out.records.push(Record {
@@ -210,8 +222,7 @@ pub fn scan_within(bytes: &[u8], dialect: Dialect, columns: usize, limits: Limit
         return;
     }
     // Passes over the whole chunk (all four together 1.4 to 1.7 ns a row); only one that fails pays for each record.
-    let text = bytes.is_ascii() || std::str::from_utf8(bytes).is_ok();
-    if !text || memchr(0, bytes).is_some() {
+    if !is_text || memchr(0, bytes).is_some() {
         for record in &mut out.records {
             record.problem = with_text_problem(record.problem, record.raw(bytes));
         }

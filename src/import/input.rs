@@ -21,8 +21,8 @@ use crate::{
     },
 };
 
-/// Bytes read at once to fingerprint a file: enough for both cores to hash 1 MiB pieces of it.
-const FINGERPRINT_BYTES: usize = 8 << 20;
+/// Bytes of a file that are hashed, by whoever is free, while as many more are read: two such pieces stay in the cache.
+const FINGERPRINT_BYTES: usize = 4 << 20;
 
 /// What the caller says of a file; what is left out is recognised.
 #[derive(Clone, Debug, Default)]
@@ -236,21 +236,25 @@ pub fn chunks(
 pub fn fingerprint(source: &Source, parameters: &str) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut reader = source.reader(Arc::default()).map_err(source_error)?;
-    let mut buffer = vec![0; FINGERPRINT_BYTES];
-    loop {
+    let mut fill = |piece: &mut [u8]| -> Result<usize> {
         let mut filled = 0;
-        while filled < buffer.len() {
-            match reader.read(&mut buffer[filled..]) {
+        while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match reader.read(rest) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(source_error(SourceError::of(source.path(), error))),
             }
         }
-        hasher.update_rayon(&buffer[..filled]);
-        if filled < buffer.len() {
-            break;
-        }
+        Ok(filled)
+    };
+    // One piece is hashed while the next is read: neither waits for the other.
+    let (mut current, mut next) = (vec![0; FINGERPRINT_BYTES], vec![0; FINGERPRINT_BYTES]);
+    let mut filled = fill(&mut current)?;
+    while filled > 0 {
+        let (read, _) = rayon::join(|| fill(&mut next), || hasher.update_rayon(&current[..filled]));
+        filled = read?;
+        std::mem::swap(&mut current, &mut next);
     }
     let content = hasher.finalize();
     let mut hasher = blake3::Hasher::new();

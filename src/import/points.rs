@@ -30,7 +30,7 @@ use crate::{
     report::{cell::write_cell, digits::Piece},
     store::{
         Store,
-        customer_page::{CustomerPageBuilder, put_change},
+        customer_page::{CustomerPageWriter, RECORDS_MAX, put_change},
         identifiers::{IdentifierHash, IdentifierTable, LookupOrder},
         jobs::{RejectedRow, Touch},
         key::LogKey,
@@ -119,7 +119,6 @@ pub struct PointsBatch {
     first_sequence: u64,
     records_created: Vec<(u64, CustomerId, std::ops::Range<usize>)>,
     bodies: Vec<u8>,
-    builder: CustomerPageBuilder,
     /// What is left for the committer.
     pub output: Output,
 }
@@ -180,8 +179,7 @@ impl PointsRules {
         rows.clear();
         faults.clear();
         hashes.clear();
-        csv::scan(&chunk.bytes, self.dialect, self.columns, records);
-        let text = std::str::from_utf8(&chunk.bytes).ok();
+        let text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
         for (at, record) in records.records.iter().enumerate() {
             let cells = Cells::of(&chunk.bytes, text, records, record, self.dialect);
             let row = match self.parse_row(record, cells, at, hashes, scratch, normalized) {
@@ -389,17 +387,15 @@ impl PointsRules {
     /// # Errors
     /// When the compressor of customer pages fails.
     pub fn encode(&self, batch: &mut PointsBatch) -> Result<()> {
-        if !batch.records_created.is_empty() {
-            let builder = &mut batch.builder;
-            let last = batch.records_created.len() - 1;
-            for (at, (record, customer, body)) in batch.records_created.iter().enumerate() {
-                builder.push(*record, *customer, None, &batch.bodies[body.clone()]);
-                if builder.is_full() || at == last {
-                    let Ok(()) = batch.output.page(|out| {
-                        Ok::<_, std::convert::Infallible>(LogKey::Customers(builder.finish(self.job, self.now, out)))
-                    });
+        for page in batch.records_created.chunks(RECORDS_MAX) {
+            batch.output.page(|out| {
+                let first = page.first().map_or(0, |(record, ..)| *record);
+                let mut writer = CustomerPageWriter::begin(first, self.job, self.now, out);
+                for (_, customer, body) in page {
+                    writer.push(*customer, None, &batch.bodies[body.clone()]);
                 }
-            }
+                LogKey::Customers(writer.end())
+            });
         }
         encode_entries(batch.first_sequence, self.job, self.now, &batch.entries, &mut batch.output);
         self.report(batch);

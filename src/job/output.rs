@@ -44,14 +44,10 @@ impl Output {
         self.counts = Counts::default();
     }
 
-    /// Adds a page that `write` appends, and that gives its key.
-    ///
-    /// # Errors
-    /// Those of `write`.
-    pub fn page<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<LogKey, E>) -> Result<(), E> {
+    /// Adds a page that `write` appends, and whose key it gives.
+    pub fn page(&mut self, write: impl FnOnce(&mut Vec<u8>) -> LogKey) {
         let start = self.pages.len();
-        let key = write(&mut self.pages)?;
+        let key = write(&mut self.pages);
         self.keys.push((key, start..self.pages.len()));
-        Ok(())
     }
 }

@@ -121,11 +121,10 @@ impl AccountBook {
 pub fn encode_entries(first: u64, job: JobId, now: Timestamp, entries: &[Entry], output: &mut Output) {
     let mut sequence = first;
     for page in entries.chunks(ledger_page::ENTRIES_MAX) {
-        let written: std::result::Result<(), std::convert::Infallible> = output.page(|out| {
+        output.page(|out| {
             ledger_page::encode(Sequence(sequence), job, now, page, out);
-            Ok(LogKey::Ledger(Sequence(sequence)))
+            LogKey::Ledger(Sequence(sequence))
         });
-        let Ok(()) = written;
         sequence += page.len() as u64;
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     domain::{
         customer::{CustomerChange, Gender},
         id::{CustomerId, JobId},
+        identifier::IdentifierKind,
         time::{Date, Timestamp},
     },
     error::{Error, Result},
@@ -65,8 +66,129 @@ fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(text).ok()
 }
 
-/// Appends the fields of a change: the part of a record that does not depend on its place in the log, so that it can
-/// be made before the customer has a number.
+/// Writes the fields of one record, each at most once and in the order of the methods: the part of a record that does not
+/// depend on its place in the log, so that it can be made before the customer has a number.
+pub struct FieldsWriter<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    mask: u16,
+}
+
+impl<'a> FieldsWriter<'a> {
+    /// Longest value whose length is one byte.
+    const SHORT: usize = 0x7F;
+
+    /// Begins behind what `out` holds.
+    #[inline]
+    pub fn begin(out: &'a mut Vec<u8>) -> FieldsWriter<'a> {
+        let start = out.len();
+        out.extend_from_slice(&[0; 2]);
+        FieldsWriter { out, start, mask: 0 }
+    }
+
+    /// Whether no field was written yet.
+    pub fn is_empty(&self) -> bool {
+        self.mask == 0
+    }
+
+    /// An identifier that `put` appends; kinds ascend. Returns it as it was written; nothing if `put` refuses or it is
+    /// longer than 127 bytes, and the record is of no use then. A card written so is the only one.
+    #[inline]
+    pub fn identifier(&mut self, kind: IdentifierKind, put: impl FnOnce(&mut Vec<u8>) -> bool) -> Option<&[u8]> {
+        self.mask |= 1 << kind as u16;
+        if kind == IdentifierKind::Card {
+            self.out.push(1);
+        }
+        let length_at = self.out.len();
+        self.out.push(0);
+        if !put(self.out) {
+            return None;
+        }
+        let length = self.out.len() - length_at - 1;
+        if length > Self::SHORT {
+            return None;
+        }
+        self.out[length_at] = length as u8;
+        self.out.get(length_at + 1..)
+    }
+
+    #[inline]
+    fn text(&mut self, bit: u16, text: &str) {
+        self.mask |= 1 << bit;
+        put_text(text, self.out);
+    }
+
+    #[inline]
+    fn number(&mut self, bit: u16, number: u64) {
+        self.mask |= 1 << bit;
+        put_varint(number, self.out);
+    }
+
+    /// Several cards, or one.
+    pub fn cards<'b>(&mut self, cards: impl ExactSizeIterator<Item = &'b str>) {
+        if cards.len() > 0 {
+            self.number(IdentifierKind::Card as u16, cards.len() as u64);
+            cards.for_each(|card| put_text(card, self.out));
+        }
+    }
+
+    /// `name`
+    #[inline]
+    pub fn name(&mut self, name: &str) {
+        self.text(5, name);
+    }
+
+    /// `birthday`
+    #[inline]
+    pub fn birthday(&mut self, birthday: Date) {
+        self.number(6, zigzag(i64::from(birthday.days())));
+    }
+
+    /// `gender`
+    #[inline]
+    pub fn gender(&mut self, gender: Gender) {
+        self.mask |= 1 << 7;
+        self.out.push(gender as u8);
+    }
+
+    /// `consent`
+    #[inline]
+    pub fn consent(&mut self, consent: &str) {
+        self.text(8, consent);
+    }
+
+    /// `tier`
+    #[inline]
+    pub fn tier(&mut self, tier: &str) {
+        self.text(9, tier);
+    }
+
+    /// LTV with `LTV_DECIMALS` decimals.
+    #[inline]
+    pub fn ltv(&mut self, ltv: i64) {
+        self.number(10, zigzag(ltv));
+    }
+
+    /// `orders`
+    #[inline]
+    pub fn orders(&mut self, orders: u32) {
+        self.number(11, u64::from(orders));
+    }
+
+    /// `created_at`
+    #[inline]
+    pub fn created_at(&mut self, created_at: Timestamp) {
+        self.number(12, zigzag(created_at.millis()));
+    }
+
+    /// Ends: the mask of the fields goes before them.
+    #[inline]
+    pub fn end(self) {
+        self.out[self.start..self.start + 2].copy_from_slice(&self.mask.to_le_bytes());
+    }
+}
+
+/// Appends the fields of a change.
 pub fn put_change(change: &CustomerChange<'_>, out: &mut Vec<u8>) {
     put_change_with(change, change.cards.iter().copied(), out);
 }
@@ -77,51 +199,23 @@ pub fn put_change_with<'a>(
     cards: impl ExactSizeIterator<Item = &'a str>,
     out: &mut Vec<u8>,
 ) {
-    let filled = [
-        change.user_id.is_some(),
-        change.external_id.is_some(),
-        change.email.is_some(),
-        change.mobile.is_some(),
-        cards.len() > 0,
-        change.name.is_some(),
-        change.birthday.is_some(),
-        change.gender.is_some(),
-        change.consent.is_some(),
-        change.tier.is_some(),
-        change.ltv.is_some(),
-        change.orders.is_some(),
-        change.created_at.is_some(),
-    ];
-    let mask = filled.iter().enumerate().fold(0_u16, |mask, (bit, &filled)| mask | u16::from(filled) << bit);
-    out.extend_from_slice(&mask.to_le_bytes());
-    for text in [change.user_id, change.external_id, change.email, change.mobile].into_iter().flatten() {
-        put_text(text, out);
+    let mut fields = FieldsWriter::begin(out);
+    let singles = [change.user_id, change.external_id, change.email, change.mobile];
+    for (bit, text) in singles.into_iter().enumerate() {
+        if let Some(text) = text {
+            fields.text(bit as u16, text);
+        }
     }
-    if cards.len() > 0 {
-        put_varint(cards.len() as u64, out);
-        cards.for_each(|card| put_text(card, out));
-    }
-    if let Some(name) = change.name {
-        put_text(name, out);
-    }
-    if let Some(birthday) = change.birthday {
-        put_varint(zigzag(i64::from(birthday.days())), out);
-    }
-    if let Some(gender) = change.gender {
-        out.push(gender as u8);
-    }
-    for text in [change.consent, change.tier].into_iter().flatten() {
-        put_text(text, out);
-    }
-    if let Some(ltv) = change.ltv {
-        put_varint(zigzag(ltv), out);
-    }
-    if let Some(orders) = change.orders {
-        put_varint(u64::from(orders), out);
-    }
-    if let Some(created_at) = change.created_at {
-        put_varint(zigzag(created_at.millis()), out);
-    }
+    fields.cards(cards);
+    change.name.iter().for_each(|name| fields.name(name));
+    change.birthday.iter().for_each(|&birthday| fields.birthday(birthday));
+    change.gender.iter().for_each(|&gender| fields.gender(gender));
+    change.consent.iter().for_each(|consent| fields.consent(consent));
+    change.tier.iter().for_each(|tier| fields.tier(tier));
+    change.ltv.iter().for_each(|&ltv| fields.ltv(ltv));
+    change.orders.iter().for_each(|&orders| fields.orders(orders));
+    change.created_at.iter().for_each(|&created_at| fields.created_at(created_at));
+    fields.end();
 }
 
 /// Reads the fields of a change; nothing when the bytes are none.
@@ -166,54 +260,55 @@ pub fn read_change<'a>(mut bytes: &'a [u8]) -> Option<CustomerChange<'a>> {
     (bytes.is_empty() && mask >> 13 == 0).then_some(change)
 }
 
-/// Builds pages; keeps its buffers between them.
-#[derive(Default)]
-pub struct CustomerPageBuilder {
-    raw: Vec<u8>,
-    head: Vec<u8>,
+/// Writes one page, of at most [`RECORDS_MAX`] records, straight behind what a buffer holds.
+pub struct CustomerPageWriter<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    records_start: usize,
     first: u64,
-    count: usize,
+    count: u16,
 }
 
-impl CustomerPageBuilder {
-    /// Adds the record with this number; `previous` is the customer's record before, `fields` comes from `put_change`.
-    pub fn push(&mut self, record: u64, customer: CustomerId, previous: Option<u64>, fields: &[u8]) {
-        if self.count == 0 {
-            self.first = record;
-        }
-        self.head.clear();
-        put_varint(u64::from(customer.0), &mut self.head);
-        put_varint(previous.map_or(0, |previous| record - previous), &mut self.head);
-        put_varint((self.head.len() + fields.len()) as u64, &mut self.raw);
-        self.raw.extend_from_slice(&self.head);
-        self.raw.extend_from_slice(fields);
+impl<'a> CustomerPageWriter<'a> {
+    /// Begins a page whose first record has this number; `time` is the job's `now`.
+    pub fn begin(first: u64, job: JobId, time: Timestamp, out: &'a mut Vec<u8>) -> CustomerPageWriter<'a> {
+        let start = value::begin(Kind::CustomerPage, out);
+        out.extend_from_slice(&first.to_le_bytes());
+        out.extend_from_slice(&job.0.to_le_bytes());
+        out.extend_from_slice(&time.millis().to_le_bytes());
+        // Count and length, known at the end.
+        out.extend_from_slice(&[0; 6]);
+        let records_start = out.len();
+        CustomerPageWriter { out, start, records_start, first, count: 0 }
+    }
+
+    /// Adds the next record; `previous` is the customer's record before, `fields` comes from `put_change`.
+    #[inline]
+    pub fn push(&mut self, customer: CustomerId, previous: Option<u64>, fields: &[u8]) {
+        let number = self.first + u64::from(self.count);
+        let (customer, distance) = (u64::from(customer.0), previous.map_or(0, |previous| number - previous));
+        let length = varint_length(customer) + varint_length(distance) + fields.len();
+        put_varint(length as u64, self.out);
+        put_varint(customer, self.out);
+        put_varint(distance, self.out);
+        self.out.extend_from_slice(fields);
         self.count += 1;
     }
 
-    /// Whether the page must be finished before the next record.
-    pub fn is_full(&self) -> bool {
-        self.count >= RECORDS_MAX
-    }
-
-    /// Whether it holds no record.
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// Appends the page to `out`, returns the number of its first record, and starts the next.
-    pub fn finish(&mut self, job: JobId, time: Timestamp, out: &mut Vec<u8>) -> u64 {
-        let start = value::begin(Kind::CustomerPage, out);
-        out.extend_from_slice(&self.first.to_le_bytes());
-        out.extend_from_slice(&job.0.to_le_bytes());
-        out.extend_from_slice(&time.millis().to_le_bytes());
-        out.extend_from_slice(&(self.count as u16).to_le_bytes());
-        out.extend_from_slice(&(self.raw.len() as u32).to_le_bytes());
-        out.extend_from_slice(&self.raw);
-        value::seal(start, out);
-        self.raw.clear();
-        self.count = 0;
+    /// Ends the page; returns the number of its first record, which is its key.
+    pub fn end(self) -> u64 {
+        let length = (self.out.len() - self.records_start) as u32;
+        self.out[self.records_start - 6..self.records_start - 4].copy_from_slice(&self.count.to_le_bytes());
+        self.out[self.records_start - 4..self.records_start].copy_from_slice(&length.to_le_bytes());
+        value::seal(self.start, self.out);
         self.first
     }
+}
+
+/// How many bytes `put_varint` appends.
+#[inline]
+fn varint_length(number: u64) -> usize {
+    (64 - (number | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// A record of a customer, as a page holds it.
@@ -324,16 +419,15 @@ mod tests {
 
     #[test]
     fn records_read_back() {
-        let mut builder = CustomerPageBuilder::default();
+        let mut page = Vec::new();
+        let mut writer = CustomerPageWriter::begin(500, JobId(2), Timestamp::from_millis(5).unwrap(), &mut page);
         let mut fields = Vec::new();
         put_change(&change(), &mut fields);
-        builder.push(500, CustomerId(9), None, &fields);
+        writer.push(CustomerId(9), None, &fields);
         fields.clear();
         put_change(&CustomerChange { consent: Some("2026-01-01, 17"), ..CustomerChange::default() }, &mut fields);
-        builder.push(501, CustomerId(4), Some(77), &fields);
-        let mut page = Vec::new();
-        assert_eq!(builder.finish(JobId(2), Timestamp::from_millis(5).unwrap(), &mut page), 500);
-        assert!(builder.is_empty());
+        writer.push(CustomerId(4), Some(77), &fields);
+        assert_eq!(writer.end(), 500);
 
         let opened = CustomerPage::open(500, &page).unwrap();
         assert_eq!((opened.count(), opened.end(), opened.job), (2, 502, JobId(2)));
@@ -345,6 +439,15 @@ mod tests {
             let mut damaged = page.clone();
             damaged[at] ^= 4;
             assert!(CustomerPage::open(500, &damaged).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_varints_length_is_known_before_it_is_written() {
+        for number in (0..64).flat_map(|bit| [(1_u64 << bit) - 1, 1 << bit]).chain([u64::MAX]) {
+            let mut out = Vec::new();
+            put_varint(number, &mut out);
+            assert_eq!(varint_length(number), out.len(), "{number}");
         }
     }
 

@@ -123,7 +123,7 @@ impl LookupOrder {
         for end in &mut self.ends {
             start += std::mem::replace(end, start);
         }
-        self.order.clear();
+        // Not cleared first: every place is written below, and filling 24 bytes an identifier twice is felt.
         self.order.resize(count, (IdentifierHash { place: 0, fingerprint: 0 }, 0));
         for (at, hash) in hashes.enumerate() {
             let end = &mut self.ends[hash.bucket()];
@@ -200,6 +200,16 @@ impl Partition {
         }
     }
 
+    #[inline]
+    fn prefetch(&self, position: u32) {
+        if !self.slots.is_empty() {
+            let home = self.home(position);
+            super::tuning::prefetch(&self.slots[home]);
+            // A search that begins near the end of a cache line mostly ends in the next.
+            super::tuning::prefetch(&self.slots[(home + 3).min(self.slots.len() - 1)]);
+        }
+    }
+
     fn set_capacity(&mut self, capacity: usize) {
         let old = std::mem::replace(&mut self.slots, super::tuning::table(capacity.max(CAPACITY_MIN), EMPTY));
         for slot in old.iter().filter(|slot| !slot.is_empty()) {
@@ -249,13 +259,7 @@ impl IdentifierTable {
     /// large table waits 90 ns for memory, with it 20.
     #[inline]
     pub fn prefetch(&self, hash: IdentifierHash) {
-        let partition = &self.partitions[hash.partition()];
-        if !partition.slots.is_empty() {
-            let home = partition.home(hash.position());
-            super::tuning::prefetch(&partition.slots[home]);
-            // A search that begins near the end of a cache line mostly ends in the next.
-            super::tuning::prefetch(&partition.slots[(home + 3).min(partition.slots.len() - 1)]);
-        }
+        self.partitions[hash.partition()].prefetch(hash.position());
     }
 
     /// The customer that owns the identifier.
@@ -310,27 +314,39 @@ impl IdentifierTable {
                     .set_capacity((partition.count + needed + 1) * LOAD_MAX.1 / LOAD_MAX.0 * GROWTH.0 / GROWTH.1 + 1);
             }
         }
-        for (at, &(hash, index)) in sorted.iter().enumerate() {
-            if let Some((ahead, _)) = sorted.get(at + PREFETCH) {
-                self.prefetch(*ahead);
-            }
-            let partition = &mut self.partitions[hash.partition()];
-            let slot_at = partition.find(hash.position(), hash.fingerprint);
-            let slot = &mut partition.slots[slot_at];
-            if !slot.is_empty() {
-                // Taken back last first, each slot is again the end of its run of slots and can just be emptied.
-                for (hash, _) in sorted[..at].iter().rev() {
-                    let partition = &mut self.partitions[hash.partition()];
-                    let at = partition.find(hash.position(), hash.fingerprint);
-                    partition.slots[at] = EMPTY;
-                    partition.count -= 1;
+        let mut start = 0;
+        while let Some((first, _)) = sorted.get(start) {
+            // All of one partition follow each other: what its slots need is looked up once.
+            let number = first.partition();
+            let partition = &mut self.partitions[number];
+            let of_partition = &sorted[start..start + needed[number]];
+            for (at, &(hash, index)) in of_partition.iter().enumerate() {
+                if let Some((ahead, _)) = of_partition.get(at + PREFETCH) {
+                    partition.prefetch(ahead.position());
                 }
-                return false;
+                let slot_at = partition.find(hash.position(), hash.fingerprint);
+                let slot = &mut partition.slots[slot_at];
+                if !slot.is_empty() {
+                    partition.count += at;
+                    self.take_back(&sorted[..start + at]);
+                    return false;
+                }
+                *slot = Slot { fingerprint: hash.fingerprint, position: hash.position(), customer: customer(index).0 };
             }
-            *slot = Slot { fingerprint: hash.fingerprint, position: hash.position(), customer: customer(index).0 };
-            partition.count += 1;
+            partition.count += of_partition.len();
+            start += of_partition.len();
         }
         true
+    }
+
+    /// Undoes claims. Taken back last first, each slot is again the end of its run of slots and can just be emptied.
+    fn take_back(&mut self, claimed: &[(IdentifierHash, u32)]) {
+        for (hash, _) in claimed.iter().rev() {
+            let partition = &mut self.partitions[hash.partition()];
+            let at = partition.find(hash.position(), hash.fingerprint);
+            partition.slots[at] = EMPTY;
+            partition.count -= 1;
+        }
     }
 
     /// Every identifier with its owner, in no order that means anything.
@@ -350,21 +366,23 @@ impl IdentifierTable {
         &self.partitions[kind as usize * PARTITIONS..][..PARTITIONS]
     }
 
-    /// Gives the stored pages of the identifiers that `keep` wants to `write`, by kind and page, empty pages left out.
-    /// Returns how many identifiers of each kind they hold.
+    /// Gives the stored pages of the identifiers of a kind that `keep` wants to `write`, by page, empty pages left out.
+    /// Returns how many identifiers they hold.
     ///
     /// # Errors
     /// Those of `write`.
     pub fn write_run(
         &self,
+        kind: IdentifierKind,
         keep: impl Fn(CustomerId, IdentifierHash) -> bool,
-        mut write: impl FnMut(u8, u32, &[u8]) -> Result<()>,
-    ) -> Result<[u64; KINDS]> {
+        mut write: impl FnMut(u32, &[u8]) -> Result<()>,
+    ) -> Result<u64> {
         let mut pages: Vec<Vec<Slot>> = vec![Vec::new(); PAGES_OF_PARTITION as usize];
         let mut value = Vec::new();
-        let mut written = [0; KINDS];
-        for (number, partition) in self.partitions.iter().enumerate() {
-            let (kind, first_page) = (number / PARTITIONS, (number % PARTITIONS) as u32 * PAGES_OF_PARTITION);
+        let mut written = 0;
+        for (number, partition) in self.partitions_of(kind).iter().enumerate() {
+            let first_page = number as u32 * PAGES_OF_PARTITION;
+            let number = kind as usize * PARTITIONS + number;
             let kept = |slot: &&Slot| {
                 !slot.is_empty() && keep(CustomerId(slot.customer), IdentifierHash::of_slot(number, slot))
             };
@@ -375,8 +393,8 @@ impl IdentifierTable {
                 sort_nearly_sorted(slots);
                 value.clear();
                 encode_page(slots, &mut value);
-                write(kind as u8, first_page + at as u32, &value)?;
-                written[kind] += slots.len() as u64;
+                write(first_page + at as u32, &value)?;
+                written += slots.len() as u64;
                 slots.clear();
             }
         }
@@ -609,12 +627,12 @@ mod tests {
                 assert_eq!(found, hash(customer.0));
                 range.contains(&customer.0)
             };
-            let written = table.write_run(keep, |kind, page, value| {
-                assert_eq!(kind, IdentifierKind::Email as u8);
+            let written = table.write_run(IdentifierKind::Email, keep, |page, value| {
                 run.insert(page, value.to_vec());
                 Ok(())
             });
-            assert_eq!(written.unwrap()[IdentifierKind::Email as usize], u64::from(range.end - range.start));
+            assert_eq!(written.unwrap(), u64::from(range.end - range.start));
+            assert_eq!(table.write_run(IdentifierKind::Card, |_, _| true, |_, _| panic!("no card")).unwrap(), 0);
             runs.push(run);
         }
         let mut loaded = IdentifierTable::default();

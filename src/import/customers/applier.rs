@@ -1,0 +1,379 @@
+//! Applying customer rows: whose a row is, what it creates, what it changes.
+
+use super::{CustomersBatch, CustomersRules, NewRecord};
+use crate::{
+    domain::{
+        command::{Operation, ResolvedCommand},
+        customer::{CustomerChange, Presence},
+        id::{CustomerId, JobId},
+        identifier::IdentifierKind,
+        job::Position,
+        outcome::Status,
+        rejection::Rejection,
+        tier::TierId,
+        time::Timestamp,
+    },
+    error::{Error, Result},
+    job::seen::Seen,
+    ledger::account_book::AccountBook,
+    store::{
+        Store,
+        customer_page::{put_change, read_change},
+        filter_page::MISSING,
+        identifiers::{IdentifierHash, IdentifierTable},
+        jobs::Touch,
+        state::Profiles,
+    },
+};
+
+/// Rows between the prefetch of a row's slots and their use. A row has about five, and a core has about ten requests to
+/// memory under way.
+const PREFETCH_ROWS: usize = 4;
+
+/// Applies batches in file order: the one place where a customer file changes the store's content.
+pub struct CustomersApplier<'a> {
+    rules: &'a CustomersRules,
+    table: &'a mut IdentifierTable,
+    profiles: &'a mut Profiles,
+    late_identifiers: Vec<IdentifierHash>,
+    book: AccountBook,
+    seen: Seen,
+    lines: u64,
+    customers: u32,
+    stored_customers: u32,
+    next_record: u64,
+    input_bytes: u64,
+    input_bytes_left: u64,
+}
+
+impl<'a> CustomersApplier<'a> {
+    /// An applier that goes on behind `position`; `resumed` names the job whose earlier rows it must remember, and where
+    /// its records begin.
+    ///
+    /// # Errors
+    /// When the earlier rows cannot be read.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the state that is borrowed on its own")]
+    pub fn new(
+        rules: &'a CustomersRules,
+        table: &'a mut IdentifierTable,
+        profiles: &'a mut Profiles,
+        book: AccountBook,
+        (customers, next_record, stored_customers): (u32, u64, u32),
+        input_bytes: u64,
+        position: Position,
+        customers_before: u32,
+        resumed: Option<(&Store, JobId, u64)>,
+    ) -> Result<CustomersApplier<'a>> {
+        let mut seen = Seen::new(customers, customers_before, false);
+        if let Some((store, job, first_record)) = resumed {
+            seen.remember_customers(store, job, first_record)?;
+        }
+        Ok(CustomersApplier {
+            rules,
+            table,
+            profiles,
+            late_identifiers: Vec::new(),
+            book,
+            seen,
+            lines: position.lines,
+            customers,
+            stored_customers,
+            next_record,
+            input_bytes,
+            input_bytes_left: input_bytes,
+        })
+    }
+
+    /// Applies a parsed batch.
+    ///
+    /// # Errors
+    /// When the store is full: four billion customers, or its register of tiers.
+    pub fn apply(&mut self, batch: &mut CustomersBatch) -> Result<()> {
+        let CustomersBatch {
+            chunk,
+            records,
+            rows,
+            hashes,
+            order,
+            bodies,
+            changes,
+            tiers,
+            entries,
+            new_records,
+            output,
+            owners,
+            ..
+        } = batch;
+        output.clear();
+        entries.clear();
+        new_records.clear();
+        changes.clear();
+        batch.first_line = self.lines + 1;
+        batch.first_sequence = self.book.next_sequence();
+        let mut tier_ids: Vec<Option<TierId>> = vec![None; tiers.len()];
+        self.expect_more(chunk.bytes.len(), rows.len(), hashes);
+        // Nearly every chunk of a customer base that moves in is all new: its claims are made at once, as the slots lie.
+        owners.clear();
+        let mut next = self.customers;
+        for row in rows.iter().filter(|row| row.rejection.is_none()) {
+            owners.resize(row.hashes.1 as usize, CustomerId(next));
+            next = next.saturating_add(1);
+        }
+        let is_claimed = !batch.has_duplicates
+            && next < CustomerId::NONE.0
+            && owners.len() == hashes.len()
+            && self.table.claim_all(order, |index| owners[index as usize]);
+        for at in 0..rows.len() {
+            if let Some(ahead) = rows.get(at + PREFETCH_ROWS).filter(|_| !is_claimed) {
+                hashes[ahead.hashes.0 as usize..ahead.hashes.1 as usize]
+                    .iter()
+                    .for_each(|(_, hash)| self.table.prefetch(*hash));
+            }
+            let row = &mut rows[at];
+            let line = batch.first_line + u64::from(records.records[at].line);
+            let counts = &mut output.counts;
+            if row.rejection.is_none() {
+                let identifiers = &hashes[row.hashes.0 as usize..row.hashes.1 as usize];
+                match if is_claimed { Ok(None) } else { self.owner(identifiers) } {
+                    Ok(None) => {
+                        if self.customers == CustomerId::NONE.0 {
+                            return Err(Error::refused(
+                                "customers_max",
+                                "a store holds at most 4,294,967,295 customers",
+                            ));
+                        }
+                        let customer = CustomerId(self.customers);
+                        row.customer = customer;
+                        row.status = Status::Created;
+                        self.seen.name(customer, counts);
+                        counts.customers_created += 1;
+                        if !is_claimed {
+                            for (_, hash) in identifiers {
+                                self.table.insert(*hash, customer);
+                            }
+                        }
+                        let tier = self.tier(row.tier, tiers, &mut tier_ids)?;
+                        if row.created_at == MISSING {
+                            // A customer whose file does not say since when is one since now.
+                            row.created_at = self.rules.now.millis();
+                            let body = &bodies[row.body.0 as usize..row.body.1 as usize];
+                            let mut change =
+                                read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
+                            change.created_at = Some(self.rules.now);
+                            row.body = append_change(&change, changes);
+                            new_records.push(self.record(customer, None, row.body, true));
+                        } else {
+                            new_records.push(self.record(customer, None, row.body, false));
+                        }
+                        let profiles = &mut *self.profiles;
+                        profiles.presence.push(row.presence);
+                        profiles.newest.push(self.next_record - 1);
+                        profiles.tier.push(tier);
+                        profiles.ltv.push(row.ltv);
+                        profiles.orders.push(row.orders);
+                        profiles.created_at.push(row.created_at);
+                        self.customers += 1;
+                        if row.balance > 0 {
+                            let command = ResolvedCommand { operation: Operation::Credit, amount: row.balance };
+                            self.book.apply(customer, command, line, entries);
+                            counts.credited += row.balance;
+                        }
+                    }
+                    Ok(Some(customer)) => {
+                        row.customer = customer;
+                        self.seen.name(customer, counts);
+                        let body = &bodies[row.body.0 as usize..row.body.1 as usize];
+                        let wanted = read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
+                        let tier = self.tier(row.tier, tiers, &mut tier_ids)?;
+                        let (change, kept) = self.change_of(customer, wanted, identifiers, tier);
+                        counts.kept += kept + u64::from(row.has_balance_cell);
+                        if change.is_empty() {
+                            row.status = Status::Unchanged;
+                            output.touched.push(Touch { customer, reset_to: None });
+                        } else {
+                            row.status = Status::Updated;
+                            let body = append_change(&change, changes);
+                            let at = customer.index();
+                            let previous = self.profiles.newest[at];
+                            new_records.push(self.record(customer, Some(previous), body, true));
+                            let profiles = &mut *self.profiles;
+                            profiles.newest[at] = self.next_record - 1;
+                            profiles.presence[at] |= change.presence().0;
+                            if change.tier.is_some() {
+                                profiles.tier[at] = tier;
+                            }
+                            profiles.ltv[at] = change.ltv.unwrap_or(profiles.ltv[at]);
+                            profiles.orders[at] = change.orders.unwrap_or(profiles.orders[at]);
+                            profiles.created_at[at] =
+                                change.created_at.map_or(profiles.created_at[at], Timestamp::millis);
+                            for (kind, value) in change.identifiers() {
+                                let hash = IdentifierHash::of(self.rules.seed, kind, value.as_bytes());
+                                self.table.insert(hash, customer);
+                                if customer.0 < self.stored_customers {
+                                    self.late_identifiers.push(hash);
+                                }
+                            }
+                        }
+                        if row.has_balance_cell {
+                            counts.credits.unchanged += row.balance;
+                            counts.credits.in_file += row.balance;
+                        }
+                        row.balance = self.book.balance(customer);
+                    }
+                    Err(rejection) => row.rejection = Some(rejection),
+                }
+            }
+            if let Some(rejection) = row.rejection {
+                counts.reject(rejection);
+                if row.is_balance_readable {
+                    counts.credits.rejected += row.balance;
+                    counts.credits.in_file += row.balance;
+                }
+            } else if row.status == Status::Created {
+                counts.credits.applied += row.balance;
+                counts.credits.in_file += row.balance;
+            }
+            counts.unreadable_amounts += u64::from(row.has_balance_cell && !row.is_balance_readable);
+            counts.outcome(row.status);
+        }
+        self.lines += u64::from(records.lines);
+        output.position = Position { offset: chunk.end, chunk: chunk.number + 1, lines: self.lines };
+        output.next_sequence = self.book.next_sequence();
+        output.balance_after = self.book.total();
+        Ok(())
+    }
+
+    /// Makes room for all that the file will bring, going by its first chunk, when it fills an empty store: the table then
+    /// never grows, which would move every identifier four times.
+    fn expect_more(&mut self, chunk_bytes: usize, rows: usize, hashes: &[(IdentifierKind, IdentifierHash)]) {
+        let is_first = self.customers == 0 && std::mem::take(&mut self.input_bytes_left) > chunk_bytes as u64;
+        if !is_first {
+            return;
+        }
+        let chunks = self.input_bytes as f64 / chunk_bytes.max(1) as f64;
+        for &kind in IdentifierKind::ALL {
+            let count = hashes.iter().filter(|(other, _)| *other == kind).count();
+            self.table.reserve_evenly(kind, (count as f64 * chunks * 1.02) as u64);
+        }
+        self.table.reserve_now();
+        let customers = (rows as f64 * chunks * 1.02) as usize;
+        self.profiles.expect(customers);
+        self.book.expect(customers);
+    }
+
+    /// Whose row it is. Two owners among the identifiers of which a customer has one, or among cards alone, contradict
+    /// each other; a card that belongs to another customer than these name is taken.
+    #[inline]
+    fn owner(
+        &self,
+        identifiers: &[(IdentifierKind, IdentifierHash)],
+    ) -> std::result::Result<Option<CustomerId>, Rejection> {
+        let (mut single, mut card) = (None, None);
+        let mut cards_differ = false;
+        for (kind, hash) in identifiers {
+            let Some(found) = self.table.get(*hash) else { continue };
+            let owner = if *kind == IdentifierKind::Card { &mut card } else { &mut single };
+            match owner {
+                None => *owner = Some(found),
+                Some(other) if *other == found => {}
+                Some(_) if *kind == IdentifierKind::Card => cards_differ = true,
+                Some(_) => return Err(Rejection::IdentifierConflict),
+            }
+        }
+        match (single, card) {
+            (None, _) if cards_differ => Err(Rejection::IdentifierConflict),
+            (Some(_), _) if cards_differ => Err(Rejection::IdentifierTaken),
+            (Some(owner), Some(other)) if owner != other => Err(Rejection::IdentifierTaken),
+            (Some(owner), _) | (None, Some(owner)) => Ok(Some(owner)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What of a row an existing customer takes on, by the overwrite rules; and how many filled cells are kept out.
+    fn change_of<'b>(
+        &self,
+        customer: CustomerId,
+        wanted: CustomerChange<'b>,
+        identifiers: &[(IdentifierKind, IdentifierHash)],
+        tier: u16,
+    ) -> (CustomerChange<'b>, u64) {
+        let presence = self.profiles.presence_of(customer);
+        let at = customer.index();
+        let mut kept = 0;
+        // An identifier that the customer has is no change; a new one fills an empty place or is kept out.
+        let is_known = |kind: IdentifierKind| {
+            identifiers.iter().any(|(other, hash)| *other == kind && self.table.get(*hash) == Some(customer))
+        };
+        let mut single = |kind: IdentifierKind| {
+            let value = wanted.single(kind)?;
+            if is_known(kind) {
+                return None;
+            }
+            if presence.has(Presence::of_kind(kind)) {
+                kept += 1;
+                return None;
+            }
+            Some(value)
+        };
+        let mut change = CustomerChange {
+            user_id: single(IdentifierKind::UserId),
+            external_id: single(IdentifierKind::ExternalId),
+            email: single(IdentifierKind::Email),
+            mobile: single(IdentifierKind::Mobile),
+            ..CustomerChange::default()
+        };
+        let cards = identifiers.iter().filter(|(kind, _)| *kind == IdentifierKind::Card);
+        for (card, (_, hash)) in wanted.cards.iter().zip(cards) {
+            if self.table.get(*hash).is_none() {
+                change.cards.push(card);
+            }
+        }
+        fn fill<T>(wanted: Option<T>, is_filled: bool, kept: &mut u64) -> Option<T> {
+            if is_filled && wanted.is_some() {
+                *kept += 1;
+                return None;
+            }
+            wanted
+        }
+        change.name = fill(wanted.name, presence.has(Presence::NAME), &mut kept);
+        change.birthday = fill(wanted.birthday, presence.has(Presence::BIRTHDAY), &mut kept);
+        change.gender = fill(wanted.gender, presence.has(Presence::GENDER), &mut kept);
+        change.consent = fill(wanted.consent, presence.has(Presence::CONSENT), &mut kept);
+        change.tier = wanted.tier.filter(|_| self.profiles.tier[at] != tier);
+        change.ltv = wanted.ltv.filter(|&ltv| self.profiles.ltv[at] != ltv);
+        change.orders = wanted.orders.filter(|&orders| self.profiles.orders[at] != orders);
+        change.created_at = wanted.created_at.filter(|time| self.profiles.created_at[at] != time.millis());
+        (change, kept)
+    }
+
+    /// The number of a batch's tier.
+    fn tier(&mut self, place: u16, names: &[String], known: &mut [Option<TierId>]) -> Result<u16> {
+        let (Some(name), Some(slot)) = (names.get(usize::from(place)), known.get_mut(usize::from(place))) else {
+            return Ok(u16::MAX);
+        };
+        if slot.is_none() {
+            *slot = self.profiles.tiers.register(name);
+        }
+        slot.map(|tier| tier.0).ok_or_else(|| {
+            Error::refused("tiers_max", format!("the file has more tiers than a store holds: `{name}` is one too many"))
+                .hint("check which column is mapped to `tier`")
+        })
+    }
+
+    fn record(&mut self, customer: CustomerId, previous: Option<u64>, body: (u32, u32), is_change: bool) -> NewRecord {
+        let number = self.next_record;
+        self.next_record += 1;
+        NewRecord { number, customer, previous, body, is_change }
+    }
+
+    /// Ends: gives back the accounts, and what the state must learn.
+    pub fn finish(self) -> (AccountBook, u32, u64, Vec<IdentifierHash>) {
+        (self.book, self.customers, self.next_record, self.late_identifiers)
+    }
+}
+
+fn append_change(change: &CustomerChange<'_>, out: &mut Vec<u8>) -> (u32, u32) {
+    let start = out.len();
+    put_change(change, out);
+    (start as u32, out.len() as u32)
+}
