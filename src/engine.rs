@@ -36,6 +36,7 @@ use crate::{
 pub mod request;
 pub mod view;
 mod parameters;
+mod reports;
 mod run;
 mod adjust;
 mod look;

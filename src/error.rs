@@ -88,6 +88,13 @@ impl Error {
         self
     }
 
+    /// Puts before the message where it happened.
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Error {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
     /// The kind to act on.
     pub fn kind(&self) -> ErrorKind {
         self.kind

@@ -30,6 +30,7 @@ pub mod customer_page;
 pub mod identifiers;
 pub mod filter_page;
 pub mod log;
+pub mod head;
 pub mod tuning;
 pub mod settings;
 pub mod caches;
@@ -41,6 +42,7 @@ pub mod disk;
 pub mod memory;
 
 use caches::CachePositions;
+use head::Head;
 use settings::Settings;
 
 /// Version of the store's format as a whole. Another version is refused, never guessed at.
@@ -55,6 +57,7 @@ pub struct Store {
     settings: Mutex<Settings>,
     programs: Mutex<Vec<Program>>,
     positions: Mutex<CachePositions>,
+    head: Mutex<Head>,
 }
 
 /// The handle of a family.
@@ -82,6 +85,7 @@ impl Store {
         let default = ColumnFamilyDescriptor::new("default", rocksdb::Options::default());
         let db = DB::open_cf_descriptors(&options, directory.join("db"), families.into_iter().chain([default]))
             .map_err(|error| Self::open_error(directory, error))?;
+        let head = Head::open(directory, is_new)?;
         if is_new {
             Self::write_durably(&directory.join(VERSION_FILE), format!("{FORMAT_VERSION}\n").as_bytes())?;
         }
@@ -96,8 +100,10 @@ impl Store {
             programs: Mutex::default(),
             positions: Mutex::default(),
             directory: directory.to_owned(),
+            head: Mutex::new(head),
             db,
         };
+        store.check_promise()?;
         store.read_meta()?;
         caches::drop_unreferenced(&store)?;
         Ok(store)
@@ -120,7 +126,7 @@ impl Store {
             .hint("use the version of tidemill that wrote it, or export there and import here")),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 // What a process leaves behind that was killed while it made a store is no reason to refuse the next.
-                let begun = ["db", "staging", "TIDEMILL_FORMAT.new"];
+                let begun = ["db", "staging", "TIDEMILL_FORMAT.new", head::FILE];
                 let is_empty = match fs::read_dir(directory) {
                     Ok(mut entries) => {
                         entries.all(|entry| entry.is_ok_and(|e| begun.iter().any(|name| e.file_name() == *name)))
@@ -175,6 +181,27 @@ impl Store {
         Ok(())
     }
 
+    /// Checks that everything is there that was ever acknowledged.
+    fn check_promise(&self) -> Result<()> {
+        let promise = lock(&self.head).promise();
+        let is_there =
+            promise.job == JobId(0) || self.log().get(key::LogKey::Job(promise.job, promise.window, 0))?.is_some();
+        if is_there && self.changes()? >= promise.changes {
+            return Ok(());
+        }
+        let lost = if is_there {
+            "a change of its settings or programs".to_owned()
+        } else {
+            format!("window {} of job {}", promise.window, promise.job)
+        };
+        Err(Error::corrupt(format!("the store `{}` has lost {lost}, which was durable", self.directory.display()))
+            .hint("files of the directory `db` were cut or removed: restore the store from a backup"))
+    }
+
+    fn changes(&self) -> Result<u64> {
+        Ok(self.meta("changes")?.unwrap_or(0))
+    }
+
     fn read_meta(&self) -> Result<()> {
         if let Some(settings) = self.meta("settings")? {
             *lock(&self.settings) = settings;
@@ -201,11 +228,16 @@ impl Store {
 
     fn put_meta<T: Serialize>(&self, name: &str, content: &T) -> Result<()> {
         let json = serde_json::to_vec(content).map_err(|error| Error::internal(error.to_string()))?;
+        let mut head = lock(&self.head);
+        let changes = head.promise().changes + 1;
         let mut batch = WriteBatch::default();
-        batch.put_cf(handle(&self.db, family::META)?, name, value::sealed(value::Kind::Meta, &json));
+        let meta = handle(&self.db, family::META)?;
+        batch.put_cf(meta, name, value::sealed(value::Kind::Meta, &json));
+        batch.put_cf(meta, "changes", value::sealed(value::Kind::Meta, changes.to_string().as_bytes()));
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        Ok(self.db.write_opt(batch, &options)?)
+        self.db.write_opt(batch, &options)?;
+        head.note_changes(changes)
     }
 
     /// The directory it lies in.
@@ -215,7 +247,7 @@ impl Store {
 
     /// The log: what is true.
     pub fn log(&self) -> log::Log<'_> {
-        log::Log::new(&self.db, &self.directory.join("staging"))
+        log::Log::new(&self.db, &self.head, &self.directory.join("staging"))
     }
 
     pub(crate) fn db(&self) -> &DB {

@@ -59,7 +59,7 @@ impl Tiers {
             if tiers.lookup(name).is_some() {
                 return Err(format!("tier `{name}` stands twice in the register"));
             }
-            tiers.add(name)?;
+            tiers.add_within(name, 2 * TIERS_MAX)?;
         }
         tiers.declare(declared)?;
         Ok(tiers)
@@ -84,14 +84,13 @@ impl Tiers {
             }
             folded.push(key);
         }
-        let new = folded.iter().filter(|key| !self.ids.contains_key(*key)).count();
-        if self.names.len() + new > TIERS_MAX {
-            return Err(format!("a store has at most {TIERS_MAX} tiers"));
+        if folded.len() > TIERS_MAX {
+            return Err(format!("a store declares at most {TIERS_MAX} tiers"));
         }
         self.ranks.fill(None);
         self.declared.clear();
         for (rank, name) in (0u16..).zip(declared) {
-            let id = self.add(name.as_ref())?;
+            let id = self.add_within(name.as_ref(), 2 * TIERS_MAX)?;
             self.names[usize::from(id.0)] = name.as_ref().trim().to_owned();
             self.ranks[usize::from(id.0)] = Some(rank);
             self.declared.push(id);
@@ -148,13 +147,19 @@ impl Tiers {
 
     /// Adds a tier unless it is known, whether or not tiers are declared.
     fn add(&mut self, name: &str) -> Result<TierId, String> {
+        self.add_within(name, TIERS_MAX)
+    }
+
+    /// Declared tiers have room of their own: else a register that files have filled could not be loaded any more once
+    /// tiers are declared.
+    fn add_within(&mut self, name: &str, names_max: usize) -> Result<TierId, String> {
         let name = checked_name(name)?;
         let key = fold(name);
         if let Some(&id) = self.ids.get(&key) {
             return Ok(id);
         }
         let id = match u16::try_from(self.names.len()) {
-            Ok(number) if usize::from(number) < TIERS_MAX => TierId(number),
+            Ok(number) if usize::from(number) < names_max => TierId(number),
             _ => return Err(format!("a store has at most {TIERS_MAX} tiers")),
         };
         self.names.push(name.to_owned());
@@ -242,6 +247,11 @@ mod tests {
         }
         assert_eq!(tiers.intern("one more"), None);
         assert_eq!(tiers.intern("0"), Some(TierId(0)));
-        assert!(tiers.declare(&["one more"]).is_err());
+        // Declared ones have room of their own.
+        tiers.declare(&["one more"]).expect("a declared tier");
+        let names = tiers.names().to_vec();
+        assert!(Tiers::from_parts(&names, &["another".to_owned()]).is_ok());
+        let many: Vec<String> = (0..=TIERS_MAX).map(|number| format!("t{number}")).collect();
+        assert!(tiers.declare(&many).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Engine,
-    parameters::Parameters,
+    parameters::{JobSettings, Parameters},
     request::{AdjustRequest, JobRequest},
     view::AdjustView,
 };
@@ -128,7 +128,8 @@ impl Engine {
             program: program_id,
             program_code: program.code.clone(),
             reason: job.reason.clone(),
-            comment: job.comment.clone(),
+            comment: job.comment.clone().or_else(|| settings.default_comment.clone()),
+            settings: JobSettings::of(&settings, now),
             mode: None,
             on_unknown: OnUnknown::Reject,
             on_overdraft: request.on_overdraft,

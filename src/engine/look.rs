@@ -116,8 +116,7 @@ impl Engine {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
                     let parameters = parameters_of(&jobs::job(&self.store, dated.job)?)?;
-                    let comment = parameters.comment.or_else(|| self.store.settings().default_comment);
-                    place.insert((parameters.reason, comment))
+                    place.insert((parameters.reason, parameters.comment))
                 }
             };
             let (reason, comment) = (reason.clone(), comment.clone());

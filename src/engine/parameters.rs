@@ -8,9 +8,42 @@ use crate::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
         id::ProgramId,
+        phone::Region,
+        time::{Date, TimeZone, Timestamp},
     },
-    import::input::Layout,
+    import::{
+        format::{ColumnField, Format},
+        input::Layout,
+    },
+    store::settings::Settings,
 };
+
+/// What the store's settings said when the job began. A resume goes by these, whatever was set since: half a file must not
+/// be read by one rule and half by another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobSettings {
+    /// Region of phone numbers without country code.
+    pub region: Option<Region>,
+    /// The zone in which days begin and end.
+    pub zone: TimeZone,
+    /// The day of the job's `now` there.
+    pub today: Date,
+    /// Declared tiers, lowest first.
+    pub tiers: Vec<String>,
+}
+
+impl JobSettings {
+    /// The settings for a job with this `now`.
+    pub fn of(settings: &Settings, now: Timestamp) -> JobSettings {
+        let zone = settings.zone();
+        JobSettings {
+            region: settings.default_region.as_deref().and_then(Region::new),
+            today: zone.day_of(now),
+            zone,
+            tiers: settings.tiers.clone(),
+        }
+    }
+}
 
 /// A job's parameters.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,8 +56,10 @@ pub struct Parameters {
     pub program_code: String,
     /// Internal reason.
     pub reason: Option<String>,
-    /// Comment shown to the customer.
+    /// Comment shown to the customer; the store's default one where the job gave none.
     pub comment: Option<String>,
+    /// What the store's settings said.
+    pub settings: JobSettings,
     /// What a file without operations does.
     pub mode: Option<Mode>,
     /// Policy.
@@ -41,22 +76,28 @@ pub struct Parameters {
 
 impl Parameters {
     /// What makes two jobs on the same content the same job, as text: program, format, mapping, mode and policies.
+    ///
+    /// A mode or policy counts only where it takes effect, and how the file is written (delimiter, quote, number style)
+    /// does not: else a flag that changes nothing would have the same file applied twice.
     pub fn identity(&self) -> String {
-        let layout = self.layout.as_ref();
-        let fields: Vec<String> = layout
-            .map(|layout| layout.mapping.fields.iter().map(|(field, column)| format!("{field}={column}")).collect())
-            .unwrap_or_default();
+        let Some(layout) = &self.layout else { return String::new() };
+        let fields: Vec<String> =
+            layout.mapping.fields.iter().map(|(field, column)| format!("{field}={column}")).collect();
+        // A format of the user's own is what its file says, not what it is called.
+        let format = match Format::builtin(&layout.format.name) {
+            Some(builtin) if *builtin == layout.format => layout.format.name.clone(),
+            _ => serde_json::to_string(&layout.format).unwrap_or_default(),
+        };
+        let has_operations = layout.mapping.column(ColumnField::Operation).is_some();
+        let mode = self.mode.filter(|_| !has_operations);
+        let sets = mode == Some(Mode::Reset) || (has_operations && layout.format.can_set());
+        let on_repeat = sets.then_some(self.on_repeat);
         format!(
-            "{} {} {} {} {:?} {:?} {:?} {:?} {:?}",
+            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}",
             self.program_code,
-            layout.map_or("", |layout| layout.format.name.as_str()),
             fields.join(","),
-            layout.map_or("", |layout| layout.numbers.as_str()),
-            layout.map(|layout| (layout.dialect, layout.has_header)),
-            self.mode,
             self.on_unknown,
             self.on_overdraft,
-            self.on_repeat,
         )
     }
 }

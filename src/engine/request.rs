@@ -46,6 +46,13 @@ pub struct JobRequest {
     pub processed: Option<PathBuf>,
 }
 
+/// How an unfinished job goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResumeRequest {
+    /// Give up the processed report, whose file is lost: the job goes on without one.
+    pub without_processed: bool,
+}
+
 /// The input of a job and how to read it; what is left out is recognised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileRequest {

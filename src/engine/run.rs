@@ -1,6 +1,6 @@
 //! Running an import: understand the file, refuse what must be refused, load, apply, make durable, report.
 
-use std::{fs::File, io::BufWriter, path::PathBuf, sync::RwLock, time::Instant};
+use std::{path::PathBuf, sync::RwLock, time::Instant};
 
 use crate::{
     clock,
@@ -9,7 +9,6 @@ use crate::{
         id::JobId,
         identifier::IdentifierKind,
         job::{Counts, JobKind, JobStart, JobState, Total},
-        phone::Region,
         points::parse_amount,
         program::Program,
         tier::Tiers,
@@ -17,9 +16,10 @@ use crate::{
     },
     engine::{
         Engine, balances,
-        parameters::Parameters,
+        parameters::{JobSettings, Parameters},
         parameters_of,
-        request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest},
+        reports::{self, absolute},
+        request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest, ResumeRequest},
     },
     error::{Error, ErrorKind, Result},
     import::{
@@ -32,7 +32,7 @@ use crate::{
         source::Source,
     },
     job::{
-        committer::{Checkpoint, Committed, DryRejects, Target, stopped, with_committer},
+        committer::{Checkpoint, Committed, DryRejects, Target, finish, stopped, with_committer},
         pipeline,
         processed_file::ProcessedFile,
         progress::{Progress, Stage},
@@ -40,7 +40,7 @@ use crate::{
     ledger::account_book::AccountBook,
     report::{
         amount::amount_text,
-        rejects::{self, RejectFile},
+        rejects::RejectFile,
         summary::{Cost, Summary, SummaryParts},
     },
     store::{
@@ -63,7 +63,10 @@ struct Run {
 
 /// One pass over the file.
 struct Pass {
+    /// Whose rows these are; none in a dry pass, which commits nothing.
     job: Option<JobId>,
+    /// The job whose earlier rows the pass must remember.
+    resumes: Option<JobId>,
     checkpoint: Checkpoint,
     customers_before: u32,
     first_record: u64,
@@ -90,12 +93,16 @@ impl Engine {
         }
         let comment_is_reason = layout.format.reason_required;
         let (program_id, program) = self.program(job.program.as_deref())?;
+        let now = job.now.unwrap_or_else(clock::now);
+        let settings = self.store.settings();
+        let comment = job.comment.clone().or_else(|| job.reason.clone().filter(|_| comment_is_reason));
         let parameters = Parameters {
             layout: Some(layout.clone()),
             program: program_id,
             program_code: program.code.clone(),
             reason: job.reason.clone(),
-            comment: job.comment.clone().or_else(|| job.reason.clone().filter(|_| comment_is_reason)),
+            comment: comment.or_else(|| settings.default_comment.clone()),
+            settings: JobSettings::of(&settings, now),
             mode: request.mode,
             on_unknown: request.on_unknown,
             on_overdraft: request.on_overdraft,
@@ -103,7 +110,6 @@ impl Engine {
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
-        let now = job.now.unwrap_or_else(clock::now);
         let run = Run { kind: JobKind::ImportPoints, parameters, layout, source, program, now, began };
         self.begin(run, job, progress)
     }
@@ -122,12 +128,15 @@ impl Engine {
         progress.set_stage(Stage::Preparing);
         let (source, layout) = input::understand(&request.file.path, Kind::Customers, &hints(&request.file))?;
         let (program_id, program) = self.program(job.program.as_deref())?;
+        let now = job.now.unwrap_or_else(clock::now);
+        let settings = self.store.settings();
         let parameters = Parameters {
             layout: Some(layout.clone()),
             program: program_id,
             program_code: program.code.clone(),
             reason: job.reason.clone(),
-            comment: job.comment.clone(),
+            comment: job.comment.clone().or_else(|| settings.default_comment.clone()),
+            settings: JobSettings::of(&settings, now),
             mode: None,
             on_unknown: OnUnknown::Create,
             on_overdraft: customers::ON_OVERDRAFT,
@@ -135,7 +144,6 @@ impl Engine {
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
-        let now = job.now.unwrap_or_else(clock::now);
         let run = Run { kind: JobKind::ImportCustomers, parameters, layout, source, program, now, began };
         self.begin(run, job, progress)
     }
@@ -144,13 +152,14 @@ impl Engine {
     ///
     /// # Errors
     /// `Refused` when the file changed since; else as `import_points`.
-    pub fn resume(&self, id: JobId, progress: &Progress) -> Result<Summary> {
+    pub fn resume(&self, id: JobId, request: &ResumeRequest, progress: &Progress) -> Result<Summary> {
         let began = Instant::now();
         let job = jobs::job(&self.store, id)?;
         if job.state() == JobState::Finished {
-            return self.finished_again(&job, progress);
+            progress.set_stage(Stage::Done);
+            return self.summary(&job);
         }
-        let parameters = parameters_of(&job)?;
+        let mut parameters = parameters_of(&job)?;
         let layout = parameters.layout.clone();
         let layout = layout.ok_or_else(|| Error::internal(format!("job {id} has no file to go on with")))?;
         let source = layout.open()?;
@@ -164,60 +173,56 @@ impl Engine {
             .hint("put the file back as it was, then resume; rows that were committed stay")
             .of_job(id));
         }
+        if request.without_processed {
+            parameters.processed = None;
+        }
         let run = Run { kind: job.start.kind, parameters, layout, source, program, now: job.start.now, began };
         self.go_on(run, &job, progress)
     }
 
-    /// Writes again the reports of a job that finished, in case the crash came between its last commit and these.
-    fn finished_again(&self, job: &jobs::Job, progress: &Progress) -> Result<Summary> {
-        let parameters = parameters_of(job)?;
-        let mut summary = self.summary(job)?;
-        self.write_reports(job.id, &parameters, &mut summary)?;
-        progress.set_stage(Stage::Done);
-        Ok(summary)
-    }
-
     fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
         progress.set_bytes_total(run.source.file_bytes());
-        for path in [&run.parameters.rejects, &run.parameters.processed].into_iter().flatten() {
-            check_writable(path)?;
-        }
+        reports::check(&run.layout.location, &run.parameters)?;
         let mut held = self.state();
         let fingerprint = self.pool.install(|| input::fingerprint(&run.source, &run.parameters.identity()))?;
-        if !request.dry_run {
-            for earlier in jobs::jobs(&self.store)?.into_iter().rev() {
-                if earlier.start.kind != run.kind || earlier.start.fingerprint != fingerprint {
-                    continue;
+        let earlier = jobs::jobs(&self.store)?
+            .into_iter()
+            .rev()
+            .find(|earlier| earlier.start.kind == run.kind && earlier.start.fingerprint == fingerprint);
+        match earlier {
+            Some(earlier) if earlier.state() == JobState::Unfinished => {
+                let run = taken_up(run, &earlier, request.dry_run)?;
+                if request.dry_run {
+                    return self.look_ahead(&run, Some(&earlier), request, &mut held, progress);
                 }
-                if earlier.state() == JobState::Unfinished {
-                    drop(held);
-                    let mut parameters = parameters_of(&earlier)?;
-                    parameters.rejects = run.parameters.rejects.clone().or(parameters.rejects);
-                    // A report that was begun goes on where it is; who lost it goes on without.
-                    if earlier.window.is_none() || run.parameters.processed.is_none() {
-                        parameters.processed.clone_from(&run.parameters.processed);
-                    }
-                    let run = Run { parameters, now: earlier.start.now, ..run };
-                    return self.go_on(run, &earlier, progress);
+                drop(held);
+                if earlier.window.is_none() {
+                    // Nothing came of it yet, so it may still learn of other reports; later runs find them here.
+                    let mut commit = Commit::default();
+                    let start = JobStart { parameters: recorded(&run.parameters)?, ..earlier.start.clone() };
+                    jobs::put_start(&mut commit, earlier.id, &start)?;
+                    self.store.log().commit(&commit)?;
                 }
-                if !request.again {
-                    return Err(Error::refused(
-                        "repeated_file",
-                        format!(
-                            "job {} applied this file already, with the same program, mapping and policies",
-                            earlier.id
-                        ),
-                    )
-                    .hint("nothing was changed; if it is meant to be applied twice, add `--again`")
-                    .of_job(earlier.id));
-                }
-                break;
+                return self.go_on(run, &earlier, progress);
             }
+            Some(earlier) if !request.again => {
+                return Err(Error::refused(
+                    "repeated_file",
+                    format!(
+                        "job {} applied this file already, with the same program, mapping and policies",
+                        earlier.id
+                    ),
+                )
+                .hint("nothing was changed; if it is meant to be applied twice, add `--again`")
+                .of_job(earlier.id));
+            }
+            _ => {}
+        }
+        if request.dry_run {
+            return self.look_ahead(&run, None, request, &mut held, progress);
         }
         let needs = run.needs();
-        if !request.dry_run
-            && (request.max_rejects.is_some() || request.expect_rows.is_some() || request.expect_total.is_some())
-        {
+        if request.max_rejects.is_some() || request.expect_rows.is_some() || request.expect_total.is_some() {
             progress.set_stage(Stage::Loading);
             let state = self.load(&mut held, &needs)?;
             let dry = Pass::dry(&state, &run.layout);
@@ -225,38 +230,20 @@ impl Engine {
             if !is_finished {
                 return Err(stopped(None));
             }
-            check_expectations(&run.program, request, &committed.counts)?;
+            check_expectations(&run.program, request, &committed.checkpoint.counts)?;
         }
         let loading = Instant::now();
         progress.set_stage(Stage::Loading);
         let state = self.load(&mut held, &needs)?;
         let load_s = loading.elapsed().as_secs_f64();
         let balance_before = Total(state.accounts(run.parameters.program)?.total);
-        if request.dry_run {
-            let pass = Pass {
-                processed: run.parameters.processed.is_some(),
-                rejects: run.parameters.rejects.clone(),
-                ..Pass::dry(&state, &run.layout)
-            };
-            let (_, committed, is_finished) = self.pass(&run, state, pass, progress)?;
-            if !is_finished {
-                return Err(stopped(None));
-            }
-            check_expectations(&run.program, request, &committed.counts)?;
-            let elapsed_ms = (self.opening + run.began.elapsed()).as_millis() as u64;
-            let mut summary = run.summary(None, JobState::Finished, &committed, balance_before, elapsed_ms, progress);
-            summary.files.extend(run.parameters.rejects.iter().map(|path| path.display().to_string()));
-            summary.files.extend(run.parameters.processed.iter().map(|path| path.display().to_string()));
-            progress.set_stage(Stage::Done);
-            return Ok(summary);
-        }
         disk::check_free(self.store.directory(), self.options.disk_free_min)?;
         let id = JobId(self.store.newest_job()?.0 + 1);
         let start = JobStart {
             kind: run.kind,
             now: run.now,
             tz_version: tz_version(),
-            parameters: serde_json::to_value(&run.parameters).map_err(|error| Error::internal(error.to_string()))?,
+            parameters: recorded(&run.parameters)?,
             fingerprint,
             balance_before,
             customers_before: state.customers,
@@ -269,6 +256,7 @@ impl Engine {
         progress.set_job(id.0);
         let pass = Pass {
             job: Some(id),
+            resumes: None,
             checkpoint: Checkpoint { position: run.layout.start, ..Checkpoint::default() },
             customers_before: state.customers,
             first_record: state.next_record,
@@ -280,32 +268,60 @@ impl Engine {
         Ok(summary)
     }
 
-    fn go_on(&self, run: Run, job: &jobs::Job, progress: &Progress) -> Result<Summary> {
+    /// A dry run: every outcome and total of what the command would do, from the beginning or from where an unfinished job
+    /// stopped.
+    fn look_ahead(
+        &self,
+        run: &Run,
+        resumed: Option<&jobs::Job>,
+        request: &JobRequest,
+        held: &mut Option<State>,
+        progress: &Progress,
+    ) -> Result<Summary> {
+        progress.set_stage(Stage::Loading);
+        let state = self.load(held, &run.needs())?;
+        let mut pass = match resumed {
+            Some(job) => Pass { job: None, ..Pass::going_on(job, run, false) },
+            None => Pass::dry(&state, &run.layout),
+        };
+        pass.processed = run.parameters.processed.is_some();
+        pass.rejects.clone_from(&run.parameters.rejects);
+        pass.checkpoint.processed_bytes = 0;
+        let elapsed_before = pass.checkpoint.elapsed_ms;
+        let before = Total(state.accounts(run.parameters.program)?.total);
+        let before = resumed.map_or(before, |job| job.start.balance_before);
+        let (_, committed, is_finished) = self.pass(run, state, pass, progress)?;
+        if !is_finished {
+            return Err(stopped(None));
+        }
+        check_expectations(&run.program, request, &committed.checkpoint.counts)?;
+        let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
+        let mut summary = run.summary(None, JobState::Finished, &committed, before, elapsed_ms, progress);
+        summary.list_reports(&run.parameters.rejects, &run.parameters.processed);
+        progress.set_stage(Stage::Done);
+        Ok(summary)
+    }
+
+    fn go_on(&self, mut run: Run, job: &jobs::Job, progress: &Progress) -> Result<Summary> {
         progress.set_job(job.id.0);
         progress.set_bytes_total(run.source.file_bytes());
+        reports::check(&run.layout.location, &run.parameters).map_err(|error| error.of_job(job.id))?;
         let mut held = self.state();
         let loading = Instant::now();
         progress.set_stage(Stage::Loading);
         let state = self.load(&mut held, &run.needs())?;
         let load_s = loading.elapsed().as_secs_f64();
-        let mut checkpoint = Checkpoint::of(job.window.as_ref());
-        if checkpoint.window == 0 {
-            checkpoint.position = run.layout.start;
+        let pass = Pass::going_on(job, &run, run.parameters.processed.is_some());
+        if !pass.processed {
+            // An earlier run went on without it: it is no report of this job any more.
+            run.parameters.processed = None;
         }
-        let pass = Pass {
-            job: Some(job.id),
-            checkpoint,
-            customers_before: job.start.customers_before,
-            first_record: job.start.first_record,
-            processed: run.parameters.processed.is_some(),
-            rejects: None,
-        };
         let (state, summary) = self.complete(run, state, pass, job.start.balance_before, load_s, progress)?;
         *held = Some(state);
         Ok(summary)
     }
 
-    /// The real pass, then caches, reports and the summary.
+    /// The real pass, then reports, the end of the job, caches and the summary.
     fn complete(
         &self,
         run: Run,
@@ -321,52 +337,40 @@ impl Engine {
         let (mut state, committed, is_finished) =
             self.pass(&run, state, pass, progress).map_err(|error| error.of_job(id))?;
         let apply_s = applying.elapsed().as_secs_f64();
-        let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
         if !is_finished {
             return Err(stopped(Some(id)));
         }
         progress.set_stage(Stage::Finishing);
-        let finishing = Instant::now();
-        let counts = &committed.counts;
+        let counts = &committed.checkpoint.counts;
         if !counts.is_balanced() {
             return Err(
                 Error::internal(format!("job {id} is done, but its counts do not add up: {counts:?}")).of_job(id)
             );
         }
+        // Reports come before the window that says "finished": whoever repeats a command that ended in between gets them.
+        reports::write_rejects(&self.store, id, &run.parameters)?;
+        let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
+        finish(&self.target(Some(id), progress, run.began), id, &committed, elapsed_ms)
+            .map_err(|error| error.of_job(id))?;
         let mut summary = run.summary(Some(id), JobState::Finished, &committed, balance_before, elapsed_ms, progress);
+        summary.list_reports(&run.parameters.rejects, &run.parameters.processed);
         // The rows are durable. Caches that cannot be written now are written by a later job; nothing is lost.
-        let behind =
-            self.pool.install(|| caches::write_behind(&self.store, &mut state, self.options.cache_lag_entries_min));
-        self.write_reports(id, &run.parameters, &mut summary)?;
-        behind.map_err(|error| error.of_job(id))?;
+        let finishing = Instant::now();
+        self.pool
+            .install(|| caches::write_behind(&self.store, &mut state, self.options.cache_lag_entries_min))
+            .map_err(|error| error.of_job(id))?;
         let window_ms = [0.5, 0.99, 1.0].map(|quantile| committed.window_ms.value_at_quantile(quantile));
         summary.cost = Some(Cost {
             load_s,
             apply_s,
             finish_s: finishing.elapsed().as_secs_f64(),
             log_bytes: committed.log_bytes,
-            processed_bytes: committed.processed_bytes,
+            processed_bytes: committed.checkpoint.processed_bytes,
             windows: committed.window_ms.len(),
             window_ms,
         });
         progress.set_stage(Stage::Done);
         Ok((state, summary))
-    }
-
-    fn write_reports(&self, id: JobId, parameters: &Parameters, summary: &mut Summary) -> Result<()> {
-        if let Some(path) = &parameters.rejects {
-            let failed = |error: &std::io::Error| {
-                Error::io(format_args!("the reject file `{}`", path.display()), error).of_job(id)
-            };
-            let file = File::create(path).map_err(|error| failed(&error))?;
-            let mut out = BufWriter::with_capacity(1 << 20, file);
-            rejects::write(&self.store, id, parameters.layout.as_ref(), &mut out)?;
-            let file = out.into_inner().map_err(|error| failed(error.error()))?;
-            file.sync_all().map_err(|error| failed(&error))?;
-            summary.files.push(path.display().to_string());
-        }
-        summary.files.extend(parameters.processed.iter().map(|path| path.display().to_string()));
-        Ok(())
     }
 
     /// One pass over the file from its checkpoint; whether the file was read to its end.
@@ -388,7 +392,7 @@ impl Engine {
         let parameters = &run.parameters;
         let PointsColumns { identifiers, amount, operation } =
             PointsRules::columns_of(&run.layout.mapping, parameters.mode)?;
-        let settings = self.store.settings();
+        let settings = &parameters.settings;
         let rules = PointsRules {
             dialect: run.layout.dialect,
             columns: run.layout.mapping.columns,
@@ -403,8 +407,8 @@ impl Engine {
             on_repeat: parameters.on_repeat,
             decimals: run.program.decimals,
             numbers: run.layout.number_style(),
-            region: settings.default_region.as_deref().and_then(Region::new),
-            seed: settings.seed,
+            region: settings.region,
+            seed: self.store.settings().seed,
             job: pass.job.unwrap_or(JobId(0)),
             now: run.now,
             processed: pass.processed,
@@ -413,13 +417,13 @@ impl Engine {
         let (next_sequence, balance) = (book.next_sequence(), book.total());
         let table = RwLock::new(std::mem::take(&mut state.identifiers));
         let position = pass.checkpoint.position;
-        let resumed = pass.job.filter(|_| pass.checkpoint.window > 0).map(|job| (&self.store, job));
+        let resumed = pass.resumes.map(|job| (&self.store, job));
         let mut applier = PointsApplier::new(&rules, &table, &state, book, position, pass.customers_before, resumed)?;
         let target = self.target(pass.job, progress, run.began);
         let processed = self.processed_file(run, &pass)?;
-        let mut reject_out = pass.rejects.as_deref().map(create_report).transpose()?;
+        let mut reject_out = pass.rejects.as_deref().map(reports::create).transpose()?;
         let mut reject_file = match &mut reject_out {
-            Some(out) => Some(RejectFile::begin(Some(&run.layout), out)?),
+            Some(out) => Some(self.dry_reject_file(run, &pass, out)?),
             None => None,
         };
         let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&row)) as DryRejects<'_>);
@@ -444,8 +448,7 @@ impl Engine {
                     },
                     |batch| rules.encode(batch),
                     |batch| committer.take(&batch.output),
-                )?;
-                Ok(is_finished)
+                )
             })?;
         reject_file.map(RejectFile::end).transpose()?;
         applier.finish(&mut state);
@@ -460,19 +463,18 @@ impl Engine {
         pass: Pass,
         progress: &Progress,
     ) -> Result<(State, Committed, bool)> {
-        let settings = self.store.settings();
-        let zone = settings.zone();
+        let settings = &run.parameters.settings;
         let rules = CustomersRules {
             dialect: run.layout.dialect,
             columns: run.layout.mapping.columns,
             mapping: run.layout.mapping.clone(),
             decimals: run.program.decimals,
             numbers: run.layout.number_style(),
-            region: settings.default_region.as_deref().and_then(Region::new),
-            today: zone.day_of(run.now),
-            zone,
+            region: settings.region,
+            today: settings.today,
+            zone: settings.zone.clone(),
             tiers: Tiers::from_parts(&[], &settings.tiers).map_err(Error::corrupt)?,
-            seed: settings.seed,
+            seed: self.store.settings().seed,
             job: pass.job.unwrap_or(JobId(0)),
             now: run.now,
             processed: pass.processed,
@@ -482,7 +484,7 @@ impl Engine {
         let mut table = std::mem::take(&mut state.identifiers);
         let mut profiles = state.profiles.take().ok_or_else(|| Error::internal("the profiles were not loaded"))?;
         let position = pass.checkpoint.position;
-        let resumed = pass.job.filter(|_| pass.checkpoint.window > 0).map(|job| (&self.store, job, pass.first_record));
+        let resumed = pass.resumes.map(|job| (&self.store, job, pass.first_record));
         let stored_customers = self.store.positions().customers;
         let mut applier = CustomersApplier::new(
             &rules,
@@ -497,9 +499,9 @@ impl Engine {
         )?;
         let target = self.target(pass.job, progress, run.began);
         let processed = self.processed_file(run, &pass)?;
-        let mut reject_out = pass.rejects.as_deref().map(create_report).transpose()?;
+        let mut reject_out = pass.rejects.as_deref().map(reports::create).transpose()?;
         let mut reject_file = match &mut reject_out {
-            Some(out) => Some(RejectFile::begin(Some(&run.layout), out)?),
+            Some(out) => Some(self.dry_reject_file(run, &pass, out)?),
             None => None,
         };
         let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&row)) as DryRejects<'_>);
@@ -521,8 +523,7 @@ impl Engine {
                     |batch| applier.apply(batch),
                     |batch| rules.encode(batch),
                     |batch| committer.take(&batch.output),
-                )?;
-                Ok(is_finished)
+                )
             })?;
         reject_file.map(RejectFile::end).transpose()?;
         let (book, customers, next_record, late) = applier.finish();
@@ -545,6 +546,20 @@ impl Engine {
         }
     }
 
+    /// The reject file of a dry pass; one that goes on with a job begins with the rows that this job refused.
+    fn dry_reject_file<'a>(
+        &self,
+        run: &'a Run,
+        pass: &Pass,
+        out: &'a mut dyn std::io::Write,
+    ) -> Result<RejectFile<'a>> {
+        let mut file = RejectFile::begin(Some(&run.layout), out)?;
+        if let Some(job) = pass.resumes {
+            jobs::rejected_rows(&self.store, job, |row| file.row(&row))?;
+        }
+        Ok(file)
+    }
+
     fn processed_file(&self, run: &Run, pass: &Pass) -> Result<Option<ProcessedFile>> {
         let path = run.parameters.processed.as_deref().filter(|_| pass.processed);
         path.map(|path| ProcessedFile::open(path, pass.checkpoint.processed_bytes, PROCESSED_HEADER)).transpose()
@@ -561,10 +576,29 @@ impl Pass {
     fn dry(state: &State, layout: &Layout) -> Pass {
         Pass {
             job: None,
+            resumes: None,
             checkpoint: Checkpoint { position: layout.start, ..Checkpoint::default() },
             customers_before: state.customers,
             first_record: state.next_record,
             processed: false,
+            rejects: None,
+        }
+    }
+
+    /// A pass that goes on where a job stopped; `processed` says whether the report is wanted. One that an earlier run of the
+    /// job left behind has a hole, and is not gone on with.
+    fn going_on(job: &jobs::Job, run: &Run, processed: bool) -> Pass {
+        let mut checkpoint = Checkpoint::of(job.window.as_ref());
+        if checkpoint.window == 0 {
+            checkpoint.position = run.layout.start;
+        }
+        Pass {
+            job: Some(job.id),
+            resumes: Some(job.id).filter(|_| checkpoint.window > 0),
+            processed: processed && (checkpoint.window == 0 || checkpoint.processed_bytes > 0),
+            checkpoint,
+            customers_before: job.start.customers_before,
+            first_record: job.start.first_record,
             rejects: None,
         }
     }
@@ -593,7 +627,7 @@ impl Run {
             kind: self.kind,
             state,
             format: Some(self.layout.format.name.clone()),
-            counts: &committed.counts,
+            counts: &committed.checkpoint.counts,
             balance: balances(before, committed.balance_after),
             program: (self.program.code.clone(), self.program.decimals),
             elapsed_ms,
@@ -644,36 +678,52 @@ fn hints(file: &FileRequest) -> InputHints {
     }
 }
 
-/// Creates the file of a report.
-fn create_report(path: &std::path::Path) -> Result<BufWriter<File>> {
-    let file =
-        File::create(path).map_err(|error| Error::io(format_args!("the report `{}`", path.display()), &error))?;
-    Ok(BufWriter::with_capacity(1 << 20, file))
+/// A job's parameters as its record has them.
+fn recorded(parameters: &Parameters) -> Result<serde_json::Value> {
+    serde_json::to_value(parameters).map_err(|error| Error::internal(error.to_string()))
 }
 
-/// Finds out before anything is recorded whether a report can be written where it is wanted.
-fn check_writable(path: &std::path::Path) -> Result<()> {
-    let existed = path.exists();
-    let opened = std::fs::OpenOptions::new().create(true).append(true).open(path);
-    opened.map_err(|error| {
-        Error::new(
-            ErrorKind::Usage,
-            "report_unwritable",
-            format!("the report `{}` cannot be written: {error}", path.display()),
-        )
-        .hint("nothing was changed; name another file, or make its directory writable")
-    })?;
-    if !existed {
-        // The empty file was only a trial; a report appears when it is written.
-        let _ = std::fs::remove_file(path);
-    }
-    Ok(())
-}
-
-/// A resume may run in another directory.
-fn absolute(path: Option<&std::path::Path>) -> Result<Option<std::path::PathBuf>> {
-    let absolute = |path| std::path::absolute(path).map_err(|error| Error::io("the working directory", &error));
-    path.map(absolute).transpose()
+/// A run that goes on with an unfinished job of the same file: by that job's parameters, whatever was set or edited since.
+///
+/// # Errors
+/// `Usage` when a processed report is asked for that the job cannot give any more.
+fn taken_up(run: Run, job: &jobs::Job, is_dry: bool) -> Result<Run> {
+    let recorded = parameters_of(job)?;
+    let layout = recorded.layout.clone().ok_or_else(|| Error::internal("an import without a file"))?;
+    let layout = Layout { path: run.layout.path, location: run.layout.location, ..layout };
+    let source = layout.open()?;
+    let mut parameters = Parameters { layout: Some(layout.clone()), ..recorded.clone() };
+    parameters.rejects = run.parameters.rejects.or(recorded.rejects.filter(|_| !is_dry));
+    let has_rows = job.window.is_some();
+    let has_report = job.window.as_ref().is_none_or(|(_, record)| record.processed_bytes > 0);
+    let begun = recorded.processed.filter(|_| has_report);
+    parameters.processed = match run.parameters.processed {
+        Some(wanted) if is_dry && has_rows => {
+            return Err(Error::usage(format!(
+                "job {} has applied a part of this file, so a dry run cannot write `{}`: it has no line for that part",
+                job.id,
+                wanted.display()
+            ))
+            .hint(format!("leave `--processed` out, or go on with `tidemill job resume {}`", job.id))
+            .of_job(job.id));
+        }
+        Some(wanted) if has_rows && begun.as_ref() != Some(&wanted) => {
+            let error = Error::usage(format!(
+                "job {} has applied a part of this file, and its processed report is {}",
+                job.id,
+                begun.as_ref().map_or("not written".to_owned(), |path| format!("`{}`", path.display()))
+            ));
+            return Err(match &begun {
+                Some(path) => error.hint(format!("repeat the command with `--processed {}`", path.display())),
+                None => error.hint("repeat the command without `--processed`"),
+            }
+            .of_job(job.id));
+        }
+        Some(wanted) => Some(wanted),
+        None if is_dry => None,
+        None => begun,
+    };
+    Ok(Run { kind: run.kind, parameters, layout, source, program: run.program, now: job.start.now, began: run.began })
 }
 
 /// Compares what a dry pass counted with what the caller expects.

@@ -211,8 +211,8 @@ impl CustomersRules {
                 customer: CustomerId::NONE,
                 status: Status::Rejected,
                 rejection: None,
-                hashes: (hashes.len() as u32, 0),
-                body: (bodies.len() as u32, 0),
+                hashes: (hashes.len() as u32, hashes.len() as u32),
+                body: (bodies.len() as u32, bodies.len() as u32),
                 ltv: MISSING,
                 created_at: MISSING,
                 orders: u32::MAX,
@@ -542,6 +542,7 @@ fn late_fault(rejection: Rejection, columns: &Columns) -> Fault {
     let (column, message) = match rejection {
         Rejection::IdentifierConflict => (first, "the identifiers belong to different customers"),
         Rejection::IdentifierTaken => ("card", "a card of the row belongs to another customer"),
+        Rejection::TierUnknown => ("tier", "the store knows 1,024 tiers already, which is the most"),
         Rejection::BalanceOverflow => ("balance", "the balance does not fit into 64 bits"),
         other => ("", other.code()),
     };

@@ -270,6 +270,11 @@ impl Format {
         Format::all().iter().find(|format| format.name == name)
     }
 
+    /// Whether a row's operation can set a balance.
+    pub fn can_set(&self) -> bool {
+        self.operations.values().chain(&self.operation_blank).any(|word| *word == OperationWord::Set)
+    }
+
     /// Reads a format's TOML, and checks that it can be used.
     ///
     /// # Errors

@@ -44,8 +44,10 @@ pub struct InputHints {
 /// How a file is read: recorded with the job, so that a resume reads it the same way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
-    /// The file.
+    /// The file, as the caller named it.
     pub path: PathBuf,
+    /// Where it lies: a resume may run in another directory.
+    pub location: PathBuf,
     /// Its encoding, by name.
     pub encoding: String,
     /// How it separates and quotes.
@@ -76,7 +78,7 @@ impl Layout {
     /// When it is gone or unreadable.
     pub fn open(&self) -> Result<Source> {
         let encoding = self.encoding.parse::<Encoding>().ok();
-        Source::open(&self.path, encoding).map_err(source_error)
+        Source::open(&self.location, encoding).map_err(source_error)
     }
 }
 
@@ -156,6 +158,7 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
     let numbers = numbers.unwrap_or_else(|| format!("{:?}", format.number_style).to_ascii_lowercase());
     let layout = Layout {
         path: path.to_owned(),
+        location: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
         encoding: source.encoding().name().to_owned(),
         dialect,
         header: if hints.no_header { names } else { first },

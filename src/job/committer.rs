@@ -68,10 +68,10 @@ struct Window {
 
 /// What the committer reports at the end.
 pub struct Committed {
-    /// Everything counted, earlier runs included.
-    pub counts: Counts,
-    /// Length of the processed report.
-    pub processed_bytes: u64,
+    /// How far the job is: everything counted, earlier runs included, and its newest window.
+    pub checkpoint: Checkpoint,
+    /// The ledger entry that comes next.
+    pub next_sequence: u64,
     /// Sum of the program's balances.
     pub balance_after: Total,
     /// Milliseconds each window took to become durable.
@@ -149,7 +149,7 @@ impl Committer<'_> {
         let bytes = window.commit.bytes() + window.rejects.len();
         self.open = Some(window);
         if self.rows_in_window >= options.window_rows || bytes >= options.window_bytes {
-            self.seal(JobState::Unfinished)?;
+            self.seal()?;
         }
         Ok(())
     }
@@ -167,24 +167,15 @@ impl Committer<'_> {
         Ok(window)
     }
 
-    /// Sends the open window, if there is one, to be made durable; a finished job has one in any case.
-    fn seal(&mut self, state: JobState) -> Result<()> {
-        if self.target.job.is_none() {
-            return Ok(());
-        }
-        let mut window = match self.open.take() {
-            Some(window) => window,
-            None if state == JobState::Unfinished => return Ok(()),
-            None => self.spare_window()?,
-        };
+    /// Sends the open window, if there is one, to be made durable.
+    fn seal(&mut self) -> Result<()> {
+        let Some(mut window) = self.open.take() else { return Ok(()) };
         self.checkpoint.window += 1;
-        if let Some(processed) = &self.processed {
-            self.checkpoint.processed_bytes = processed.length();
-        }
+        self.checkpoint.processed_bytes = self.processed.as_ref().map_or(0, ProcessedFile::length);
         let elapsed_ms = self.checkpoint.elapsed_ms + self.target.began.elapsed().as_millis() as u64;
         window.number = self.checkpoint.window;
         window.record = WindowRecord {
-            state,
+            state: JobState::Unfinished,
             counts: self.checkpoint.counts.clone(),
             position: self.checkpoint.position,
             processed_bytes: self.checkpoint.processed_bytes,
@@ -204,7 +195,8 @@ fn gone() -> Error {
     Error::internal("the committing thread is gone")
 }
 
-/// Runs `work` with a committer, then commits what is left; `work` says whether the input was read to its end.
+/// Runs `work` with a committer, then commits what is left. The job stays unfinished: whoever has written its reports ends
+/// it with `finish`, so that a job that is called finished has them.
 ///
 /// # Errors
 /// Those of `work` and of commits. What was committed before stays.
@@ -215,7 +207,7 @@ pub fn with_committer<'a>(
     next_sequence: u64,
     balance: i128,
     dry_rejects: Option<DryRejects<'a>>,
-    work: impl FnOnce(&mut Committer<'a>) -> Result<bool>,
+    work: impl FnOnce(&mut Committer<'a>) -> Result<()>,
 ) -> Result<Committed> {
     let syncer = processed.as_ref().map(ProcessedFile::syncer).transpose()?;
     std::thread::scope(|threads| {
@@ -254,19 +246,39 @@ pub fn with_committer<'a>(
             spent,
             dry_rejects,
         };
-        let worked = work(&mut committer).and_then(|finished| {
+        let worked = work(&mut committer).and_then(|()| {
             target.progress.set_stage(Stage::Committing);
-            committer.seal(if finished { JobState::Finished } else { JobState::Unfinished })
+            committer.seal()
         });
-        let Committer { checkpoint, processed, balance_after, windows, spent, .. } = committer;
+        let Committer { checkpoint, next_sequence, balance_after, windows, spent, .. } = committer;
         drop((windows, spent));
         let sealed = sealing.join().unwrap_or_else(|_| Err(Error::internal("the committing thread panicked")));
         // If committing failed, the stages only saw that it was gone.
         let (window_ms, log_bytes) = sealed?;
         worked?;
-        let processed_bytes = processed.map_or(0, |file| file.length());
-        Ok(Committed { counts: checkpoint.counts, processed_bytes, balance_after, window_ms, log_bytes })
+        Ok(Committed { checkpoint, next_sequence, balance_after, window_ms, log_bytes })
     })
+}
+
+/// Ends a job: its last window has no rows, and says that there are no more.
+///
+/// # Errors
+/// Those of a commit.
+pub fn finish(target: &Target<'_>, job: JobId, committed: &Committed, elapsed_ms: u64) -> Result<()> {
+    let checkpoint = &committed.checkpoint;
+    let record = WindowRecord {
+        state: JobState::Finished,
+        counts: checkpoint.counts.clone(),
+        position: checkpoint.position,
+        processed_bytes: checkpoint.processed_bytes,
+        bytes_read: target.progress.snapshot().bytes_read,
+        balance_after: committed.balance_after,
+        elapsed_ms,
+        sequences: (committed.next_sequence, committed.next_sequence),
+    };
+    let mut commit = Commit::default();
+    jobs::put_window(&mut commit, job, checkpoint.window + 1, &record, &[], &[], &[])?;
+    target.store.log().commit(&commit)
 }
 
 fn make_durable(

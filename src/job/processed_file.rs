@@ -29,16 +29,21 @@ impl ProcessedFile {
             crate::store::disk::sync_directory(path.parent().unwrap_or(Path::new(".")))?;
             return Ok(ProcessedFile { file, path: path.to_owned(), length: header.len() as u64 });
         }
-        let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
-        let found = file.metadata().map_err(failed)?.len();
+        let file = OpenOptions::new().write(true).open(path);
+        let found = match &file {
+            Ok(file) => file.metadata().map_err(failed)?.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(_) => length,
+        };
         if found < length {
             return Err(Error::new(
                 ErrorKind::Input,
                 "report_missing",
                 format!("the processed file `{}` has {found} of {length} bytes that were written", path.display()),
             )
-            .hint("put the file back as it was, or repeat the command without `--processed`"));
+            .hint("put the file back as it was, or give it up: `tidemill job resume N --without-processed`"));
         }
+        let mut file = file.map_err(failed)?;
         file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
         Ok(ProcessedFile { file, path: path.to_owned(), length })
     }

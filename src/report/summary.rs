@@ -1,6 +1,6 @@
 //! The summary of a job: the JSON of the command line, as a type.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
 
@@ -179,6 +179,11 @@ pub struct SummaryParts<'a> {
 }
 
 impl Summary {
+    /// Names the reports that the job wrote.
+    pub fn list_reports(&mut self, rejects: &Option<PathBuf>, processed: &Option<PathBuf>) {
+        self.files.extend([rejects, processed].into_iter().flatten().map(|path| path.display().to_string()));
+    }
+
     /// The summary of these parts.
     pub fn new(parts: SummaryParts<'_>) -> Summary {
         let counts = parts.counts;

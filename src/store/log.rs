@@ -1,6 +1,9 @@
 //! The truth: customer pages, ledger pages and job records, in the families `log` and `tail`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 use rocksdb::{
     DB, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
@@ -8,6 +11,7 @@ use rocksdb::{
 
 use super::{
     family,
+    head::Head,
     key::{self, LogKey},
     tuning,
 };
@@ -63,13 +67,14 @@ impl Commit {
 /// Writes and reads the log of one database.
 pub struct Log<'a> {
     db: &'a DB,
+    head: &'a Mutex<Head>,
     staging: PathBuf,
 }
 
 impl<'a> Log<'a> {
     /// The log of this database; windows are staged in `staging`, on the same file system.
-    pub fn new(db: &'a DB, staging: &Path) -> Log<'a> {
-        Log { db, staging: staging.to_owned() }
+    pub fn new(db: &'a DB, head: &'a Mutex<Head>, staging: &Path) -> Log<'a> {
+        Log { db, head, staging: staging.to_owned() }
     }
 
     /// Makes all of `commit` durable, or none of it.
@@ -77,7 +82,20 @@ impl<'a> Log<'a> {
     /// # Errors
     /// After an error it is not known whether the commit was made: the store must be opened again to find out.
     pub fn commit(&self, commit: &Commit) -> Result<()> {
-        if commit.bytes() <= TAIL_BYTES_MAX { self.commit_small(commit) } else { self.commit_large(commit) }
+        if commit.bytes() <= TAIL_BYTES_MAX {
+            self.commit_small(commit)?
+        } else {
+            self.commit_large(commit)?
+        }
+        // Every commit has a job's start or a window's record; the newest of them stands for all.
+        let records = commit.jobs.iter().filter_map(|(key, _)| match key {
+            LogKey::Job(job, window, 0) => Some((*job, *window)),
+            _ => None,
+        });
+        match records.max() {
+            Some((job, window)) => super::lock(self.head).note_window(job, window),
+            None => Ok(()),
+        }
     }
 
     fn commit_small(&self, commit: &Commit) -> Result<()> {

@@ -21,6 +21,11 @@ pub fn needed_bytes(positions: &CachePositions, needs: &Needs) -> u64 {
     FIXED_BYTES + identifiers * IDENTIFIER_BYTES + customers * (needs.programs.len() as u64 * ACCOUNT_BYTES + profiles)
 }
 
+/// Bytes that so many new identifiers and customers take.
+pub fn growth_bytes(identifiers: u64, customers: u64) -> u64 {
+    identifiers * IDENTIFIER_BYTES + customers * (ACCOUNT_BYTES + PROFILE_BYTES)
+}
+
 /// Bytes that this process can still take: what the system has, or its control group allows; none where neither says.
 pub fn available_bytes() -> Option<u64> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;

@@ -1,7 +1,7 @@
 //! Checks a whole store: replays the logs from their beginning and compares every cache with what they say.
 //!
 //! Digests are sums modulo 2^128 of a hash of each record's exported values, without seeds, layout, numbers of customers
-//! or times of jobs: equal content gives equal digests, in whatever order it came to be stored.
+//! or times of jobs: equal content gives equal digests, however it lies in the files.
 
 use std::collections::BTreeMap;
 
@@ -199,12 +199,23 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
     let programs = store.programs();
     let code_hashes: Vec<u128> = programs.iter().map(|program| xxh3_128(program.code.as_bytes())).collect();
     let mut next = 1;
+    // What exports say of a job's entries besides the entries themselves.
+    let mut texts: BTreeMap<JobId, u128> = BTreeMap::new();
     store.log().scan(LogKey::Ledger(Sequence(1)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
         let LogKey::Ledger(first) = key else { return Ok(false) };
         if first.0 != next {
             findings.problem(format!("ledger entries {next} to {} are missing", first.0.saturating_sub(1)));
         }
         let page = LedgerPage::open(first, stored)?;
+        let text = match texts.get(&page.job) {
+            Some(text) => *text,
+            None => {
+                let parameters = super::jobs::job(store, page.job)?.start.parameters;
+                let text = xxh3_128(format!("{} {}", parameters["reason"], parameters["comment"]).as_bytes());
+                texts.insert(page.job, text);
+                text
+            }
+        };
         for at in 0..page.count() {
             let entry = page.entry(at)?;
             let sequence = first.0 + at as u64;
@@ -226,7 +237,7 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
                 findings.problem(format!("ledger entry {sequence}: balance and amount do not give the balance after"));
             }
             *account = Account::new(entry.balance_after, Sequence(sequence), false);
-            let mut bytes = [0; 65];
+            let mut bytes = [0; 81];
             bytes[..16].copy_from_slice(&identity.to_le_bytes());
             bytes[16..32].copy_from_slice(&code.to_le_bytes());
             bytes[32..40].copy_from_slice(&sequence.to_le_bytes());
@@ -234,6 +245,7 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
             bytes[48..56].copy_from_slice(&entry.balance_after.to_le_bytes());
             bytes[56..64].copy_from_slice(&entry.row.to_le_bytes());
             bytes[64] = entry.kind as u8;
+            bytes[65..].copy_from_slice(&text.to_le_bytes());
             findings.digests.ledger = findings.digests.ledger.wrapping_add(xxh3_128(&bytes));
         }
         next = page.end().0;

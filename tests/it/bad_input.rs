@@ -312,11 +312,16 @@ fn a_report_that_is_gone_does_not_lose_the_job() {
     let binary = Binary::new();
     killed_in_the_middle(&binary);
     std::fs::remove_file(binary.path("p.csv")).expect("it is removed");
-    let ended = binary.run(&["job", "resume", "2"]).expect(1);
-    assert!(!ended.error("hint").is_empty(), "{ended:?}");
-    // As the hint says: without it, the job goes on.
-    let ended = binary.run(&import("points.csv", &[])).expect(3);
+    for command in [&["job", "resume", "2"][..], &import("points.csv", &[])] {
+        let ended = binary.run(command).expect(1);
+        assert!(ended.error("hint").contains("--without-processed"), "{ended:?}");
+    }
+    // As the hint says: without it, the job goes on, and no longer says that it wrote it.
+    let ended = binary.run(&["job", "resume", "2", "--without-processed"]).expect(3);
     assert_eq!((&ended.json["job"], &ended.json["rows"]["read"]), (&2.into(), &40_000.into()));
+    let files = ended.json["files"].as_array().expect("a list");
+    assert!(files.len() == 1 && files[0].as_str().is_some_and(|file| file.ends_with("r.csv")), "{files:?}");
+    assert!(!binary.path("p.csv").exists());
     binary.verify();
 }
 

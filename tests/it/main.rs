@@ -2,7 +2,7 @@
 //!
 //! `model` is the first to read: random files against a plain model of the contract. `rules` says the same rules as
 //! tables, `datasets` on the sample data, `bad_input` what happens when input, disk or store are not as they should be,
-//! `kill` and `stop` what happens when a process ends in the middle, `cmd` what the command line says. `tidy` looks at the
+//! `kill`, `stop` and `unfinished` what happens when a job ends in the middle, `cmd` what the command line says. `tidy` looks at the
 //! sources themselves.
 //!
 //! Everything here makes its own directory; no test depends on another, on the clock or on the network.
@@ -16,3 +16,4 @@ mod rules;
 mod stop;
 mod support;
 mod tidy;
+mod unfinished;

@@ -13,7 +13,7 @@ use tidemill::{
     },
     engine::{
         Engine,
-        request::{CustomersRequest, FileRequest, JobRequest, PointsRequest},
+        request::{CustomersRequest, FileRequest, JobRequest, PointsRequest, ResumeRequest},
     },
     error::{ErrorKind, Result},
     job::progress::Progress,
@@ -174,7 +174,7 @@ fn run(world: &World, way: &Way) -> Outcome {
             drop(engine);
             engine = open();
             stop = stops.next();
-            done = stopped_at(stop, |progress| engine.resume(JobId(number), progress));
+            done = stopped_at(stop, |progress| engine.resume(JobId(number), &ResumeRequest::default(), progress));
         };
         let text = |name| std::fs::read_to_string(path(name)).expect("the report is there");
         steps.push(StepOutcome { summary: json!(summary), processed: text("processed"), rejects: text("rejects") });

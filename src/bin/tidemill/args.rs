@@ -441,7 +441,7 @@ pub enum JobCommand {
     /// Show the summary of a job
     Show(JobArgs),
     /// Go on with a job that was interrupted
-    Resume(JobArgs),
+    Resume(ResumeArgs),
     /// Write the rejected rows of a job as CSV
     Rejects(RejectsArgs),
 }
@@ -451,6 +451,15 @@ pub struct JobArgs {
     /// The job's number
     #[arg(value_name = "N", value_parser = job_id)]
     pub job: JobId,
+}
+
+#[derive(Clone, Copy, Args)]
+pub struct ResumeArgs {
+    #[command(flatten)]
+    pub job: JobArgs,
+    /// Give up the processed report, whose file is lost
+    #[arg(long)]
+    pub without_processed: bool,
 }
 
 #[derive(Args)]

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tidemill::{error::Result, report::summary::Summary};
+use tidemill::{engine::request::ResumeRequest, error::Result, report::summary::Summary};
 
 use crate::{
-    args::{JobArgs, RejectsArgs},
+    args::{JobArgs, RejectsArgs, ResumeArgs},
     exit::Exit,
     file::{check_output, write_rows},
     import::finished,
@@ -33,8 +33,9 @@ pub fn show(settings: &Settings, args: JobArgs) -> Result<Exit> {
 }
 
 /// `tidemill job resume`.
-pub fn resume(settings: &Settings, args: JobArgs) -> Result<Exit> {
-    let summary = watched(settings, |progress| settings.open()?.resume(args.job, progress))?;
+pub fn resume(settings: &Settings, args: ResumeArgs) -> Result<Exit> {
+    let request = ResumeRequest { without_processed: args.without_processed };
+    let summary = watched(settings, |progress| settings.open()?.resume(args.job.job, &request, progress))?;
     finished(settings, &summary, None)
 }
 

@@ -1,6 +1,6 @@
 //! Applying customer rows: whose a row is, what it creates, what it changes.
 
-use super::{CustomersBatch, CustomersRules, NewRecord};
+use super::{CustomersBatch, CustomersRules, NewRecord, Row};
 use crate::{
     domain::{
         command::{Operation, ResolvedCommand},
@@ -13,7 +13,7 @@ use crate::{
         tier::TierId,
         time::Timestamp,
     },
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     job::seen::Seen,
     ledger::account_book::AccountBook,
     store::{
@@ -22,6 +22,7 @@ use crate::{
         filter_page::MISSING,
         identifiers::{IdentifierHash, IdentifierTable},
         jobs::Touch,
+        memory,
         state::Profiles,
     },
 };
@@ -87,7 +88,7 @@ impl<'a> CustomersApplier<'a> {
     /// Applies a parsed batch.
     ///
     /// # Errors
-    /// When the store is full: four billion customers, or its register of tiers.
+    /// When the store is full: four billion customers; when there is no memory for what the file brings.
     pub fn apply(&mut self, batch: &mut CustomersBatch) -> Result<()> {
         let CustomersBatch {
             chunk,
@@ -110,8 +111,17 @@ impl<'a> CustomersApplier<'a> {
         changes.clear();
         batch.first_line = self.lines + 1;
         batch.first_sequence = self.book.next_sequence();
-        let mut tier_ids: Vec<Option<TierId>> = vec![None; tiers.len()];
-        self.expect_more(chunk.bytes.len(), rows.len(), hashes);
+        self.expect_more(chunk.bytes.len(), rows.len(), hashes)?;
+        // Before identifiers are claimed: a row whose tier has no place any more claims none.
+        let tier_ids: Vec<Option<TierId>> = tiers.iter().map(|name| self.profiles.tiers.register(name)).collect();
+        if tier_ids.contains(&None) {
+            let is_full = |row: &Row| tier_ids.get(usize::from(row.tier)) == Some(&None);
+            for row in rows.iter_mut().filter(|row| row.rejection.is_none() && is_full(row)) {
+                row.rejection = Some(Rejection::TierUnknown);
+            }
+        }
+        let tier_of =
+            |row: &Row| tier_ids.get(usize::from(row.tier)).copied().flatten().map_or(u16::MAX, |tier| tier.0);
         // Nearly every chunk of a customer base that moves in is all new: its claims are made at once, as the slots lie.
         owners.clear();
         let mut next = self.customers;
@@ -137,9 +147,10 @@ impl<'a> CustomersApplier<'a> {
                 match if is_claimed { Ok(None) } else { self.owner(identifiers) } {
                     Ok(None) => {
                         if self.customers == CustomerId::NONE.0 {
-                            return Err(Error::refused(
+                            return Err(Error::new(
+                                ErrorKind::Storage,
                                 "customers_max",
-                                "a store holds at most 4,294,967,295 customers",
+                                "the store has 4,294,967,295 customers, which is the most",
                             ));
                         }
                         let customer = CustomerId(self.customers);
@@ -152,7 +163,7 @@ impl<'a> CustomersApplier<'a> {
                                 self.table.insert(*hash, customer);
                             }
                         }
-                        let tier = self.tier(row.tier, tiers, &mut tier_ids)?;
+                        let tier = tier_of(row);
                         if row.created_at == MISSING {
                             // A customer whose file does not say since when is one since now.
                             row.created_at = self.rules.now.millis();
@@ -184,7 +195,7 @@ impl<'a> CustomersApplier<'a> {
                         self.seen.name(customer, counts);
                         let body = &bodies[row.body.0 as usize..row.body.1 as usize];
                         let wanted = read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
-                        let tier = self.tier(row.tier, tiers, &mut tier_ids)?;
+                        let tier = tier_of(row);
                         let (change, kept) = self.change_of(customer, wanted, identifiers, tier);
                         counts.kept += kept + u64::from(row.has_balance_cell);
                         if change.is_empty() {
@@ -245,12 +256,22 @@ impl<'a> CustomersApplier<'a> {
 
     /// Makes room for all that the file will bring, going by its first chunk, when it fills an empty store: the table then
     /// never grows, which would move every identifier four times.
-    fn expect_more(&mut self, chunk_bytes: usize, rows: usize, hashes: &[(IdentifierKind, IdentifierHash)]) {
+    ///
+    /// # Errors
+    /// `Refused` with the bytes needed, where the machine does not have them.
+    fn expect_more(
+        &mut self,
+        chunk_bytes: usize,
+        rows: usize,
+        hashes: &[(IdentifierKind, IdentifierHash)],
+    ) -> Result<()> {
         let is_first = self.customers == 0 && std::mem::take(&mut self.input_bytes_left) > chunk_bytes as u64;
         if !is_first {
-            return;
+            return Ok(());
         }
         let chunks = self.input_bytes as f64 / chunk_bytes.max(1) as f64;
+        let needed = memory::growth_bytes((hashes.len() as f64 * chunks) as u64, (rows as f64 * chunks) as u64);
+        memory::check(needed, memory::available_bytes())?;
         for &kind in IdentifierKind::ALL {
             let count = hashes.iter().filter(|(other, _)| *other == kind).count();
             self.table.reserve_evenly(kind, (count as f64 * chunks * 1.02) as u64);
@@ -259,6 +280,7 @@ impl<'a> CustomersApplier<'a> {
         let customers = (rows as f64 * chunks * 1.02) as usize;
         self.profiles.expect(customers);
         self.book.expect(customers);
+        Ok(())
     }
 
     /// Whose row it is. Two owners among the identifiers of which a customer has one, or among cards alone, contradict
@@ -344,20 +366,6 @@ impl<'a> CustomersApplier<'a> {
         change.orders = wanted.orders.filter(|&orders| self.profiles.orders[at] != orders);
         change.created_at = wanted.created_at.filter(|time| self.profiles.created_at[at] != time.millis());
         (change, kept)
-    }
-
-    /// The number of a batch's tier.
-    fn tier(&mut self, place: u16, names: &[String], known: &mut [Option<TierId>]) -> Result<u16> {
-        let (Some(name), Some(slot)) = (names.get(usize::from(place)), known.get_mut(usize::from(place))) else {
-            return Ok(u16::MAX);
-        };
-        if slot.is_none() {
-            *slot = self.profiles.tiers.register(name);
-        }
-        slot.map(|tier| tier.0).ok_or_else(|| {
-            Error::refused("tiers_max", format!("the file has more tiers than a store holds: `{name}` is one too many"))
-                .hint("check which column is mapped to `tier`")
-        })
     }
 
     fn record(&mut self, customer: CustomerId, previous: Option<u64>, body: (u32, u32), is_change: bool) -> NewRecord {
