@@ -211,7 +211,8 @@ impl CustomersRules {
                 customer: CustomerId::NONE,
                 status: Status::Rejected,
                 rejection: None,
-                hashes: (hashes.len() as u32, 0),
+                // A refused row has none, and who looks ahead for them must find an empty range.
+                hashes: (hashes.len() as u32, hashes.len() as u32),
                 body: (bodies.len() as u32, 0),
                 ltv: MISSING,
                 created_at: MISSING,
