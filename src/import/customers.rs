@@ -324,8 +324,8 @@ impl CustomersRules {
             if is_blank(cell.as_bytes()) {
                 continue;
             }
-            is_named = true;
             if kind != IdentifierKind::Card {
+                is_named = true;
                 match normalize(kind, cell, self.region, true, normalized) {
                     Ok(()) => {
                         fields.singles[kind as usize] = Some(keep(std::str::from_utf8(normalized).unwrap_or_default()));
@@ -337,7 +337,9 @@ impl CustomersRules {
                 }
                 continue;
             }
+            // Separators with nothing between them are no card, and name nobody.
             for card in cell.split([',', '|']).filter(|card| !is_blank(card.as_bytes())) {
+                is_named = true;
                 match normalize(kind, card, self.region, true, normalized) {
                     Ok(()) => fields.cards.push(keep(std::str::from_utf8(normalized).unwrap_or_default())),
                     Err(problem) => {
