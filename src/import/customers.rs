@@ -27,7 +27,7 @@ use crate::{
         csv::{self, Records},
         dialect::Dialect,
         format::{ColumnField, Mapping},
-        rows::{Cells, Fault, Faults, column_of_kind, is_blank, quoted, record_fault},
+        rows::{Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, owner_fault, quoted, record_fault},
     },
     job::output::Output,
     ledger::account_book::encode_entries,
@@ -484,7 +484,9 @@ impl CustomersRules {
             let late;
             let fault = match (found, row.rejection) {
                 (None, Some(rejection)) => {
-                    late = late_fault(rejection, &columns);
+                    let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
+                    let filled = filled_identifiers(&columns.identifiers, cells, &mut scratch.cell);
+                    late = late_fault(rejection, &filled);
                     Some(&late)
                 }
                 (found, _) => found,
@@ -540,15 +542,15 @@ impl CustomersRules {
     }
 }
 
-fn late_fault(rejection: Rejection, columns: &Columns) -> Fault {
-    let first = columns.identifiers.first().map_or("", |(kind, _)| kind.name());
-    let (column, message) = match rejection {
-        Rejection::IdentifierConflict => (first, "the identifiers belong to different customers"),
-        Rejection::IdentifierTaken => ("card", "a card of the row belongs to another customer"),
-        Rejection::BalanceOverflow => ("balance", "the balance does not fit into 64 bits"),
-        other => ("", other.code()),
-    };
-    Fault { rejection, column, message: message.to_owned() }
+/// The story of a row that only the store could refuse.
+fn late_fault(rejection: Rejection, filled: &[(IdentifierKind, String)]) -> Fault {
+    owner_fault(rejection, filled).unwrap_or_else(|| {
+        let (column, message) = match rejection {
+            Rejection::BalanceOverflow => ("balance", "the balance does not fit into 64 bits".to_owned()),
+            other => ("", other.code().replace('_', " ")),
+        };
+        Fault { rejection, column, message }
+    })
 }
 
 /// How a customer import treats overdrafts: it only credits, so there are none.

@@ -23,7 +23,7 @@ use crate::{
         csv::{self, Record, Records},
         dialect::Dialect,
         format::{ColumnField, Format, Mapping, OperationWord},
-        rows::{Cells, Fault, Faults, column_of_kind, is_blank, quoted, record_fault},
+        rows::{Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, owner_fault, quoted, record_fault},
     },
     job::{output::Output, seen::Seen},
     ledger::account_book::{AccountBook, encode_entries},
@@ -411,7 +411,9 @@ impl PointsRules {
             let late;
             let fault = match (found, row.rejection) {
                 (None, Some(rejection)) => {
-                    late = self.late_fault(rejection, row);
+                    let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
+                    let filled = filled_identifiers(&self.identifiers, cells, scratch);
+                    late = owner_fault(rejection, &filled).unwrap_or_else(|| self.late_fault(rejection, row));
                     Some(&late)
                 }
                 (found, _) => found,
@@ -480,17 +482,14 @@ impl PointsRules {
         }
     }
 
-    /// The story of a row that only the store could refuse.
+    /// The story of a row that only the customer's account could refuse.
     fn late_fault(&self, rejection: Rejection, row: &Row) -> Fault {
         let text = |amount: i64| {
             let mut out = Vec::new();
             write_amount(amount, self.decimals, &mut out);
             String::from_utf8(out).unwrap_or_default()
         };
-        let first = self.identifiers.first().map_or("", |(kind, _)| kind.name());
         let (column, message) = match rejection {
-            Rejection::IdentifierUnknown => (first, "no customer has this identifier".to_owned()),
-            Rejection::IdentifierConflict => (first, "the identifiers belong to different customers".to_owned()),
             Rejection::InsufficientBalance => {
                 ("amount", format!("the balance of {} does not cover {}", text(row.balance), text(row.amount)))
             }

@@ -80,6 +80,25 @@ impl Shop {
         rows(&std::fs::read_to_string(self.path("processed.csv")).expect("a report"))
     }
 
+    /// The path of a format of points with these columns, an amount, and the operations `+`, `-` and `=`.
+    fn format(&self, columns: &str) -> String {
+        let path = self.directory.path().join("my.toml");
+        let text = format!(
+            "name = \"my\"\nkind = \"points\"\ntitle = \"My points\"\nmandatory = [[\"amount\"]]\n{columns}\
+             [[columns]]\nfield = \"amount\"\nheaders = [\"amount\"]\n\
+             [operations]\n\"+\" = \"credit\"\n\"-\" = \"debit\"\n\"=\" = \"set\"\n"
+        );
+        std::fs::write(&path, text).expect("a format is written");
+        path.display().to_string()
+    }
+
+    /// Column and message of the last job's rejected rows.
+    fn refusals(&self) -> Vec<(String, String)> {
+        let text = self.rejects();
+        let header = text.lines().next().expect("a header").split(',').count();
+        rows(&text).into_iter().map(|cells| (cells[header - 4].clone(), cells[header - 2].clone())).collect()
+    }
+
     fn rejects(&self) -> String {
         std::fs::read_to_string(self.path("rejects.csv")).expect("a report")
     }
@@ -743,6 +762,81 @@ fn values_of_customer_fields_are_read_or_refused() {
     let emails =
         one("email", &[("a@x.example", good), ("a", "identifier_invalid"), ("a@b@x.example", "identifier_invalid")]);
     assert_eq!(emails, ["a@x.example"]);
+}
+
+#[test]
+fn separators_without_a_card_between_them_name_nobody() {
+    let shop = Shop::new();
+    shop.check_customers(
+        "user_id,card,name",
+        &[
+            (";|;x", "identifier_missing"),
+            (";,;x", "identifier_missing"),
+            (";| ,\u{a0}|;x", "identifier_missing"),
+            (";|,9301|;x", "created 0 0"),
+            ("u1;|;", "unchanged 0 100"),
+        ],
+    );
+    assert_eq!(shop.refusals()[0].1, "no identifier is filled: one of user_id, card is needed");
+    assert_eq!(shop.column("card")[3..], ["9301"]);
+    // In a points file a cell is one card.
+    let format = shop.format("[[columns]]\nfield = \"card\"\nheaders = [\"card\"]\n");
+    shop.check_points(
+        "card,amount",
+        |request| {
+            add(request);
+            request.file.format = Some(format);
+        },
+        &[
+            ("|;1", "identifier_invalid"),
+            (",;1", "identifier_invalid"),
+            ("-;1", "identifier_invalid"),
+            ("9301;1", "applied 1 1"),
+        ],
+    );
+}
+
+#[test]
+fn a_refused_identifier_is_named_with_its_column_and_value() {
+    let shop = Shop::new();
+    let refusal = |column: &str, message: &str| (column.to_owned(), message.to_owned());
+    shop.check_nector(&[
+        (";+37069999999;5;", "identifier_unknown"),
+        ("no@example.com; +37069999999 ;5;", "identifier_unknown"),
+        ("ana@example.com;+916000000002;5;", "identifier_conflict"),
+    ]);
+    assert_eq!(
+        shop.refusals(),
+        [
+            refusal("mobile", "no customer has the mobile `+37069999999`"),
+            refusal("email", "no customer has the email `no@example.com` or the mobile `+37069999999`"),
+            refusal(
+                "email",
+                "the email `ana@example.com` and the mobile `+916000000002` belong to different customers"
+            ),
+        ]
+    );
+    shop.check_customers(
+        "user_id,external_id,email,mobile,card",
+        &[
+            (";x1;ben@example.com;;", "identifier_conflict"),
+            (";;;;9001|9002", "identifier_conflict"),
+            ("u1;;;;9002", "identifier_taken"),
+            ("u1;;;;9100|9002", "identifier_taken"),
+        ],
+    );
+    assert_eq!(
+        shop.refusals(),
+        [
+            refusal(
+                "external_id",
+                "the external_id `x1` and the email `ben@example.com` belong to different customers"
+            ),
+            refusal("card", "the card `9001|9002` belongs to different customers"),
+            refusal("card", "the card `9002` belongs to another customer"),
+            refusal("card", "a card of `9100|9002` belongs to another customer"),
+        ]
+    );
 }
 
 #[test]
