@@ -167,7 +167,10 @@ impl Engine {
                 account.not_taken += not_taken;
                 account.applied += command.amount - not_taken;
             }
-            None => counts.set_rows += 1,
+            None => {
+                counts.set_rows += 1;
+                counts.set += command.amount;
+            }
         }
         let record = WindowRecord {
             state: JobState::Finished,

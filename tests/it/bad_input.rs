@@ -232,6 +232,20 @@ fn expectations_refuse_the_whole_job() {
     let met = ["--max-rejects", "34%", "--expect-rows", "3", "--expect-total", "3"];
     let ended = shop.run(&import("points.csv", &met)).expect(3);
     assert_eq!((&ended.json["job"], &ended.json["rows"]["applied"]), (&2.into(), &2.into()));
+    // What is set, and what cannot be assigned, is in the sum as it stands in the file.
+    shop.write(
+        "set.csv",
+        "email,points\nana@example.com,40\nben@example.com,2\nnobody@example.com,8\nben@example.com,x\n",
+    );
+    let reset = |expected: &'static str| import("set.csv", &["--mode", "reset", "--expect-total", expected]);
+    refused(&shop, &reset("0"), 4, &["sum up to 50", "0 was expected"]);
+    shop.run(&reset("50")).expect(3);
+    shop.write("odd.csv", "email,amount,operation\nana@example.com,5,CR\nana@example.com,7,XX\nana@example.com,2,DR\n");
+    let odd = |expected: &'static str| import("odd.csv", &["--expect-total", expected]);
+    refused(&shop, &odd("3"), 4, &["sum up to 10"]);
+    let ended = shop.run(&odd("10")).expect(3);
+    let found = &ended.json["file_points"];
+    assert_eq!((&found["unassigned_rows"], &found["unreadable_rows"]), (&1.into(), &0.into()));
     let wrong = [["--max-rejects", "101%"], ["--max-rejects", "x"], ["--expect-rows", "x"], ["--expect-total", "1.5"]];
     for more in wrong {
         refused(&shop, &import("points.csv", &[&more[..], &["--again"]].concat()), 2, &[more[0]]);

@@ -305,6 +305,49 @@ fn a_reset_makes_the_amount_the_balance_once() {
 }
 
 #[test]
+fn a_row_that_sets_counts_once_whatever_says_that_it_sets() {
+    let columns = "[[columns]]\nfield = \"email\"\nheaders = [\"email\"]\n\
+                   [[columns]]\nfield = \"operation\"\nheaders = [\"operation\"]\n";
+    let rows = [
+        "ana@example.com;5;+",
+        "ana@example.com;40;=",
+        "ana@example.com;40;=",
+        "ana@example.com;41;=",
+        "ana@example.com;1;-",
+        "ben@example.com;0;=",
+        "ben@example.com;3;=",
+        "ben@example.com;7;?",
+    ];
+    let tables = [
+        (
+            OnRepeat::First,
+            ["applied 5 105", "applied -65 40", "unchanged 0 40", "repeated_customer", "applied -1 39"],
+            ["unchanged 0 0", "repeated_customer", "operation_invalid"],
+        ),
+        (
+            OnRepeat::Last,
+            ["applied 5 105", "applied -65 40", "unchanged 0 40", "applied 1 41", "applied -1 40"],
+            ["unchanged 0 0", "applied 3 3", "operation_invalid"],
+        ),
+    ];
+    for (on_repeat, ana, ben) in tables {
+        let shop = Shop::new();
+        let format = shop.format(columns);
+        let cases: Vec<_> = rows.into_iter().zip(ana.into_iter().chain(ben)).collect();
+        let summary = shop.points(file("email,amount,operation", &cases).as_bytes(), |request| {
+            request.file.format = Some(format);
+            request.on_repeat = on_repeat;
+        });
+        shop.check(&cases);
+        // Amounts that are set, and one without an operation, are counted apart; all of them can be read.
+        let found = &summary.file_points;
+        assert_eq!((found.set_rows, found.set.as_str()), (5, "124"));
+        assert_eq!((found.unassigned_rows, found.unassigned.as_str(), found.unreadable_rows), (1, "7", 0));
+        assert_eq!((found.credits.in_file.as_str(), found.debits.in_file.as_str()), ("5", "1"));
+    }
+}
+
+#[test]
 fn an_unknown_customer_is_rejected_or_created() {
     let shop = Shop::new();
     shop.check_nector(&[("new@example.com;;5;", "identifier_unknown"), (";+916000000009;5;", "identifier_unknown")]);
