@@ -138,12 +138,12 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
             ));
         }
         None if hints.map.is_empty() => {
-            format::recognize(Some(kind), &first).map_err(|error| Error::usage(error.to_string()))?
+            format::recognize(Some(kind), &first).map_err(|error| columns_error(&error, &first, hints))?
         }
         // With `--map` the header alone need not tell the format; the only one that the mapping completes will do.
         None => match format::recognize(Some(kind), &first) {
             Ok(format) => format,
-            Err(error) => by_mapping(kind, &first, &hints.map).ok_or_else(|| Error::usage(error.to_string()))?,
+            Err(error) => by_mapping(kind, &first, &hints.map).ok_or_else(|| columns_error(&error, &first, hints))?,
         },
     };
     if format.kind != kind {
@@ -151,7 +151,7 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
     }
     let header = if hints.no_header { Header::Numbered(first.len()) } else { Header::Named(&first) };
     let overrides = parse_overrides(kind, &hints.map)?;
-    let mapping = Mapping::resolve(format, header, &overrides).map_err(|error| Error::usage(error.to_string()))?;
+    let mapping = Mapping::resolve(format, header, &overrides).map_err(|error| columns_error(&error, &first, hints))?;
     let names = (1..=first.len()).map(|number| number.to_string()).collect();
     let numbers = numbers.unwrap_or_else(|| format!("{:?}", format.number_style).to_ascii_lowercase());
     let layout = Layout {
@@ -166,6 +166,18 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
         start: if hints.no_header { start } else { after },
     };
     Ok((source, layout))
+}
+
+/// Columns that do not fit; where the first record looks like data, because there may be no header.
+fn columns_error(error: &impl std::fmt::Display, first: &[String], hints: &InputHints) -> Error {
+    let error = Error::usage(error.to_string());
+    if hints.no_header || !first.iter().any(|cell| format::looks_like_data(cell)) {
+        return error;
+    }
+    error.hint(
+        "the first row looks like data and no header: if the file has none, add `--no-header`, `--format` and a \
+         `--map NUMBER=field` for each of its columns, such as `--map 1=email`",
+    )
 }
 
 fn parse_overrides(kind: Kind, map: &[String]) -> Result<Vec<ColumnOverride>> {
