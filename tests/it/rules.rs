@@ -904,7 +904,19 @@ fn a_balance_opens_an_account_and_is_a_credit() {
 #[test]
 fn tiers_are_any_until_they_are_declared() {
     let shop = Shop::new();
-    shop.check_customers("user_id,tier", &[("u1;Gold", "updated 0 100"), ("u1;gold", "unchanged 0 100")]);
+    let cases = [
+        ("u1;Gold", "updated 0 100"),
+        ("u1;gold", "unchanged 0 100"),
+        // Shown as first seen, whoever has it, new or known.
+        ("u2; GOLD", "updated 0 0"),
+        ("u4;gold", "created 0 0"),
+    ];
+    shop.check_customers("user_id,tier", &cases);
+    let shown = || {
+        let customer = shop.engine.customer(IdentifierKind::UserId, "u4").expect("a customer");
+        (shop.column("tier"), customer.tier.expect("a tier"))
+    };
+    assert_eq!(shown(), (["Gold", "Gold", "", "Gold"].map(str::to_owned).to_vec(), "Gold".to_owned()));
     let tiers = Some(vec!["silver".to_owned(), "gold".to_owned()]);
     shop.engine.set(SettingsChange { tiers, ..SettingsChange::default() }).expect("tiers");
     shop.check_customers(
