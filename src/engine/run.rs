@@ -633,7 +633,7 @@ fn read_chunk(
     }
 }
 
-fn hints(file: &FileRequest) -> InputHints {
+pub(super) fn hints(file: &FileRequest) -> InputHints {
     InputHints {
         format: file.format.clone(),
         map: file.map.clone(),
