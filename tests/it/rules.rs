@@ -734,80 +734,6 @@ fn an_identifier_has_one_owner_in_file_order() {
 }
 
 #[test]
-fn values_of_customer_fields_are_read_or_refused() {
-    let one = |column: &str, cases: &[(&str, &str)]| {
-        let shop = Shop::new();
-        let cases: Vec<(String, &str)> =
-            cases.iter().zip(100..).map(|((cell, answer), number)| (format!("u{number};{cell}"), *answer)).collect();
-        let cases: Vec<(&str, &str)> = cases.iter().map(|(row, answer)| (row.as_str(), *answer)).collect();
-        shop.check_customers(&format!("user_id,{column}"), &cases);
-        shop.column(column).split_off(3)
-    };
-    let (good, bad) = ("created 0 0", "field_invalid");
-    let birthdays = one(
-        "birthday",
-        &[
-            ("1990-04-30", good),
-            ("2026-11-22", good),
-            ("2026-11-23", bad),
-            ("2021-09-31", bad),
-            ("31.01.1990", bad),
-            ("1990-1-1", bad),
-            ("", good),
-        ],
-    );
-    assert_eq!(birthdays, ["1990-04-30", "2026-11-22", ""]);
-    let genders = one(
-        "gender",
-        &[
-            ("MALE", good),
-            ("Female", good),
-            ("other", good),
-            ("moteris", good),
-            ("Мужской", good),
-            ("чоловіча", good),
-            ("weiblich", good),
-            ("hombre", good),
-            ("femme", good),
-            ("kobieta", good),
-            ("unknown", bad),
-        ],
-    );
-    let expected = ["male", "female", "other", "female", "male", "male", "female", "male", "female", "female"];
-    assert_eq!(genders, expected);
-    let ltvs = one(
-        "ltv",
-        &[
-            ("0", good),
-            ("99999.9999", good),
-            ("10.0500", good),
-            ("1.00001", bad),
-            ("-1", bad),
-            ("1,5", bad),
-            ("x", bad),
-        ],
-    );
-    assert_eq!(ltvs, ["0", "99999.9999", "10.05"]);
-    let orders = one("orders", &[("0", good), ("12", good), ("12.0", good), ("1.5", bad), ("-1", bad), ("x", bad)]);
-    assert_eq!(orders, ["0", "12", "12"]);
-    let created = one(
-        "created_at",
-        &[
-            ("2024-02-29", good),
-            ("2024-01-15T09:30:00Z", good),
-            ("2024-01-15T09:30:00+02:00", good),
-            ("2023-02-29", bad),
-            ("2024-01-15T09:30:00", bad),
-            ("yesterday", bad),
-        ],
-    );
-    assert_eq!(created, ["2024-02-29T00:00:00Z", "2024-01-15T09:30:00Z", "2024-01-15T07:30:00Z"]);
-    let emails =
-        one("email", &[("a@x.example", good), ("a", "identifier_invalid"), ("a@b@x.example", "identifier_invalid")]);
-    assert_eq!(emails, ["a@x.example"]);
-}
-
-#[test]
 fn separators_without_a_card_between_them_name_nobody() {
     let shop = Shop::new();
     shop.check_customers(
@@ -883,6 +809,80 @@ fn a_refused_identifier_is_named_with_its_column_and_value() {
 }
 
 #[test]
+fn values_of_customer_fields_are_read_or_refused() {
+    let one = |column: &str, cases: &[(&str, &str)]| {
+        let shop = Shop::new();
+        let cases: Vec<(String, &str)> =
+            cases.iter().zip(100..).map(|((cell, answer), number)| (format!("u{number};{cell}"), *answer)).collect();
+        let cases: Vec<(&str, &str)> = cases.iter().map(|(row, answer)| (row.as_str(), *answer)).collect();
+        shop.check_customers(&format!("user_id,{column}"), &cases);
+        shop.column(column).split_off(3)
+    };
+    let (good, bad) = ("created 0 0", "field_invalid");
+    let birthdays = one(
+        "birthday",
+        &[
+            ("1990-04-30", good),
+            ("2026-11-22", good),
+            ("2026-11-23", bad),
+            ("2021-09-31", bad),
+            ("31.01.1990", bad),
+            ("1990-1-1", bad),
+            ("", good),
+        ],
+    );
+    assert_eq!(birthdays, ["1990-04-30", "2026-11-22", ""]);
+    let genders = one(
+        "gender",
+        &[
+            ("MALE", good),
+            ("Female", good),
+            ("other", good),
+            ("moteris", good),
+            ("Мужской", good),
+            ("чоловіча", good),
+            ("weiblich", good),
+            ("hombre", good),
+            ("femme", good),
+            ("kobieta", good),
+            ("unknown", bad),
+        ],
+    );
+    let expected = ["male", "female", "other", "female", "male", "male", "female", "male", "female", "female"];
+    assert_eq!(genders, expected);
+    let ltvs = one(
+        "ltv",
+        &[
+            ("0", good),
+            ("99999.9999", good),
+            ("10.0500", good),
+            ("1.00001", bad),
+            ("-1", bad),
+            ("1,5", bad),
+            ("x", bad),
+        ],
+    );
+    assert_eq!(ltvs, ["0", "99999.9999", "10.05"]);
+    let orders = one("orders", &[("0", good), ("12", good), ("12.0", good), ("1.5", bad), ("-1", bad), ("x", bad)]);
+    assert_eq!(orders, ["0", "12", "12"]);
+    let created = one(
+        "created_at",
+        &[
+            ("2024-02-29", good),
+            ("2024-01-15T09:30:00Z", good),
+            ("2024-01-15T09:30:00+02:00", good),
+            ("2023-02-29", bad),
+            ("2024-01-15T09:30:00", bad),
+            ("yesterday", bad),
+        ],
+    );
+    assert_eq!(created, ["2024-02-29T00:00:00Z", "2024-01-15T09:30:00Z", "2024-01-15T07:30:00Z"]);
+    let emails =
+        one("email", &[("a@x.example", good), ("a", "identifier_invalid"), ("a@b@x.example", "identifier_invalid")]);
+    assert_eq!(emails, ["a@x.example"]);
+}
+
+#[test]
 fn a_balance_opens_an_account_and_is_a_credit() {
     let shop = Shop::with_decimals(2);
     shop.check_customers(
@@ -923,7 +923,11 @@ fn tiers_are_any_until_they_are_declared() {
         "user_id,tier",
         &[("u2;bronze", "tier_unknown"), ("u2;SILVER", "updated 0 0"), ("u1; gold ", "unchanged 0 100")],
     );
-    assert_eq!(shop.column("tier")[..2], ["Gold", "silver"].map(|tier| tier.to_owned()));
+    // Once it is declared, it is shown so, also where a customer had it before.
+    assert_eq!(shown(), (["gold", "silver", "", "gold"].map(str::to_owned).to_vec(), "gold".to_owned()));
+    shop.check_customers("user_id,tier", &[("u2;Gold", "updated 0 0"), ("u1;SILVER", "updated 0 100")]);
+    assert_eq!(shop.column("tier"), ["silver", "gold", "", "gold"]);
+    assert!(shop.engine.verify().expect("a store").ok);
 }
 
 #[test]
@@ -1145,9 +1149,16 @@ fn an_adjustment_follows_the_rules_of_one_row() {
         ("ana@example.com", Set, "7", Reject, "unchanged 0.00 7.00"),
         ("max@example.com", Credit, "1", Reject, "balance_overflow"),
         ("nobody@example.com", Credit, "1", Reject, "identifier_unknown"),
-        ("ana@example.com", Debit, "-1", Reject, "Usage"),
-        ("ana@example.com", Credit, "1.505", Reject, "Usage"),
-        ("ana", Credit, "1", Reject, "Usage"),
+        ("ana@example.com", Debit, "-1", Reject, "amount_invalid"),
+        ("ana@example.com", Set, "-1", Reject, "amount_invalid"),
+        ("ana@example.com", Credit, "1.505", Reject, "amount_precision"),
+        ("ana@example.com", Credit, "52,620", Reject, "amount_invalid"),
+        ("ana@example.com", Credit, "", Reject, "amount_missing"),
+        ("ana@example.com", Credit, "92233720368547758.08", Reject, "amount_range"),
+        ("ana@example.com", Credit, "-92233720368547758.08", Reject, "amount_range"),
+        // Identifiers are checked first.
+        ("ana", Credit, "1", Reject, "identifier_invalid"),
+        ("ana", Credit, "x", Reject, "identifier_invalid"),
     ];
     for (email, operation, amount, policy, expected) in cases {
         assert_eq!(adjust(email, operation, amount, policy), expected, "{email} {operation:?} {amount} {policy:?}");

@@ -46,6 +46,21 @@ pub struct CustomersApplier<'a> {
     input_bytes_left: u64,
 }
 
+/// A tier of a batch, once it is looked up.
+#[derive(Clone, Copy)]
+struct KnownTier {
+    id: TierId,
+    /// Whether the batch spells it otherwise than the store shows it.
+    is_respelled: bool,
+}
+
+impl KnownTier {
+    /// As profiles hold it.
+    fn number(self) -> u16 {
+        self.id.0
+    }
+}
+
 impl<'a> CustomersApplier<'a> {
     /// An applier that goes on behind `position`; `resumed` names the job whose earlier rows it must remember, and where
     /// its records begin.
@@ -110,7 +125,7 @@ impl<'a> CustomersApplier<'a> {
         changes.clear();
         batch.first_line = self.lines + 1;
         batch.first_sequence = self.book.next_sequence();
-        let mut tier_ids: Vec<Option<TierId>> = vec![None; tiers.len()];
+        let mut tier_ids: Vec<Option<KnownTier>> = vec![None; tiers.len()];
         self.expect_more(chunk.bytes.len(), rows.len(), hashes);
         // Nearly every chunk of a customer base that moves in is all new: its claims are made at once, as the slots lie.
         owners.clear();
@@ -153,13 +168,18 @@ impl<'a> CustomersApplier<'a> {
                             }
                         }
                         let tier = self.tier(row.tier, tiers, &mut tier_ids)?;
-                        if row.created_at == MISSING {
-                            // A customer whose file does not say since when is one since now.
-                            row.created_at = self.rules.now.millis();
+                        let tier_name = self.other_spelling(tier);
+                        let tier = tier.number();
+                        if row.created_at == MISSING || tier_name.is_some() {
                             let body = &bodies[row.body.0 as usize..row.body.1 as usize];
                             let mut change =
                                 read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
-                            change.created_at = Some(self.rules.now);
+                            if row.created_at == MISSING {
+                                // A customer whose file does not say since when is one since now.
+                                row.created_at = self.rules.now.millis();
+                                change.created_at = Some(self.rules.now);
+                            }
+                            change.tier = tier_name.as_deref().or(change.tier);
                             row.body = append_change(&change, changes);
                             new_records.push(self.record(customer, None, row.body, true));
                         } else {
@@ -183,8 +203,12 @@ impl<'a> CustomersApplier<'a> {
                         row.customer = customer;
                         self.seen.name(customer, counts);
                         let body = &bodies[row.body.0 as usize..row.body.1 as usize];
-                        let wanted = read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
+                        let mut wanted =
+                            read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
                         let tier = self.tier(row.tier, tiers, &mut tier_ids)?;
+                        let tier_name = self.other_spelling(tier);
+                        let tier = tier.number();
+                        wanted.tier = tier_name.as_deref().or(wanted.tier);
                         let (change, kept) = self.change_of(customer, wanted, identifiers, tier);
                         counts.kept += kept + u64::from(row.has_balance_cell);
                         if change.is_empty() {
@@ -347,17 +371,24 @@ impl<'a> CustomersApplier<'a> {
     }
 
     /// The number of a batch's tier.
-    fn tier(&mut self, place: u16, names: &[String], known: &mut [Option<TierId>]) -> Result<u16> {
+    fn tier(&mut self, place: u16, names: &[String], known: &mut [Option<KnownTier>]) -> Result<KnownTier> {
         let (Some(name), Some(slot)) = (names.get(usize::from(place)), known.get_mut(usize::from(place))) else {
-            return Ok(u16::MAX);
+            return Ok(KnownTier { id: TierId::NONE, is_respelled: false });
         };
         if slot.is_none() {
-            *slot = self.profiles.tiers.register(name);
+            let tiers = &mut self.profiles.tiers;
+            let id = tiers.register(name);
+            *slot = id.map(|id| KnownTier { id, is_respelled: tiers.name(id) != Some(name) });
         }
-        slot.map(|tier| tier.0).ok_or_else(|| {
+        slot.ok_or_else(|| {
             Error::refused("tiers_max", format!("the file has more tiers than a store holds: `{name}` is one too many"))
                 .hint("check which column is mapped to `tier`")
         })
+    }
+
+    /// A tier's name where the row spells it otherwise: the customer gets it as it is shown.
+    fn other_spelling(&self, tier: KnownTier) -> Option<String> {
+        if tier.is_respelled { self.profiles.tiers.name(tier.id).map(str::to_owned) } else { None }
     }
 
     fn record(&mut self, customer: CustomerId, previous: Option<u64>, body: (u32, u32), is_change: bool) -> NewRecord {
