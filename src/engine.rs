@@ -19,6 +19,7 @@ use crate::{
         time::TimeZone,
     },
     error::{Error, Result},
+    import::{format::Kind, input},
     options::Options,
     report::{
         export::{self, Export},
@@ -42,7 +43,7 @@ mod adjust;
 mod look;
 
 use parameters::Parameters;
-use request::SettingsChange;
+use request::{FileRequest, SettingsChange};
 use view::StoreView;
 
 /// An open store and the means to work on it. One job runs at a time; a second one waits.
@@ -71,6 +72,15 @@ impl Engine {
     /// As `open`, and when the directory holds something else.
     pub fn create(directory: &Path, options: Options) -> Result<Engine> {
         Engine::start(directory, options, true)
+    }
+
+    /// Finds out without a store whether the file of an import is there, and whether its format and columns are known: for
+    /// whoever would not want a store to be created for a mistyped name.
+    ///
+    /// # Errors
+    /// As `import_points` and `import_customers` for the file.
+    pub fn check_file(kind: Kind, file: &FileRequest) -> Result<()> {
+        input::understand(&file.path, kind, &run::hints(file)).map(drop)
     }
 
     fn start(directory: &Path, options: Options, create: bool) -> Result<Engine> {

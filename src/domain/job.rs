@@ -135,15 +135,25 @@ pub struct Counts {
     pub debits: Accounting,
     /// Rows that set the balance.
     pub set_rows: u64,
+    /// What these set it to, in all.
+    #[serde(default)]
+    pub set: Total,
+    /// Rows whose amount can be read and whose operation cannot.
+    #[serde(default)]
+    pub unassigned_rows: u64,
+    /// The amounts of these, in all.
+    #[serde(default)]
+    pub unassigned: Total,
     /// Rows without a readable amount.
     pub unreadable_amounts: u64,
     /// Cells that a rule kept from being written.
     pub kept: u64,
-    /// Different customers that rows named and that existed, or exist since an earlier row.
+    /// Different customers who were there before the job and whom a row named. Rows that could not be read, or whose
+    /// identifiers nobody has or several have, name nobody; rows that the balance then refuses do.
     pub customers_matched: u64,
     /// Customers created.
     pub customers_created: u64,
-    /// Different customers named by more than one row.
+    /// Different customers named by more than one such row, created ones too: the row that creates one names it.
     pub customers_repeated: u64,
 }
 
@@ -182,11 +192,20 @@ impl Counts {
         self.credits.add(&other.credits);
         self.debits.add(&other.debits);
         self.set_rows += other.set_rows;
+        self.set += other.set;
+        self.unassigned_rows += other.unassigned_rows;
+        self.unassigned += other.unassigned;
         self.unreadable_amounts += other.unreadable_amounts;
         self.kept += other.kept;
         self.customers_matched += other.customers_matched;
         self.customers_created += other.customers_created;
         self.customers_repeated += other.customers_repeated;
+    }
+
+    /// The sum of all amounts that can be read, debits negative: what `--expect-total` is compared with. Amounts that
+    /// balances were set to, and those without a readable operation, stand in it as they stand in the file.
+    pub fn amounts_total(&self) -> i128 {
+        self.credits.in_file.0 - self.debits.in_file.0 + self.set.0 + self.unassigned.0
     }
 
     /// Whether every row and every point is accounted for (spec §2.4).

@@ -34,6 +34,12 @@ impl AmountProblem {
         }
     }
 
+    /// The message fragment without the advice, which names flags of an import: for a caller that does not have them.
+    pub fn complaint(self) -> &'static str {
+        let message = self.message();
+        message.split_once("; ").map_or(message, |(complaint, _)| complaint)
+    }
+
     /// The message fragment that follows the quoted value.
     pub fn message(self) -> &'static str {
         match self {
@@ -365,7 +371,10 @@ mod tests {
         ];
         for &(cell, style, part) in cases {
             match parse_amount(cell, 4, NumberStyle::named(style).expect("a known style")) {
-                Err(AmountProblem::Invalid(message)) => assert!(message.contains(part), "{cell}: {message}"),
+                Err(problem @ AmountProblem::Invalid(message)) => {
+                    assert!(message.contains(part), "{cell}: {message}");
+                    assert!(message.starts_with(problem.complaint()) && !problem.complaint().contains("--"), "{cell}");
+                }
                 other => panic!("{cell} in {style}: {other:?}"),
             }
         }

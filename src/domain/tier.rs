@@ -1,7 +1,8 @@
 //! Tiers: names that customers carry, with ranks once the store declares them.
 //!
 //! A tier is matched without regard to case, so that `gold` in one file and `Gold` in the next are one tier, and shown
-//! as it was declared or, while none are declared, as it was first seen. White space around a name does not count.
+//! as it was declared or, if it never was, as it was first seen. White space around a name does not count. Records of
+//! customers hold the name as it was shown when they were written; who shows them asks the register.
 
 use std::collections::HashMap;
 

@@ -16,11 +16,12 @@ use crate::{
         job::{Counts, JobKind, JobStart, JobState, Position, Total, WindowRecord},
         outcome::Status,
         phone::Region,
-        points::{NumberStyle, parse_amount},
+        points::{AmountProblem, NumberStyle, parse_amount},
         rejection::Rejection,
         time::tz_version,
     },
     error::{Error, Result},
+    import::rows::{Faults, owner_fault, quoted},
     job::output::Output,
     ledger::account_book::{AccountBook, encode_entries},
     report::amount::amount_text,
@@ -37,34 +38,14 @@ impl Engine {
     /// Adjusts one customer's balance; durable when it returns. A refusal is an outcome, not an error, and records no job.
     ///
     /// # Errors
-    /// `Usage` for an amount or identifier that cannot be; `Storage` and `Corrupt` as they say.
+    /// `Usage` when no identifier is given; `NotFound` for the program; `Storage` and `Corrupt` as they say.
     pub fn adjust(&self, job: &JobRequest, request: &AdjustRequest) -> Result<AdjustView> {
         let (program_id, program) = self.program(job.program.as_deref())?;
-        let amount = parse_amount(&request.amount, program.decimals, NumberStyle::PLAIN)
-            .map_err(|problem| Error::usage(format!("the amount `{}` {}", request.amount, problem.message())))?;
-        let negative = || Error::usage(format!("the amount `{}` is negative", request.amount));
-        let command = match request.operation {
-            Operation::Credit if amount < 0 => {
-                ResolvedCommand { operation: Operation::Debit, amount: amount.checked_neg().ok_or_else(negative)? }
-            }
-            _ if amount < 0 => return Err(negative()),
-            operation => ResolvedCommand { operation, amount },
-        };
-        let settings = self.store.settings();
-        let region = settings.default_region.as_deref().and_then(Region::new);
-        let mut hashes = Vec::new();
-        let mut normalized = Vec::new();
-        for (kind, value) in &request.identifiers {
-            normalize(*kind, value, region, false, &mut normalized)
-                .map_err(|problem| Error::usage(format!("the {} {problem}", kind.name())))?;
-            hashes.push(IdentifierHash::of(settings.seed, *kind, &normalized));
-        }
-        if hashes.is_empty() {
+        if request.identifiers.is_empty() {
             return Err(Error::usage("say whose balance it is").hint("for example `--email ana@example.com`"));
         }
-        let kinds = request.identifiers.iter().map(|(kind, _)| *kind).collect();
-        let mut held = self.state();
-        let mut state = self.load(&mut held, &Needs { kinds, profiles: false, programs: vec![program_id] })?;
+        let settings = self.store.settings();
+        let region = settings.default_region.as_deref().and_then(Region::new);
         let text = |amount: i64| amount_text(i128::from(amount), program.decimals);
         let refused = |rejection, message: String, balance: Option<i64>| AdjustView {
             job: None,
@@ -74,15 +55,39 @@ impl Engine {
             amount: text(0),
             balance: balance.map(text),
         };
-        let customer = match owner(&state, &hashes) {
-            Ok(Some(customer)) => customer,
-            Ok(None) => {
-                *held = Some(state);
-                return Ok(refused(Rejection::IdentifierUnknown, "no customer has this identifier".to_owned(), None));
+        let mut faults = Faults::default();
+        let mut hashes = Vec::new();
+        let mut normalized = Vec::new();
+        for (kind, value) in &request.identifiers {
+            let name = kind.name();
+            match normalize(*kind, value, region, false, &mut normalized) {
+                Ok(()) => hashes.push(IdentifierHash::of(settings.seed, *kind, &normalized)),
+                Err(problem) => {
+                    faults.add(Rejection::IdentifierInvalid, name, format!("{name} {} {problem}", quoted(value)));
+                }
             }
+        }
+        let command = match command(request, program.decimals) {
+            Ok(command) if hashes.len() == request.identifiers.len() => command,
+            read => {
+                if let Err((rejection, message)) = read {
+                    faults.add(rejection, "amount", message);
+                }
+                let fault = faults.first().ok_or_else(|| Error::internal("a refused adjustment has no fault"))?;
+                return Ok(refused(fault.rejection, fault.message, None));
+            }
+        };
+        let kinds = request.identifiers.iter().map(|(kind, _)| *kind).collect();
+        let mut held = self.state();
+        let mut state = self.load(&mut held, &Needs { kinds, profiles: false, programs: vec![program_id] })?;
+        let owned = owner(&state, &hashes).and_then(|owner| owner.ok_or(Rejection::IdentifierUnknown));
+        let customer = match owned {
+            Ok(customer) => customer,
             Err(rejection) => {
                 *held = Some(state);
-                return Ok(refused(rejection, "the identifiers belong to different customers".to_owned(), None));
+                let fault = owner_fault(rejection, &request.identifiers);
+                let message = fault.map_or_else(|| rejection.code().replace('_', " "), |fault| fault.message);
+                return Ok(refused(rejection, message, None));
             }
         };
         let before = state.accounts(program_id)?.total;
@@ -168,7 +173,10 @@ impl Engine {
                 account.not_taken += not_taken;
                 account.applied += command.amount - not_taken;
             }
-            None => counts.set_rows += 1,
+            None => {
+                counts.set_rows += 1;
+                counts.set += command.amount;
+            }
         }
         let record = WindowRecord {
             state: JobState::Finished,
@@ -191,6 +199,33 @@ impl Engine {
         caches::write_behind(&self.store, &mut state, self.options.cache_lag_entries_min)?;
         *held = Some(state);
         Ok(view(Some(id)))
+    }
+}
+
+/// What the request asks for; else the row's code and message, as an import of one row would have them. A credit of a
+/// negative amount is a debit.
+fn command(request: &AdjustRequest, decimals: u8) -> std::result::Result<ResolvedCommand, (Rejection, String)> {
+    let shown = quoted(&request.amount);
+    let amount = parse_amount(&request.amount, decimals, NumberStyle::PLAIN).map_err(|problem| {
+        let message = match problem {
+            AmountProblem::Missing => "amount is empty".to_owned(),
+            // An import would name its flags for other number formats; here the amount can just be written otherwise.
+            AmountProblem::Invalid(_) => {
+                format!("amount {shown} {}: write it in digits, as in `1250` or `12.50`", problem.complaint())
+            }
+            AmountProblem::Precision | AmountProblem::Range => format!("amount {shown} {}", problem.message()),
+        };
+        (problem.rejection(), message)
+    })?;
+    let negative = |why: &str| (Rejection::AmountInvalid, format!("amount {shown} is negative: {why}"));
+    match request.operation {
+        Operation::Credit if amount < 0 => match amount.checked_neg() {
+            Some(amount) => Ok(ResolvedCommand { operation: Operation::Debit, amount }),
+            None => Err((Rejection::AmountRange, format!("amount {shown} does not fit"))),
+        },
+        Operation::Debit if amount < 0 => Err(negative("the operation says whether points are added or taken")),
+        Operation::Set if amount < 0 => Err(negative("a balance cannot be set to it")),
+        operation => Ok(ResolvedCommand { operation, amount }),
     }
 }
 

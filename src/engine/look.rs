@@ -13,6 +13,7 @@ use crate::{
         identifier::{IdentifierKind, normalize},
         lot::LotState,
         phone::Region,
+        tier::Tiers,
     },
     error::{Error, Result},
     report::amount::amount_text,
@@ -43,6 +44,10 @@ impl Engine {
                 lots: if account.balance > 0 { vec![lot] } else { Vec::new() },
             }
         });
+        // As the store shows it, which may have declared another spelling since the record was written.
+        let tiers = Tiers::from_parts(&self.store.positions().tiers, &self.store.settings().tiers);
+        let tiers = tiers.map_err(Error::corrupt)?;
+        let shown = |tier: String| tiers.lookup(&tier).and_then(|id| tiers.name(id)).map_or(tier, str::to_owned);
         Ok(CustomerView {
             customer: id.0,
             accounts: accounts.collect(),
@@ -55,7 +60,7 @@ impl Engine {
             birthday: customer.birthday.map(|birthday| birthday.to_string()),
             gender: customer.gender.map(|gender| gender.word().to_owned()),
             consent: customer.consent,
-            tier: customer.tier,
+            tier: customer.tier.map(shown),
             ltv: customer.ltv.map(|ltv| amount_text(i128::from(ltv), LTV_DECIMALS)),
             orders: customer.orders,
             created_at: customer.created_at.map(|time| time.to_string()),

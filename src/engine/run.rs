@@ -667,7 +667,7 @@ fn read_chunk(
     }
 }
 
-fn hints(file: &FileRequest) -> InputHints {
+pub(super) fn hints(file: &FileRequest) -> InputHints {
     InputHints {
         format: file.format.clone(),
         map: file.map.clone(),
@@ -736,7 +736,7 @@ fn check_expectations(program: &Program, request: &JobRequest, counts: &Counts) 
         return refused("expect_rows", format!("the file has {} rows, {rows} were expected", counts.read));
     }
     if let Some(expected) = &request.expect_total {
-        let total = counts.credits.in_file.0 - counts.debits.in_file.0;
+        let total = counts.amounts_total();
         let wanted =
             parse_amount(expected, program.decimals, crate::domain::points::NumberStyle::PLAIN).map_err(|problem| {
                 Error::new(ErrorKind::Usage, "usage", format!("`--expect-total {expected}` {}", problem.message()))

@@ -134,7 +134,11 @@ impl RecordProblem {
                     .to_owned()
             }
             RecordProblem::Nul => "the row holds a NUL byte".to_owned(),
-            RecordProblem::NotText => "the row holds bytes that are not text in the file's encoding".to_owned(),
+            RecordProblem::NotText => {
+                "the row holds bytes that are not text in the encoding that the file is read in: name the right one, as in \
+                 `--encoding windows-1252`"
+                    .to_owned()
+            }
             RecordProblem::FieldTooLong => format!("a field is longer than {FIELD_BYTES_MAX} bytes"),
             RecordProblem::RowTooLong => format!("the row is longer than {ROW_BYTES_MAX} bytes"),
         }

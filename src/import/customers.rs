@@ -27,7 +27,7 @@ use crate::{
         csv::{self, Records},
         dialect::Dialect,
         format::{ColumnField, Mapping},
-        rows::{Cells, Fault, Faults, column_of_kind, is_blank, quoted, record_fault},
+        rows::{Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, owner_fault, quoted, record_fault},
     },
     job::output::Output,
     ledger::account_book::encode_entries,
@@ -211,6 +211,7 @@ impl CustomersRules {
                 customer: CustomerId::NONE,
                 status: Status::Rejected,
                 rejection: None,
+                // A refused row has none, and who looks ahead for them must find an empty range.
                 hashes: (hashes.len() as u32, hashes.len() as u32),
                 body: (bodies.len() as u32, bodies.len() as u32),
                 ltv: MISSING,
@@ -323,8 +324,8 @@ impl CustomersRules {
             if is_blank(cell.as_bytes()) {
                 continue;
             }
-            is_named = true;
             if kind != IdentifierKind::Card {
+                is_named = true;
                 match normalize(kind, cell, self.region, true, normalized) {
                     Ok(()) => {
                         fields.singles[kind as usize] = Some(keep(std::str::from_utf8(normalized).unwrap_or_default()));
@@ -336,7 +337,9 @@ impl CustomersRules {
                 }
                 continue;
             }
+            // Separators with nothing between them are no card, and name nobody.
             for card in cell.split([',', '|']).filter(|card| !is_blank(card.as_bytes())) {
+                is_named = true;
                 match normalize(kind, card, self.region, true, normalized) {
                     Ok(()) => fields.cards.push(keep(std::str::from_utf8(normalized).unwrap_or_default())),
                     Err(problem) => {
@@ -481,7 +484,9 @@ impl CustomersRules {
             let late;
             let fault = match (found, row.rejection) {
                 (None, Some(rejection)) => {
-                    late = late_fault(rejection, &columns);
+                    let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
+                    let filled = filled_identifiers(&columns.identifiers, cells, &mut scratch.cell);
+                    late = late_fault(rejection, &filled);
                     Some(&late)
                 }
                 (found, _) => found,
@@ -537,16 +542,18 @@ impl CustomersRules {
     }
 }
 
-fn late_fault(rejection: Rejection, columns: &Columns) -> Fault {
-    let first = columns.identifiers.first().map_or("", |(kind, _)| kind.name());
-    let (column, message) = match rejection {
-        Rejection::IdentifierConflict => (first, "the identifiers belong to different customers"),
-        Rejection::IdentifierTaken => ("card", "a card of the row belongs to another customer"),
-        Rejection::TierUnknown => ("tier", "the store knows 1,024 tiers already, which is the most"),
-        Rejection::BalanceOverflow => ("balance", "the balance does not fit into 64 bits"),
-        other => ("", other.code()),
-    };
-    Fault { rejection, column, message: message.to_owned() }
+/// The story of a row that only the store could refuse.
+fn late_fault(rejection: Rejection, filled: &[(IdentifierKind, String)]) -> Fault {
+    owner_fault(rejection, filled).unwrap_or_else(|| {
+        let (column, message) = match rejection {
+            Rejection::TierUnknown => {
+                ("tier", "the tier is new, and the store knows 1,024 already, which is the most".to_owned())
+            }
+            Rejection::BalanceOverflow => ("balance", "the balance does not fit into 64 bits".to_owned()),
+            other => ("", other.code().replace('_', " ")),
+        };
+        Fault { rejection, column, message }
+    })
 }
 
 /// How a customer import treats overdrafts: it only credits, so there are none.

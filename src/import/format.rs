@@ -29,7 +29,8 @@ macro_rules! column_fields {
                 match self { $(ColumnField::$field => $name,)* }
             }
 
-            /// Whether an import of this kind reads the field.
+            /// Whether an import of this kind reads the field today. What it does not read is refused, in `--map` and in
+            /// formats alike: a column that is silently dropped would be points without their expiry.
             pub fn is_read_by(self, kind: Kind) -> bool {
                 match self { $(ColumnField::$field => $kinds.contains(&kind),)* }
             }
@@ -37,49 +38,50 @@ macro_rules! column_fields {
     };
 }
 
-const ALL_KINDS: &[Kind] = &[Kind::Points, Kind::Customers, Kind::Expiry];
 const POINTS: &[Kind] = &[Kind::Points];
 const CUSTOMERS: &[Kind] = &[Kind::Customers];
 const POINTS_CUSTOMERS: &[Kind] = &[Kind::Points, Kind::Customers];
-const POINTS_EXPIRY: &[Kind] = &[Kind::Points, Kind::Expiry];
+/// Fields that have their name and no import yet.
+const NONE: &[Kind] = &[];
 
+// Behind each field stand the imports that read it: the one list of what can be mapped.
 column_fields! {
     /// The merchant's identifier of the customer.
-    UserId = "user_id", ALL_KINDS;
+    UserId = "user_id", POINTS_CUSTOMERS;
     /// Another system's identifier of the customer.
-    ExternalId = "external_id", ALL_KINDS;
+    ExternalId = "external_id", POINTS_CUSTOMERS;
     /// The e-mail address.
-    Email = "email", ALL_KINDS;
+    Email = "email", POINTS_CUSTOMERS;
     /// The mobile number.
-    Mobile = "mobile", ALL_KINDS;
+    Mobile = "mobile", POINTS_CUSTOMERS;
     /// The card number; several in a customer file.
-    Card = "card", ALL_KINDS;
+    Card = "card", POINTS_CUSTOMERS;
     /// Points to credit, to debit or to set.
-    Amount = "amount", POINTS_CUSTOMERS;
+    Amount = "amount", POINTS;
     /// Credit, debit or set.
     Operation = "operation", POINTS;
     /// The last day of the points.
-    ExpiresOn = "expires_on", POINTS_CUSTOMERS;
+    ExpiresOn = "expires_on", NONE;
     /// The days that the points last.
-    ExpiresInDays = "expires_in_days", POINTS_CUSTOMERS;
+    ExpiresInDays = "expires_in_days", NONE;
     /// The day on which the points were earned.
-    CreditedOn = "credited_on", POINTS;
+    CreditedOn = "credited_on", NONE;
     /// The points programme.
-    Program = "program", ALL_KINDS;
+    Program = "program", NONE;
     /// The type of what the points were given for.
-    RefType = "ref_type", POINTS_EXPIRY;
+    RefType = "ref_type", NONE;
     /// What the points were given for.
-    RefId = "ref_id", POINTS_EXPIRY;
+    RefId = "ref_id", NONE;
     /// The promotion that gave the points.
-    PromotionId = "promotion_id", POINTS_EXPIRY;
+    PromotionId = "promotion_id", NONE;
     /// Whether the points are promised only.
-    Promised = "promised", POINTS;
+    Promised = "promised", NONE;
     /// The internal reason.
-    Reason = "reason", POINTS_EXPIRY;
+    Reason = "reason", NONE;
     /// The text that the customer sees.
-    Comment = "comment", POINTS_EXPIRY;
+    Comment = "comment", NONE;
     /// The row's own key, for files that are sent again.
-    RowId = "row_id", POINTS;
+    RowId = "row_id", NONE;
     /// The customer's name.
     Name = "name", CUSTOMERS;
     /// The day of birth.
@@ -178,13 +180,9 @@ pub enum NumberStyle {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DateStyle {
-    /// `2029-06-30`, or RFC 3339.
+    /// `2029-06-30`, or RFC 3339: the only one that is read.
     #[default]
     Iso,
-    /// `30/06/2029`, also with dots or dashes.
-    Dmy,
-    /// `06/30/2029`, also with dots or dashes.
-    Mdy,
 }
 
 /// A column of a format.
@@ -223,7 +221,8 @@ pub struct Format {
     /// Whether the job needs `--reason`.
     #[serde(default)]
     pub reason_required: bool,
-    /// Whether the job needs `--mode`. It does anyway where a points file has no operation column.
+    /// Says that its rows hold no operation, so that the job needs `--mode`. It does anyway where a points file has no
+    /// operation column: a format that has one contradicts itself.
     #[serde(default)]
     pub mode_required: bool,
     /// What an empty operation cell means; without it, an error.
@@ -232,7 +231,7 @@ pub struct Format {
     /// How numbers are written, unless the job says otherwise.
     #[serde(default)]
     pub number_style: NumberStyle,
-    /// How dates are written, unless the job says otherwise.
+    /// How dates are written.
     #[serde(default)]
     pub date_style: DateStyle,
     /// The columns, in the order of the template.
@@ -297,7 +296,8 @@ impl Format {
         for (at, column) in self.columns.iter().enumerate() {
             let field = column.field;
             if !field.is_read_by(self.kind) {
-                return Some(format!("`import {}` does not read the field `{field}`", self.kind));
+                let (kind, known) = (self.kind, names_of(self.kind));
+                return Some(format!("`import {kind}` does not read the field `{field}`: it reads {known}"));
             }
             if self.columns.iter().take(at).any(|other| other.field == field) {
                 return Some(format!("the field `{field}` has two columns: write all headers into one"));
@@ -313,6 +313,9 @@ impl Format {
                     return Some(format!("the header `{header}` stands for `{other}` and for `{field}`"));
                 }
             }
+        }
+        if self.mode_required && self.column(ColumnField::Operation).is_some() {
+            return Some("`mode_required` contradicts the column of `operation`: leave one out".into());
         }
         if let Some(field) = self.mandatory.iter().flatten().find(|&&field| self.column(field).is_none()) {
             return Some(format!("the mandatory field `{field}` has no column"));
@@ -443,7 +446,7 @@ pub struct Mapping {
     pub columns: usize,
     /// The column of each field that has one, from 0.
     pub fields: BTreeMap<ColumnField, usize>,
-    /// The columns that hold no field and are ignored, by name.
+    /// The columns that hold no field and are ignored, by name; `…` where the name is more likely data.
     pub ignored: Vec<String>,
 }
 
@@ -495,6 +498,16 @@ pub enum MappingError {
         /// The right column, by name and number.
         second: String,
     },
+    /// A column of operations for a format that knows no word of them, so that every row would be rejected.
+    #[error(
+        "the format `{format}` knows no operations: leave `--map \"{column}=operation\"` out, or choose another `--format`"
+    )]
+    NoOperations {
+        /// The format's name.
+        format: String,
+        /// The column.
+        column: String,
+    },
     /// Mandatory columns that the file does not have.
     #[error(
         "the file has no column {missing}, which the format `{format}` needs; it has {found}: name the column with \
@@ -532,16 +545,20 @@ impl Mapping {
             Header::Named(cells) => cells.iter().enumerate().map(|(at, cell)| column_name(cell, at)).collect(),
             Header::Numbered(columns) => (1..=columns).map(|number| number.to_string()).collect(),
         };
-        let found = || if names.is_empty() { "none".to_owned() } else { format!("`{}`", names.join("`, `")) };
+        let shown: Vec<&str> = names.iter().map(|name| shown_name(name)).collect();
+        let found = || listed_names(&shown);
         let mut held: Vec<Option<ColumnField>> = vec![None; names.len()];
         let mut fields = BTreeMap::new();
         let twice = |field, first: usize, second: usize| MappingError::TwoColumns {
             field,
-            first: format!("`{}` (column {})", names[first.min(second)], first.min(second) + 1),
-            second: format!("`{}` (column {})", names[first.max(second)], first.max(second) + 1),
+            first: format!("`{}` (column {})", shown[first.min(second)], first.min(second) + 1),
+            second: format!("`{}` (column {})", shown[first.max(second)], first.max(second) + 1),
         };
 
         for ColumnOverride { column, field } in overrides {
+            if *field == ColumnField::Operation && format.operations.is_empty() && format.operation_blank.is_none() {
+                return Err(MappingError::NoOperations { format: format.name.clone(), column: column.clone() });
+            }
             let key = header_key(column);
             let mut matching = (0..names.len()).filter(|&at| header_key(&names[at]) == key);
             let Some(at) = matching.next() else {
@@ -569,17 +586,17 @@ impl Mapping {
         }
 
         let missing = format.missing_of(|field| fields.contains_key(&field));
-        let free = || (0..names.len()).find(|&at| held[at].is_none()).map(|at| names[at].clone());
+        let free = || (0..names.len()).find(|&at| held[at].is_none() && !looks_like_data(&names[at]));
         if let Some(&field) = missing.first().and_then(|group| group.first()) {
             return Err(MappingError::Missing {
                 format: format.name.clone(),
                 missing: format.listed(&missing),
                 found: found(),
-                example: free().unwrap_or_else(|| "Header".to_owned()),
+                example: free().map_or_else(|| "Header".to_owned(), |at| names[at].clone()),
                 field,
             });
         }
-        let ignored = (0..names.len()).filter(|&at| held[at].is_none()).map(|at| names[at].clone()).collect();
+        let ignored = (0..names.len()).filter(|&at| held[at].is_none()).map(|at| shown[at].to_owned()).collect();
         Ok(Mapping { columns: names.len(), fields, ignored })
     }
 
@@ -595,6 +612,26 @@ fn column_name(cell: &str, at: usize) -> String {
         "" => format!("column {}", at + 1),
         name => name.to_owned(),
     }
+}
+
+/// Digits that no header has, and that phone numbers, cards and most ids have.
+const DATA_DIGITS_MIN: usize = 5;
+
+/// Whether a cell where a header should be is more likely somebody's e-mail address, phone number or card.
+///
+/// Messages and logs then do not repeat it: a file without a header must not put a customer's data there.
+pub fn looks_like_data(cell: &str) -> bool {
+    cell.contains('@') || cell.chars().filter(char::is_ascii_digit).count() >= DATA_DIGITS_MIN
+}
+
+/// A column's name as messages show it.
+fn shown_name(name: &str) -> &str {
+    if looks_like_data(name) { "…" } else { name }
+}
+
+/// The names of a file's columns: `` `email`, `points` ``.
+fn listed_names(shown: &[&str]) -> String {
+    if shown.is_empty() { "none".to_owned() } else { format!("`{}`", shown.join("`, `")) }
 }
 
 /// Why the format of a file is not clear.
@@ -646,7 +683,7 @@ fn recognize_among<'a>(
             let needs =
                 candidates.map(|format| format!("`{}` lacks {}", format.name, format.listed(&format.missing(header))));
             Err(RecognizeError::None {
-                found: if names.is_empty() { "none".to_owned() } else { format!("`{}`", names.join("`, `")) },
+                found: listed_names(&names.iter().map(|name| shown_name(name)).collect::<Vec<_>>()),
                 needs: needs.collect::<Vec<_>>().join("; "),
             })
         }

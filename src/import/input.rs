@@ -1,7 +1,7 @@
 //! An input file, opened and understood: its dialect, header, format and mapping.
 
 use std::{
-    io::Read,
+    io::{BufReader, Read},
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64},
 };
@@ -14,7 +14,7 @@ use crate::{
     import::{
         chunk::{Chunk, Cutter},
         csv::{self, ROW_BYTES_MAX, Records},
-        dialect::{self, Dialect, DialectHints},
+        dialect::{self, Dialect, DialectHints, HEAD_BYTES},
         format::{self, ColumnOverride, Format, Header, Kind, Mapping},
         rows::Cells,
         source::{Encoding, Source, SourceError, SourceReader},
@@ -113,9 +113,14 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
         }
     }
     let source = Source::open(path, encoding).map_err(source_error)?;
-    let recognized = dialect::recognize(source.head(), hints.dialect);
+    let (text_start, head) = text_start(&source)?;
+    let recognized = dialect::recognize(&head, hints.dialect);
     let dialect = recognized.dialect;
-    let start = Position { offset: recognized.skip_bytes as u64, chunk: 0, lines: u64::from(recognized.skip_lines) };
+    let start = Position {
+        offset: text_start.offset + recognized.skip_bytes as u64,
+        chunk: 0,
+        lines: text_start.lines + u64::from(recognized.skip_lines),
+    };
     let Some((first, after)) = first_record(&source, dialect, start)? else {
         return Err(Error::input(format!("`{}` is empty: it has not even a header", path.display()))
             .hint("export it again, or see `tidemill template FORMAT` for what it should look like"));
@@ -140,12 +145,12 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
             ));
         }
         None if hints.map.is_empty() => {
-            format::recognize(Some(kind), &first).map_err(|error| Error::usage(error.to_string()))?
+            format::recognize(Some(kind), &first).map_err(|error| columns_error(&error, &first, hints))?
         }
         // With `--map` the header alone need not tell the format; the only one that the mapping completes will do.
         None => match format::recognize(Some(kind), &first) {
             Ok(format) => format,
-            Err(error) => by_mapping(kind, &first, &hints.map).ok_or_else(|| Error::usage(error.to_string()))?,
+            Err(error) => by_mapping(kind, &first, &hints.map).ok_or_else(|| columns_error(&error, &first, hints))?,
         },
     };
     if format.kind != kind {
@@ -153,7 +158,7 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
     }
     let header = if hints.no_header { Header::Numbered(first.len()) } else { Header::Named(&first) };
     let overrides = parse_overrides(kind, &hints.map)?;
-    let mapping = Mapping::resolve(format, header, &overrides).map_err(|error| Error::usage(error.to_string()))?;
+    let mapping = Mapping::resolve(format, header, &overrides).map_err(|error| columns_error(&error, &first, hints))?;
     let names = (1..=first.len()).map(|number| number.to_string()).collect();
     let numbers = numbers.unwrap_or_else(|| format!("{:?}", format.number_style).to_ascii_lowercase());
     let layout = Layout {
@@ -171,6 +176,18 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
     Ok((source, layout))
 }
 
+/// Columns that do not fit; where the first record looks like data, because there may be no header.
+fn columns_error(error: &impl std::fmt::Display, first: &[String], hints: &InputHints) -> Error {
+    let error = Error::usage(error.to_string());
+    if hints.no_header || !first.iter().any(|cell| format::looks_like_data(cell)) {
+        return error;
+    }
+    error.hint(
+        "the first row looks like data and no header: if the file has none, add `--no-header`, `--format` and a \
+         `--map NUMBER=field` for each of its columns, such as `--map 1=email`",
+    )
+}
+
 fn parse_overrides(kind: Kind, map: &[String]) -> Result<Vec<ColumnOverride>> {
     map.iter().map(|one| ColumnOverride::parse(one, kind).map_err(|error| Error::usage(error.to_string()))).collect()
 }
@@ -185,10 +202,40 @@ fn by_mapping(kind: Kind, header: &[String], map: &[String]) -> Option<&'static 
     fitting.next().is_none().then_some(format)
 }
 
-/// The first record's cells, and where the next record begins. Cut out of the 64 KiB that were read to recognise.
+/// Where recognition begins, and the text from there on: at the file's beginning, unless all of the head is empty lines.
+/// Then these are read over, however many there are; a file of nothing else has no text.
+fn text_start(source: &Source) -> Result<(Position, Vec<u8>)> {
+    let head = source.head();
+    let mark = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let is_empty_line = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    if head.len() < HEAD_BYTES || !head[mark..].iter().all(is_empty_line) {
+        return Ok((Position::default(), head.to_vec()));
+    }
+    let dialect = Dialect::default();
+    let mut position = Position { offset: mark as u64, ..Position::default() };
+    let mut cutter = Cutter::new(reader_at(source, position)?, dialect, HEAD_BYTES, ROW_BYTES_MAX, position.offset, 0);
+    let mut records = Records::default();
+    while let Some(chunk) = cutter.next().map_err(|error| source_error(SourceError::of(source.path(), error)))? {
+        csv::scan(&chunk.bytes, dialect, 1, &mut records);
+        if !records.records.is_empty() {
+            return Ok((position, chunk.bytes));
+        }
+        position.offset = chunk.end;
+        position.lines += u64::from(records.lines);
+    }
+    Ok((position, Vec::new()))
+}
+
+/// A reader of the text from a position on.
+fn reader_at(source: &Source, position: Position) -> Result<BufReader<SourceReader>> {
+    let mut reader = source.reader(Arc::default()).map_err(source_error)?;
+    reader.skip_to(position.offset).map_err(source_error)?;
+    Ok(BufReader::with_capacity(HEAD_BYTES, reader))
+}
+
+/// The first record's cells, and where the next record begins.
 fn first_record(source: &Source, dialect: Dialect, start: Position) -> Result<Option<(Vec<String>, Position)>> {
-    let head = source.head().get(start.offset as usize..).unwrap_or_default();
-    let mut cutter = Cutter::new(head, dialect, 1, ROW_BYTES_MAX, start.offset, 0);
+    let mut cutter = Cutter::new(reader_at(source, start)?, dialect, 1, ROW_BYTES_MAX, start.offset, 0);
     let mut records = Records::default();
     let mut lines = start.lines;
     let unreadable = |error| source_error(SourceError::of(source.path(), error));

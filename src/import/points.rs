@@ -23,7 +23,7 @@ use crate::{
         csv::{self, Record, Records},
         dialect::Dialect,
         format::{ColumnField, Format, Mapping, OperationWord},
-        rows::{Cells, Fault, Faults, column_of_kind, is_blank, quoted, record_fault},
+        rows::{Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, owner_fault, quoted, record_fault},
     },
     job::{output::Output, seen::Seen},
     ledger::account_book::{AccountBook, encode_entries},
@@ -93,9 +93,11 @@ struct Row {
     operation: Operation,
     status: Status,
     rejection: Option<Rejection>,
-    /// What a clamped debit left, if anything; and whether the amount could be read.
+    /// What a clamped debit left, if anything.
     not_taken: i64,
+    /// Whether the amount could be read, and whether it is known what to do with it.
     is_readable: bool,
+    has_operation: bool,
     has_balance: bool,
     /// Identifiers that nobody had when the row was parsed; an earlier row may have given them to somebody since.
     unfound: u8,
@@ -251,6 +253,7 @@ impl PointsRules {
             rejection: None,
             not_taken: 0,
             is_readable: true,
+            has_operation: true,
             has_balance: false,
             unfound: (hashes.len() - before) as u8,
         })
@@ -302,6 +305,7 @@ impl PointsRules {
             rejection: None,
             not_taken: 0,
             is_readable: false,
+            has_operation: false,
             has_balance: false,
             unfound: 0,
         };
@@ -336,7 +340,8 @@ impl PointsRules {
             Ok(amount) => {
                 let negative = match self.command(amount, cells, scratch) {
                     Ok(command) => {
-                        (row.amount, row.operation, row.is_readable) = (command.amount, command.operation, true);
+                        (row.amount, row.operation) = (command.amount, command.operation);
+                        (row.is_readable, row.has_operation) = (true, true);
                         false
                     }
                     Err(CommandFault::Negative) => true,
@@ -344,7 +349,11 @@ impl PointsRules {
                         faults.add(Rejection::AmountRange, "amount", format!("amount {} does not fit", quoted(&cell)));
                         false
                     }
-                    Err(CommandFault::Operation) => amount < 0,
+                    Err(CommandFault::Operation) if amount < 0 => true,
+                    Err(CommandFault::Operation) => {
+                        (row.amount, row.is_readable) = (amount, true);
+                        false
+                    }
                 };
                 if negative {
                     let why = if self.operation.is_some() {
@@ -411,7 +420,9 @@ impl PointsRules {
             let late;
             let fault = match (found, row.rejection) {
                 (None, Some(rejection)) => {
-                    late = self.late_fault(rejection, row);
+                    let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
+                    let filled = filled_identifiers(&self.identifiers, cells, scratch);
+                    late = owner_fault(rejection, &filled).unwrap_or_else(|| self.late_fault(rejection, row));
                     Some(&late)
                 }
                 (found, _) => found,
@@ -480,17 +491,14 @@ impl PointsRules {
         }
     }
 
-    /// The story of a row that only the store could refuse.
+    /// The story of a row that only the customer's account could refuse.
     fn late_fault(&self, rejection: Rejection, row: &Row) -> Fault {
         let text = |amount: i64| {
             let mut out = Vec::new();
             write_amount(amount, self.decimals, &mut out);
             String::from_utf8(out).unwrap_or_default()
         };
-        let first = self.identifiers.first().map_or("", |(kind, _)| kind.name());
         let (column, message) = match rejection {
-            Rejection::IdentifierUnknown => (first, "no customer has this identifier".to_owned()),
-            Rejection::IdentifierConflict => (first, "the identifiers belong to different customers".to_owned()),
             Rejection::InsufficientBalance => {
                 ("amount", format!("the balance of {} does not cover {}", text(row.balance), text(row.amount)))
             }
@@ -541,7 +549,12 @@ impl<'a> PointsApplier<'a> {
         customers_before: u32,
         resumed: Option<(&Store, JobId)>,
     ) -> Result<PointsApplier<'a>> {
-        let tracks_resets = rules.mode == Some(Mode::Reset) && rules.on_repeat == OnRepeat::First;
+        // Eight bytes a customer, so only where a row can set a balance.
+        let has_set = match rules.operation {
+            Some(_) => rules.words.iter().any(|(_, operation)| *operation == OperationWord::Set),
+            None => rules.mode == Some(Mode::Reset),
+        };
+        let tracks_resets = has_set && rules.on_repeat == OnRepeat::First;
         let mut seen = Seen::new(state.customers, customers_before, tracks_resets);
         if let Some((store, job)) = resumed {
             seen.remember_points(store, job)?;
@@ -741,11 +754,17 @@ fn account_for(row: &Row, asked: i64, counts: &mut Counts) {
         counts.unreadable_amounts += 1;
         return;
     }
+    if !row.has_operation {
+        counts.unassigned_rows += 1;
+        counts.unassigned += asked;
+        return;
+    }
     let account = match row.operation {
         Operation::Credit => &mut counts.credits,
         Operation::Debit => &mut counts.debits,
         Operation::Set => {
             counts.set_rows += 1;
+            counts.set += asked;
             return;
         }
     };

@@ -61,6 +61,53 @@ pub fn record_fault(record: &Record, columns: usize) -> Option<Fault> {
     Some(Fault { rejection: problem.rejection(), column: "", message })
 }
 
+/// The filled identifier cells of a row as they came. Only for rows that are refused: it copies them.
+pub fn filled_identifiers(
+    identifiers: &[(IdentifierKind, usize)],
+    cells: Cells<'_>,
+    scratch: &mut Vec<u8>,
+) -> Vec<(IdentifierKind, String)> {
+    let mut filled = Vec::new();
+    for &(kind, column) in identifiers {
+        let cell = cells.text(column, scratch);
+        if !is_blank(cell.as_bytes()) {
+            filled.push((kind, cell.trim().to_owned()));
+        }
+    }
+    filled
+}
+
+/// The story of identifiers that can all be read, and that the store refused; none for any other refusal.
+///
+/// It names a column that is filled, and the values seen. Which of several contradicts which is not told: a person who
+/// sees them finds out with `customer show`.
+pub fn owner_fault(rejection: Rejection, filled: &[(IdentifierKind, String)]) -> Option<Fault> {
+    let first = filled.first().map_or("", |(kind, _)| kind.name());
+    let seen = |word: &str| {
+        let values: Vec<_> =
+            filled.iter().map(|(kind, value)| format!("the {} {}", kind.name(), quoted(value))).collect();
+        match values.split_last() {
+            Some((last, before)) if !before.is_empty() => format!("{} {word} {last}", before.join(", ")),
+            Some((only, _)) => only.clone(),
+            None => "the identifier".to_owned(),
+        }
+    };
+    let (column, message) = match rejection {
+        Rejection::IdentifierUnknown => (first, format!("no customer has {}", seen("or"))),
+        Rejection::IdentifierConflict if filled.len() == 1 => {
+            (first, format!("{} belongs to different customers", seen("and")))
+        }
+        Rejection::IdentifierConflict => (first, format!("{} belong to different customers", seen("and"))),
+        Rejection::IdentifierTaken => {
+            let cards = filled.iter().find(|(kind, _)| *kind == IdentifierKind::Card).map_or("", |(_, cards)| cards);
+            let which = if cards.contains([',', '|']) { "a card of" } else { "the card" };
+            (IdentifierKind::Card.name(), format!("{which} {} belongs to another customer", quoted(cards)))
+        }
+        _ => return None,
+    };
+    Some(Fault { rejection, column, message })
+}
+
 /// The column that an identifier is read from.
 pub fn column_of_kind(kind: IdentifierKind) -> ColumnField {
     match kind {

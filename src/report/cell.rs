@@ -18,9 +18,10 @@ fn is_guarded(cell: &[u8]) -> bool {
     rest.len() < cell.len() && rest.first().is_some_and(|&byte| starts_formula(byte))
 }
 
-/// A number such as `-12.50` or a phone number such as `+370 612 34567`: harmless, and useless with a `'` before it.
+/// A number such as `-12.50` or a phone number such as `+370 612 34567`: harmless, and useless with a `'` before it. Only a
+/// sign may lead it: `=5` and `@5` are formulas like any other.
 fn is_number_or_phone(cell: &[u8]) -> bool {
-    let rest = &cell[1..];
+    let Some((b'+' | b'-', rest)) = cell.split_first() else { return false };
     let digits = rest.iter().filter(|byte| byte.is_ascii_digit()).count();
     let points = rest.iter().filter(|&&byte| byte == b'.').count();
     if digits > 0 && digits + points == rest.len() && points <= 1 && rest[0] != b'.' && rest[rest.len() - 1] != b'.' {
@@ -28,9 +29,9 @@ fn is_number_or_phone(cell: &[u8]) -> bool {
     }
     cell[0] == b'+'
         && (5..=15).contains(&digits)
-        && rest[0].is_ascii_digit()
+        && rest.first().is_some_and(u8::is_ascii_digit)
         && rest.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b' ' | b'-' | b'(' | b')'))
-        && rest[rest.len() - 1].is_ascii_digit()
+        && rest.last().is_some_and(u8::is_ascii_digit)
 }
 
 /// Takes off the `'` that `write_cell` puts before what looks like a formula.
@@ -43,8 +44,7 @@ pub fn unguarded(cell: &[u8]) -> &[u8] {
 #[inline]
 pub fn write_cell(cell: &[u8], out: &mut Vec<u8>) {
     let Some(&first) = cell.first() else { return };
-    let guard = (starts_formula(first) && !(cell.len() > 1 && is_number_or_phone(cell)))
-        || (first == b'\'' && is_guarded(cell));
+    let guard = (starts_formula(first) && !is_number_or_phone(cell)) || (first == b'\'' && is_guarded(cell));
     if memchr3(b',', b'"', b'\n', cell).is_none() && memchr::memchr(b'\r', cell).is_none() {
         if guard {
             out.push(b'\'');
@@ -90,6 +90,17 @@ mod tests {
             ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
             ("-2+3", "'-2+3"),
             ("-", "'-"),
+            ("+", "'+"),
+            ("=5", "'=5"),
+            ("=-5", "'=-5"),
+            ("@5", "'@5"),
+            ("@5.25", "'@5.25"),
+            ("\t5", "'\t5"),
+            ("\r5", "\"'\r5\""),
+            ("'=5", "''=5"),
+            ("+5", "+5"),
+            ("-5.", "'-5."),
+            ("5", "5"),
             ("\tx", "'\tx"),
             ("'=x", "''=x"),
             ("'plain", "'plain"),
@@ -102,11 +113,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(cell in "['=+@\t,\"a1-]{0,6}") {
+        fn what_is_written_reads_back(cell in "['=+@\t\r,\"a1.-]{0,6}") {
             let line = format!("{},end\n", written(&cell));
             let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
             let record = reader.records().next().unwrap().unwrap();
             prop_assert_eq!(unguarded(record[0].as_bytes()), cell.as_bytes());
+            // Nothing that is written starts a formula, apart from numbers with a sign.
+            let is_number = record[0].strip_prefix(['+', '-']).is_some_and(|rest| {
+                rest.starts_with(|first: char| first.is_ascii_digit())
+                    && rest.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '-')
+            });
+            prop_assert!(is_number || !record[0].starts_with(['=', '+', '-', '@', '\t', '\r']));
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
         id::{CustomerId, JobId, ProgramId, Sequence},
         lot::LotState,
         points::write_amount,
+        tier::TierId,
     },
     error::{Error, Result},
     store::{
@@ -144,14 +145,17 @@ fn customers(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
         "user_id,external_id,email,mobile,card,name,birthday,gender,consent,tier,ltv,orders,created_at,balance",
     );
     let state = load(store, false)?;
-    each_customer(store, &state, |_, customer| {
+    let profiles = state.profiles.as_ref();
+    each_customer(store, &state, |id, customer| {
         identity(lines, customer);
         lines.cell(&customer.cards.join("|"));
         lines.cell(customer.name.unwrap_or_default());
         lines.cell(&customer.birthday.map(|birthday| birthday.to_string()).unwrap_or_default());
         lines.cell(customer.gender.map_or("", |gender| gender.word()));
         lines.cell(customer.consent.unwrap_or_default());
-        lines.cell(customer.tier.unwrap_or_default());
+        // As the store shows it, which may have declared another spelling since the record was written.
+        let tier = profiles.and_then(|profiles| profiles.tiers.name(TierId(*profiles.tier.get(id.index())?)));
+        lines.cell(tier.or(customer.tier).unwrap_or_default());
         if let Some(ltv) = customer.ltv {
             // Always four decimals, of which zeros at the end say nothing.
             let mut text = Vec::new();

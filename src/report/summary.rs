@@ -65,6 +65,12 @@ pub struct FilePoints {
     pub debits: SignAccount,
     /// Rows that set the balance, which are not in the sums.
     pub set_rows: u64,
+    /// What these set it to, in all.
+    pub set: String,
+    /// Rows with a readable amount and no readable operation, which are in no sum either.
+    pub unassigned_rows: u64,
+    /// The amounts of these, in all.
+    pub unassigned: String,
     /// Rows without a readable amount, which are not either.
     pub unreadable_rows: u64,
 }
@@ -227,6 +233,9 @@ impl Summary {
                 credits: account(&counts.credits),
                 debits: account(&counts.debits),
                 set_rows: counts.set_rows,
+                set: text(counts.set.0),
+                unassigned_rows: counts.unassigned_rows,
+                unassigned: text(counts.unassigned.0),
                 unreadable_rows: counts.unreadable_amounts,
             },
             ignored_columns: Vec::new(),

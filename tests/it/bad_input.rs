@@ -75,6 +75,13 @@ fn columns_that_do_not_fit_stop_the_job_before_anything_is_written() {
         ("email,amount,operation\nana@example.com,5,CR\n", &["--mode", "reset"], &["operation column"]),
         ("email,amount,operation\nana@example.com,5,CR\n", &["--map", "Points=amount"], &["`Points`", "does not have"]),
         ("email,amount,operation\nana@example.com,5,CR\n", &["--map", "email=colour"], &["`colour`"]),
+        // A field that no import reads yet would be dropped without a word.
+        (
+            "email,amount,operation,until\nana@example.com,5,CR,2029-01-01\n",
+            &["--map", "until=expires_on"],
+            &["`expires_on`", "does not read", "`amount`, `operation`"],
+        ),
+        ("email,points,what\nana@example.com,5,CR\n", &["--map", "what=operation"], &["`smile`", "no operations"]),
         ("email,amount,operation\nana@example.com,5,CR\n", &["--format", "tidemill-customers"], &["for customers"]),
         ("email,amount,operation\nana@example.com,5,CR\n", &["--format", "nektor"], &["nektor", "nector"]),
         ("ana@example.com,5\n", &["--no-header"], &["--format"]),
@@ -86,6 +93,102 @@ fn columns_that_do_not_fit_stop_the_job_before_anything_is_written() {
     shop.write("input.csv", POINTS);
     refused(&shop, &["import", "points", "input.csv"], 2, &["--reason"]);
     refused(&shop, &import("input.csv", &["--program", "miles"]), 1, &["no program `miles`", "points"]);
+}
+
+#[test]
+fn a_file_without_a_header_is_not_repeated_in_messages() {
+    let shop = shop();
+    shop.write("input.csv", "ana@example.com,+37061234567,5\nben@example.com,+37061234568,7\n");
+    for more in [&[][..], &["--format", "smile"], &["--map", "points=amount"]] {
+        let ended = refused(&shop, &import("input.csv", more), 2, &["`…`, `…`, `5`", "--no-header", "--map 1=email"]);
+        assert!(!ended.stdout.contains("ana@") && !ended.stdout.contains("3706"), "{ended:?}");
+    }
+    let map = ["--format", "smile", "--no-header", "--mode", "add", "--map", "1=email", "--map", "3=amount"];
+    shop.run(&import("input.csv", &map)).expect(0);
+    // Names that look like data are not listed as ignored either.
+    shop.write("input.csv", "email,points,old@example.com\nana@example.com,5,\n");
+    let ended = shop.run(&import("input.csv", &["--mode", "add"])).expect(0);
+    assert_eq!(ended.json["ignored_columns"], serde_json::json!(["…"]));
+}
+
+#[test]
+fn an_import_that_cannot_begin_makes_no_store() {
+    let binary = Binary::new();
+    binary.write("header.csv", "colour\nred\n");
+    binary.write("points.csv", POINTS);
+    std::fs::create_dir(binary.path("folder")).expect("a directory is made");
+    for (file, exit) in [("nowhere.csv", 1), ("folder", 1), ("header.csv", 2)] {
+        binary.run(&import(file, &[])).expect(exit);
+        binary.run(&["import", "customers", file]).expect(exit);
+        assert!(!binary.store().exists(), "{file}");
+    }
+    binary.run(&import("points.csv", &[])).expect(3);
+    assert!(binary.store().exists());
+}
+
+#[test]
+fn empty_lines_before_the_header_are_read_over_however_many() {
+    let content = "email;amount;operation\nana@example.com;5;CR\nben@example.com;x;\n";
+    for (newline, mark) in [("\n", ""), ("\r\n", ""), ("\r", "\u{feff}")] {
+        let shop = shop();
+        shop.write("points.csv", format!("{mark}{}{}", newline.repeat(70_000), content.replace('\n', newline)));
+        let ended = shop.run(&import("points.csv", &["--processed", "p.csv"])).expect(3);
+        assert_eq!(ended.json["rows"]["applied"], 1);
+        let lines: Vec<String> = rows(&shop.read("p.csv")).into_iter().map(|cells| cells[0].clone()).collect();
+        assert_eq!(lines, ["70002", "70003"]);
+        shop.write("blank.csv", newline.repeat(70_000));
+        refused(&shop, &import("blank.csv", &[]), 1, &["`blank.csv` is empty"]);
+    }
+}
+
+#[test]
+fn a_header_longer_than_the_head_is_read_whole() {
+    let shop = shop();
+    let notes: String = (0..20_000).map(|number| format!(",n{number}")).collect();
+    let empty = ",".repeat(20_000);
+    shop.write("wide.csv", format!("email{notes},amount,operation\nana@example.com{empty},5,CR\n"));
+    let ended = shop.run(&import("wide.csv", &[])).expect(0);
+    assert_eq!(ended.json["rows"]["applied"], 1);
+}
+
+#[test]
+fn bytes_of_another_encoding_far_down_are_rejected_with_what_to_do() {
+    let shop = shop();
+    let mut bytes = format!("email,amount,operation,note\n{}", "ana@example.com,1,,\n".repeat(5000)).into_bytes();
+    bytes.extend_from_slice(b"ana@example.com,1,,caf\xe9\n");
+    shop.write("points.csv", bytes);
+    shop.run(&import("points.csv", &["--rejects", "r.csv"])).expect(3);
+    assert!(
+        shop.read("r.csv").contains("encoding_invalid,") && shop.read("r.csv").contains("`--encoding windows-1252`")
+    );
+    shop.run(&import("points.csv", &["--encoding", "windows-1252"])).expect(0);
+}
+
+#[test]
+fn an_adjustment_is_refused_as_a_row_would_be() {
+    let shop = shop();
+    let adjust = |operation: &'static str, amount: &'static str| {
+        shop.run(&["adjust", operation, amount, "--email", "ana@example.com"])
+    };
+    let cases = [
+        ("credit", "52,620", "amount_invalid", "amount `52,620` has commas between its digits: write it in digits"),
+        ("credit", "5.5", "amount_precision", "amount `5.5` has more decimals than the program"),
+        ("debit", "-5", "amount_invalid", "amount `-5` is negative: the operation says"),
+        ("reset", "-5", "amount_invalid", "amount `-5` is negative: a balance cannot be set to it"),
+    ];
+    for (operation, amount, code, message) in cases {
+        let refused = adjust(operation, amount).expect(3);
+        assert_eq!((&refused.json["status"], &refused.json["code"]), (&"rejected".into(), &code.into()));
+        let said = refused.json["message"].as_str().expect("a message");
+        assert!(said.starts_with(message) && !said.contains("--"), "{said}");
+    }
+    let refused = shop.run(&["adjust", "credit", "5", "--email", "ana", "--mobile", "+37069999999"]).expect(3);
+    assert_eq!(refused.json["code"], "identifier_invalid");
+    let unknown = shop.run(&["adjust", "credit", "5", "--mobile", "+37069999999"]).expect(3);
+    assert_eq!(unknown.json["message"], "no customer has the mobile `+37069999999`");
+    // A credit of a negative number is a debit.
+    let taken = adjust("credit", "-5").expect(0);
+    assert_eq!((&taken.json["amount"], &taken.json["balance"]), (&"-5".into(), &"95".into()));
 }
 
 #[test]
@@ -232,6 +335,20 @@ fn expectations_refuse_the_whole_job() {
     let met = ["--max-rejects", "34%", "--expect-rows", "3", "--expect-total", "3"];
     let ended = shop.run(&import("points.csv", &met)).expect(3);
     assert_eq!((&ended.json["job"], &ended.json["rows"]["applied"]), (&2.into(), &2.into()));
+    // What is set, and what cannot be assigned, is in the sum as it stands in the file.
+    shop.write(
+        "set.csv",
+        "email,points\nana@example.com,40\nben@example.com,2\nnobody@example.com,8\nben@example.com,x\n",
+    );
+    let reset = |expected: &'static str| import("set.csv", &["--mode", "reset", "--expect-total", expected]);
+    refused(&shop, &reset("0"), 4, &["sum up to 50", "0 was expected"]);
+    shop.run(&reset("50")).expect(3);
+    shop.write("odd.csv", "email,amount,operation\nana@example.com,5,CR\nana@example.com,7,XX\nana@example.com,2,DR\n");
+    let odd = |expected: &'static str| import("odd.csv", &["--expect-total", expected]);
+    refused(&shop, &odd("3"), 4, &["sum up to 10"]);
+    let ended = shop.run(&odd("10")).expect(3);
+    let found = &ended.json["file_points"];
+    assert_eq!((&found["unassigned_rows"], &found["unreadable_rows"]), (&1.into(), &0.into()));
     let wrong = [["--max-rejects", "101%"], ["--max-rejects", "x"], ["--expect-rows", "x"], ["--expect-total", "1.5"]];
     for more in wrong {
         refused(&shop, &import("points.csv", &[&more[..], &["--again"]].concat()), 2, &[more[0]]);

@@ -80,6 +80,25 @@ impl Shop {
         rows(&std::fs::read_to_string(self.path("processed.csv")).expect("a report"))
     }
 
+    /// The path of a format of points with these columns, an amount, and the operations `+`, `-` and `=`.
+    fn format(&self, columns: &str) -> String {
+        let path = self.directory.path().join("my.toml");
+        let text = format!(
+            "name = \"my\"\nkind = \"points\"\ntitle = \"My points\"\nmandatory = [[\"amount\"]]\n{columns}\
+             [[columns]]\nfield = \"amount\"\nheaders = [\"amount\"]\n\
+             [operations]\n\"+\" = \"credit\"\n\"-\" = \"debit\"\n\"=\" = \"set\"\n"
+        );
+        std::fs::write(&path, text).expect("a format is written");
+        path.display().to_string()
+    }
+
+    /// Column and message of the last job's rejected rows.
+    fn refusals(&self) -> Vec<(String, String)> {
+        let text = self.rejects();
+        let header = text.lines().next().expect("a header").split(',').count();
+        rows(&text).into_iter().map(|cells| (cells[header - 4].clone(), cells[header - 2].clone())).collect()
+    }
+
     fn rejects(&self) -> String {
         std::fs::read_to_string(self.path("rejects.csv")).expect("a report")
     }
@@ -283,6 +302,49 @@ fn a_reset_makes_the_amount_the_balance_once() {
             ("ana@example.com;0", "applied -2 0"),
         ],
     );
+}
+
+#[test]
+fn a_row_that_sets_counts_once_whatever_says_that_it_sets() {
+    let columns = "[[columns]]\nfield = \"email\"\nheaders = [\"email\"]\n\
+                   [[columns]]\nfield = \"operation\"\nheaders = [\"operation\"]\n";
+    let rows = [
+        "ana@example.com;5;+",
+        "ana@example.com;40;=",
+        "ana@example.com;40;=",
+        "ana@example.com;41;=",
+        "ana@example.com;1;-",
+        "ben@example.com;0;=",
+        "ben@example.com;3;=",
+        "ben@example.com;7;?",
+    ];
+    let tables = [
+        (
+            OnRepeat::First,
+            ["applied 5 105", "applied -65 40", "unchanged 0 40", "repeated_customer", "applied -1 39"],
+            ["unchanged 0 0", "repeated_customer", "operation_invalid"],
+        ),
+        (
+            OnRepeat::Last,
+            ["applied 5 105", "applied -65 40", "unchanged 0 40", "applied 1 41", "applied -1 40"],
+            ["unchanged 0 0", "applied 3 3", "operation_invalid"],
+        ),
+    ];
+    for (on_repeat, ana, ben) in tables {
+        let shop = Shop::new();
+        let format = shop.format(columns);
+        let cases: Vec<_> = rows.into_iter().zip(ana.into_iter().chain(ben)).collect();
+        let summary = shop.points(file("email,amount,operation", &cases).as_bytes(), |request| {
+            request.file.format = Some(format);
+            request.on_repeat = on_repeat;
+        });
+        shop.check(&cases);
+        // Amounts that are set, and one without an operation, are counted apart; all of them can be read.
+        let found = &summary.file_points;
+        assert_eq!((found.set_rows, found.set.as_str()), (5, "124"));
+        assert_eq!((found.unassigned_rows, found.unassigned.as_str(), found.unreadable_rows), (1, "7", 0));
+        assert_eq!((found.credits.in_file.as_str(), found.debits.in_file.as_str()), ("5", "1"));
+    }
 }
 
 #[test]
@@ -672,6 +734,81 @@ fn an_identifier_has_one_owner_in_file_order() {
 }
 
 #[test]
+fn separators_without_a_card_between_them_name_nobody() {
+    let shop = Shop::new();
+    shop.check_customers(
+        "user_id,card,name",
+        &[
+            (";|;x", "identifier_missing"),
+            (";,;x", "identifier_missing"),
+            (";| ,\u{a0}|;x", "identifier_missing"),
+            (";|,9301|;x", "created 0 0"),
+            ("u1;|;", "unchanged 0 100"),
+        ],
+    );
+    assert_eq!(shop.refusals()[0].1, "no identifier is filled: one of user_id, card is needed");
+    assert_eq!(shop.column("card")[3..], ["9301"]);
+    // In a points file a cell is one card.
+    let format = shop.format("[[columns]]\nfield = \"card\"\nheaders = [\"card\"]\n");
+    shop.check_points(
+        "card,amount",
+        |request| {
+            add(request);
+            request.file.format = Some(format);
+        },
+        &[
+            ("|;1", "identifier_invalid"),
+            (",;1", "identifier_invalid"),
+            ("-;1", "identifier_invalid"),
+            ("9301;1", "applied 1 1"),
+        ],
+    );
+}
+
+#[test]
+fn a_refused_identifier_is_named_with_its_column_and_value() {
+    let shop = Shop::new();
+    let refusal = |column: &str, message: &str| (column.to_owned(), message.to_owned());
+    shop.check_nector(&[
+        (";+37069999999;5;", "identifier_unknown"),
+        ("no@example.com; +37069999999 ;5;", "identifier_unknown"),
+        ("ana@example.com;+916000000002;5;", "identifier_conflict"),
+    ]);
+    assert_eq!(
+        shop.refusals(),
+        [
+            refusal("mobile", "no customer has the mobile `+37069999999`"),
+            refusal("email", "no customer has the email `no@example.com` or the mobile `+37069999999`"),
+            refusal(
+                "email",
+                "the email `ana@example.com` and the mobile `+916000000002` belong to different customers"
+            ),
+        ]
+    );
+    shop.check_customers(
+        "user_id,external_id,email,mobile,card",
+        &[
+            (";x1;ben@example.com;;", "identifier_conflict"),
+            (";;;;9001|9002", "identifier_conflict"),
+            ("u1;;;;9002", "identifier_taken"),
+            ("u1;;;;9100|9002", "identifier_taken"),
+        ],
+    );
+    assert_eq!(
+        shop.refusals(),
+        [
+            refusal(
+                "external_id",
+                "the external_id `x1` and the email `ben@example.com` belong to different customers"
+            ),
+            refusal("card", "the card `9001|9002` belongs to different customers"),
+            refusal("card", "the card `9002` belongs to another customer"),
+            refusal("card", "a card of `9100|9002` belongs to another customer"),
+        ]
+    );
+}
+
+#[test]
 fn values_of_customer_fields_are_read_or_refused() {
     let one = |column: &str, cases: &[(&str, &str)]| {
         let shop = Shop::new();
@@ -767,14 +904,30 @@ fn a_balance_opens_an_account_and_is_a_credit() {
 #[test]
 fn tiers_are_any_until_they_are_declared() {
     let shop = Shop::new();
-    shop.check_customers("user_id,tier", &[("u1;Gold", "updated 0 100"), ("u1;gold", "unchanged 0 100")]);
+    let cases = [
+        ("u1;Gold", "updated 0 100"),
+        ("u1;gold", "unchanged 0 100"),
+        // Shown as first seen, whoever has it, new or known.
+        ("u2; GOLD", "updated 0 0"),
+        ("u4;gold", "created 0 0"),
+    ];
+    shop.check_customers("user_id,tier", &cases);
+    let shown = || {
+        let customer = shop.engine.customer(IdentifierKind::UserId, "u4").expect("a customer");
+        (shop.column("tier"), customer.tier.expect("a tier"))
+    };
+    assert_eq!(shown(), (["Gold", "Gold", "", "Gold"].map(str::to_owned).to_vec(), "Gold".to_owned()));
     let tiers = Some(vec!["silver".to_owned(), "gold".to_owned()]);
     shop.engine.set(SettingsChange { tiers, ..SettingsChange::default() }).expect("tiers");
     shop.check_customers(
         "user_id,tier",
         &[("u2;bronze", "tier_unknown"), ("u2;SILVER", "updated 0 0"), ("u1; gold ", "unchanged 0 100")],
     );
-    assert_eq!(shop.column("tier")[..2], ["Gold", "silver"].map(|tier| tier.to_owned()));
+    // Once it is declared, it is shown so, also where a customer had it before.
+    assert_eq!(shown(), (["gold", "silver", "", "gold"].map(str::to_owned).to_vec(), "gold".to_owned()));
+    shop.check_customers("user_id,tier", &[("u2;Gold", "updated 0 0"), ("u1;SILVER", "updated 0 100")]);
+    assert_eq!(shop.column("tier"), ["silver", "gold", "", "gold"]);
+    assert!(shop.engine.verify().expect("a store").ok);
 }
 
 #[test]
@@ -996,9 +1149,16 @@ fn an_adjustment_follows_the_rules_of_one_row() {
         ("ana@example.com", Set, "7", Reject, "unchanged 0.00 7.00"),
         ("max@example.com", Credit, "1", Reject, "balance_overflow"),
         ("nobody@example.com", Credit, "1", Reject, "identifier_unknown"),
-        ("ana@example.com", Debit, "-1", Reject, "Usage"),
-        ("ana@example.com", Credit, "1.505", Reject, "Usage"),
-        ("ana", Credit, "1", Reject, "Usage"),
+        ("ana@example.com", Debit, "-1", Reject, "amount_invalid"),
+        ("ana@example.com", Set, "-1", Reject, "amount_invalid"),
+        ("ana@example.com", Credit, "1.505", Reject, "amount_precision"),
+        ("ana@example.com", Credit, "52,620", Reject, "amount_invalid"),
+        ("ana@example.com", Credit, "", Reject, "amount_missing"),
+        ("ana@example.com", Credit, "92233720368547758.08", Reject, "amount_range"),
+        ("ana@example.com", Credit, "-92233720368547758.08", Reject, "amount_range"),
+        // Identifiers are checked first.
+        ("ana", Credit, "1", Reject, "identifier_invalid"),
+        ("ana", Credit, "x", Reject, "identifier_invalid"),
     ];
     for (email, operation, amount, policy, expected) in cases {
         assert_eq!(adjust(email, operation, amount, policy), expected, "{email} {operation:?} {amount} {policy:?}");
@@ -1018,4 +1178,35 @@ fn programs_do_not_share_points() {
     let balances = rows(&export(&shop.engine, Export::Balances { nonzero: true }));
     let of: Vec<String> = balances.iter().map(|cells| format!("{} {} {}", cells[0], cells[4], cells[5])).collect();
     assert_eq!(of, ["u1 points 5", "u1 coins 100.00", "u3 coins 92233720368547758.07"]);
+}
+
+#[test]
+fn a_full_register_of_tiers_refuses_rows_and_not_the_job() {
+    let shop = Shop::new();
+    let mut file = "email,tier\n".to_owned();
+    (0..1100).for_each(|row| file.push_str(&format!("c{row}@example.com,t{row}\n")));
+    file.push_str("late@example.com,T7\nnone@example.com,\n");
+    let summary = shop.customers(&file);
+    assert_eq!((summary.rows.created, summary.rows.rejected), (1024 + 2, 1100 - 1024));
+    let message = &shop.processed()[1024][3];
+    assert!(message.contains("1,024"), "{message}");
+    // A refused row has claimed no identifier.
+    let summary = shop.customers("email\nc1099@example.com\n");
+    assert_eq!(summary.rows.created, 1);
+}
+
+#[test]
+fn digests_tell_every_exported_value() {
+    let digest = |reason: &str, comment: &str| {
+        let shop = Shop::new();
+        shop.customers("email\nana@example.com\n");
+        let (mut job, file) = shop.job(b"email,mobile,amount,operation\nana@example.com,,5,CR\n");
+        (job.reason, job.comment) = (Some(reason.to_owned()), Some(comment.to_owned()));
+        let request = PointsRequest { file, ..PointsRequest::default() };
+        shop.engine.import_points(&job, &request, &Progress::default()).expect("the file is imported");
+        shop.engine.verify().expect("it can be read").digest.ledger
+    };
+    assert_eq!(digest("a", "b"), digest("a", "b"));
+    assert_ne!(digest("a", "b"), digest("a", "c"));
+    assert_ne!(digest("a", "b"), digest("c", "b"));
 }

@@ -370,3 +370,41 @@ fn a_job_is_resumed_from_any_directory() {
     let said = String::from_utf8_lossy(&resumed.stderr).into_owned();
     assert!(said.contains("/dev/full") && !said.contains("cannot find"), "{said}");
 }
+
+#[test]
+fn an_acknowledged_change_that_a_cut_log_has_lost_is_noticed() {
+    let binary = Binary::new();
+    binary.write("customers.csv", "email,balance\nana@example.com,100\n");
+    binary.run(&["import", "customers", "customers.csv"]).expect(0);
+    // Each through the write-ahead log alone, and opened by nobody since.
+    for last in [&["adjust", "credit", "3", "--email", "ana@example.com"][..], &["program", "add", "eur"]] {
+        let whole = binary.copy();
+        whole.run(last).expect(0);
+        let logs = |binary: &Binary| {
+            let files = super::support::binary::files_below(&binary.store()).into_iter();
+            files.filter(|file| file.extension().is_some_and(|end| end == "log")).collect::<Vec<_>>()
+        };
+        let mut cut_logs = 0;
+        for log in logs(&whole) {
+            let content = std::fs::read(whole.store().join(&log)).expect("a file");
+            for length in [content.len() - content.len().min(1), content.len() / 2, 0] {
+                if length == content.len() {
+                    continue;
+                }
+                cut_logs += 1;
+                let cut = whole.copy();
+                std::fs::write(cut.store().join(&log), &content[..length]).expect("it is cut");
+                for command in [&["verify"][..], &["store", "info"], last] {
+                    let ended = cut.run(command).expect(1);
+                    assert_eq!(ended.error("code"), "store_corrupt", "{ended:?}");
+                    assert!(ended.error("message").contains("has lost"), "{ended:?}");
+                }
+            }
+            let gone = whole.copy();
+            std::fs::remove_file(gone.store().join(&log)).expect("it is removed");
+            gone.run(&["verify"]).expect(1);
+        }
+        assert!(cut_logs >= 3, "the log was not in a write-ahead log: {:?}", logs(&whole));
+        whole.verify();
+    }
+}

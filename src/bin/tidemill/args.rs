@@ -316,8 +316,8 @@ pub enum AdjustCommand {
 
 #[derive(Args)]
 pub struct AdjustArgs {
-    /// The points
-    #[arg(value_name = "AMOUNT")]
+    /// The points; to credit a negative number is to debit it
+    #[arg(value_name = "AMOUNT", allow_negative_numbers = true)]
     pub amount: String,
     #[command(flatten)]
     pub who: IdentifierFlags,

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use tidemill::{
-    engine::Engine,
+    engine::{Engine, request::FileRequest},
     error::{Error, ErrorKind, Result},
+    import::format::Kind,
     report::summary::Summary,
 };
 
@@ -20,7 +21,9 @@ use crate::{
 pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
     let dry_run = args.job.dry_run();
     let (job, request) = args.request();
-    let summary = watched(settings, |progress| store(settings, dry_run)?.import_points(&job, &request, progress))?;
+    let summary = watched(settings, |progress| {
+        store(settings, dry_run, Kind::Points, &request.file)?.import_points(&job, &request, progress)
+    })?;
     finished(settings, &summary, job.rejects.as_deref())
 }
 
@@ -28,7 +31,9 @@ pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
 pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
     let dry_run = args.job.dry_run();
     let (job, request) = args.request();
-    let summary = watched(settings, |progress| store(settings, dry_run)?.import_customers(&job, &request, progress))?;
+    let summary = watched(settings, |progress| {
+        store(settings, dry_run, Kind::Customers, &request.file)?.import_customers(&job, &request, progress)
+    })?;
     finished(settings, &summary, job.rejects.as_deref())
 }
 
@@ -38,9 +43,11 @@ pub fn finished(settings: &Settings, summary: &Summary, rejects: Option<&Path>) 
     Ok(Exit::of_rejected(summary.rows.rejected))
 }
 
-/// The store to import into. A dry run changes nothing, so it makes no store either.
-fn store(settings: &Settings, dry_run: bool) -> Result<Engine> {
+/// The store to import into. A dry run changes nothing, so it makes no store either; nor does a file that cannot be read,
+/// since who mistypes the one has often mistyped the other.
+fn store(settings: &Settings, dry_run: bool, kind: Kind, file: &FileRequest) -> Result<Engine> {
     if !dry_run {
+        Engine::check_file(kind, file)?;
         return settings.create();
     }
     settings.open().map_err(|error| match error.kind() {

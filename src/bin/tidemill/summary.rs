@@ -82,7 +82,13 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
             }
         }
         if summary.file_points.set_rows > 0 {
-            fact("", format!("{} the balance", counted(summary.file_points.set_rows, "row sets", "rows set")));
+            let (rows, sum) = (summary.file_points.set_rows, grouped(&summary.file_points.set));
+            fact("", format!("{} the balance, to {sum} in all", counted(rows, "row sets", "rows set")));
+        }
+        if summary.file_points.unassigned_rows > 0 {
+            let (rows, sum) = (summary.file_points.unassigned_rows, grouped(&summary.file_points.unassigned));
+            let rows = counted(rows, "row has", "rows have");
+            fact("", format!("{rows} no operation that can be read, with {sum} in all"));
         }
         let unreadable = summary.file_points.unreadable_rows;
         if unreadable > 0 {

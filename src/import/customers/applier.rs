@@ -47,6 +47,24 @@ pub struct CustomersApplier<'a> {
     input_bytes_left: u64,
 }
 
+/// A tier of a batch, once it is looked up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct KnownTier {
+    id: TierId,
+    /// Whether the batch spells it otherwise than the store shows it.
+    is_respelled: bool,
+}
+
+impl KnownTier {
+    /// That of a row without one.
+    const NONE: KnownTier = KnownTier { id: TierId::NONE, is_respelled: false };
+
+    /// As profiles hold it.
+    fn number(self) -> u16 {
+        self.id.0
+    }
+}
+
 impl<'a> CustomersApplier<'a> {
     /// An applier that goes on behind `position`; `resumed` names the job whose earlier rows it must remember, and where
     /// its records begin.
@@ -113,15 +131,15 @@ impl<'a> CustomersApplier<'a> {
         batch.first_sequence = self.book.next_sequence();
         self.expect_more(chunk.bytes.len(), rows.len(), hashes)?;
         // Before identifiers are claimed: a row whose tier has no place any more claims none.
-        let tier_ids: Vec<Option<TierId>> = tiers.iter().map(|name| self.profiles.tiers.register(name)).collect();
-        if tier_ids.contains(&None) {
-            let is_full = |row: &Row| tier_ids.get(usize::from(row.tier)) == Some(&None);
+        let known_tiers = self.register(tiers);
+        let is_register_full = known_tiers.contains(&None);
+        if is_register_full {
+            let is_full = |row: &Row| known_tiers.get(usize::from(row.tier)) == Some(&None);
             for row in rows.iter_mut().filter(|row| row.rejection.is_none() && is_full(row)) {
                 row.rejection = Some(Rejection::TierUnknown);
             }
         }
-        let tier_of =
-            |row: &Row| tier_ids.get(usize::from(row.tier)).copied().flatten().map_or(u16::MAX, |tier| tier.0);
+        let tier_of = |row: &Row| known_tiers.get(usize::from(row.tier)).copied().flatten().unwrap_or(KnownTier::NONE);
         // Nearly every chunk of a customer base that moves in is all new: its claims are made at once, as the slots lie.
         owners.clear();
         let mut next = self.customers;
@@ -130,6 +148,7 @@ impl<'a> CustomersApplier<'a> {
             next = next.saturating_add(1);
         }
         let is_claimed = !batch.has_duplicates
+            && !is_register_full
             && next < CustomerId::NONE.0
             && owners.len() == hashes.len()
             && self.table.claim_all(order, |index| owners[index as usize]);
@@ -164,13 +183,18 @@ impl<'a> CustomersApplier<'a> {
                             }
                         }
                         let tier = tier_of(row);
-                        if row.created_at == MISSING {
-                            // A customer whose file does not say since when is one since now.
-                            row.created_at = self.rules.now.millis();
+                        let tier_name = self.other_spelling(tier);
+                        let tier = tier.number();
+                        if row.created_at == MISSING || tier_name.is_some() {
                             let body = &bodies[row.body.0 as usize..row.body.1 as usize];
                             let mut change =
                                 read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
-                            change.created_at = Some(self.rules.now);
+                            if row.created_at == MISSING {
+                                // A customer whose file does not say since when is one since now.
+                                row.created_at = self.rules.now.millis();
+                                change.created_at = Some(self.rules.now);
+                            }
+                            change.tier = tier_name.as_deref().or(change.tier);
                             row.body = append_change(&change, changes);
                             new_records.push(self.record(customer, None, row.body, true));
                         } else {
@@ -194,8 +218,12 @@ impl<'a> CustomersApplier<'a> {
                         row.customer = customer;
                         self.seen.name(customer, counts);
                         let body = &bodies[row.body.0 as usize..row.body.1 as usize];
-                        let wanted = read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
+                        let mut wanted =
+                            read_change(body).ok_or_else(|| Error::internal("a row cannot be read again"))?;
                         let tier = tier_of(row);
+                        let tier_name = self.other_spelling(tier);
+                        let tier = tier.number();
+                        wanted.tier = tier_name.as_deref().or(wanted.tier);
                         let (change, kept) = self.change_of(customer, wanted, identifiers, tier);
                         counts.kept += kept + u64::from(row.has_balance_cell);
                         if change.is_empty() {
@@ -366,6 +394,21 @@ impl<'a> CustomersApplier<'a> {
         change.orders = wanted.orders.filter(|&orders| self.profiles.orders[at] != orders);
         change.created_at = wanted.created_at.filter(|time| self.profiles.created_at[at] != time.millis());
         (change, kept)
+    }
+
+    /// The numbers of a batch's tiers; nothing for one that has no place in the register any more.
+    fn register(&mut self, names: &[String]) -> Vec<Option<KnownTier>> {
+        let tiers = &mut self.profiles.tiers;
+        let mut known = |name: &String| {
+            let id = tiers.register(name)?;
+            Some(KnownTier { id, is_respelled: tiers.name(id) != Some(name) })
+        };
+        names.iter().map(&mut known).collect()
+    }
+
+    /// A tier's name where the row spells it otherwise: the customer gets it as it is shown.
+    fn other_spelling(&self, tier: KnownTier) -> Option<String> {
+        if tier.is_respelled { self.profiles.tiers.name(tier.id).map(str::to_owned) } else { None }
     }
 
     fn record(&mut self, customer: CustomerId, previous: Option<u64>, body: (u32, u32), is_change: bool) -> NewRecord {

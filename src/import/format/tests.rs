@@ -82,6 +82,35 @@ fn a_header_that_does_not_fit_is_told_what_to_do() {
 }
 
 #[test]
+fn cells_that_look_like_data_are_not_repeated() {
+    for (cell, expected) in [
+        ("ana@example.com", true),
+        ("+370 612 34567", true),
+        ("12345", true),
+        ("9001-2", true),
+        ("points 2024", false),
+        ("Points Balance", false),
+        ("4711", false),
+    ] {
+        assert_eq!(looks_like_data(cell), expected, "{cell}");
+    }
+    let error = recognize(Some(Kind::Points), &cells("ana@example.com,5")).expect_err("no header").to_string();
+    assert!(error.starts_with("no format fits the columns `…`, `5`: "), "{error}");
+    assert_eq!(
+        resolved("smile", "email,+37061234567", &[]),
+        "the file has no column `points`, which the format `smile` needs; it has `email`, `…`: name the column with \
+         `--map \"Header=amount\"`, or choose another `--format`"
+    );
+    assert_eq!(
+        resolved("smile", "email,points", &["x=email"]),
+        "`--map` names the column `x`, which the file does not have: take one of `email`, `points`"
+    );
+    assert_eq!(resolved("smile", "email,points,ben@example.com,city", &[]), "email=0 amount=1 | … city");
+    // Who knows the header may name it all the same.
+    assert_eq!(resolved("smile", "email,points 2024-11-30", &["points 2024-11-30=amount"]), "email=0 amount=1 | ");
+}
+
+#[test]
 fn a_map_adds_or_overrides_a_column() {
     for (header, maps, expected) in [
         ("email,Points Balance", &["points-balance=amount"][..], "email=0 amount=1 | "),
@@ -113,11 +142,42 @@ fn a_map_adds_or_overrides_a_column() {
     ] {
         assert_eq!(resolved("nector", header, maps), expected, "{header} {maps:?}");
     }
+    let operations = resolved("smile", "email,points,what", &["what=operation"]);
+    assert!(operations.starts_with("the format `smile` knows no operations: leave `--map \"what=operation\"`"));
     let unknown = resolved("nector", "email,amount", &["email=birthday"]);
     assert!(
         unknown.starts_with("`--map` names the field `birthday`, which `import points` does not read: take one of")
     );
-    assert!(unknown.contains("`row_id`") && !unknown.contains("`ltv`"));
+    assert!(
+        unknown.ends_with("`user_id`, `external_id`, `email`, `mobile`, `card`, `amount`, `operation`"),
+        "{unknown}"
+    );
+}
+
+#[test]
+fn only_what_an_import_reads_can_be_mapped() {
+    let read = |kind| -> Vec<_> {
+        ColumnField::ALL.iter().filter(|field| field.is_read_by(kind)).map(|field| field.name()).collect()
+    };
+    assert_eq!(read(Kind::Points), ["user_id", "external_id", "email", "mobile", "card", "amount", "operation"]);
+    assert_eq!(read(Kind::Customers)[..5], read(Kind::Points)[..5]);
+    assert_eq!(
+        read(Kind::Customers)[5..],
+        ["name", "birthday", "gender", "consent", "tier", "ltv", "orders", "created_at", "balance"]
+    );
+    assert!(read(Kind::Expiry).is_empty());
+    for kind in [Kind::Points, Kind::Customers] {
+        for &field in ColumnField::ALL.iter().filter(|field| !field.is_read_by(kind)) {
+            let error = ColumnOverride::parse(&format!("x={field}"), kind).expect_err("refused").to_string();
+            assert!(error.contains(&format!("`{field}`, which `import {kind}` does not read")), "{error}");
+            let text = format!(
+                "name = \"x\"\nkind = \"{kind}\"\ntitle = \"X\"\nmandatory = []\n\
+                 [[columns]]\nfield = \"{field}\"\nheaders = [\"x\"]\n"
+            );
+            let error = Format::parse(&text).expect_err("refused").to_string();
+            assert!(error.contains(&format!("does not read the field `{field}`: it reads `user_id`")), "{error}");
+        }
+    }
 }
 
 #[test]
@@ -212,6 +272,11 @@ fn a_format_that_cannot_be_used_is_refused() {
         ),
         (format!("{right}{column}[operations]\nCR = \"credit\"\n"), "must be written in lower case"),
         (format!("{right}{column}[sample]\nrows = [[\"a\", \"b\"]]\n"), "a sample row needs 1 cells"),
+        (format!("{right}date_style = \"dmy\"\n{column}"), "unknown variant `dmy`, expected `iso`"),
+        (
+            format!("{right}mode_required = true\n{column}{}", column.replace("email", "operation")),
+            "`mode_required` contradicts the column of `operation`",
+        ),
         ("name =".to_owned(), "TOML parse error"),
     ] {
         let error = Format::parse(&text).expect_err("refused").to_string();
