@@ -29,7 +29,7 @@ pub enum Effect {
     Rejected(Rejection),
 }
 
-/// Applies a command to a balance (spec §4).
+/// Applies a command to a balance: a debit beyond it goes by the policy, a reset sets it, sums are checked.
 ///
 /// The command's amount is never negative. Pure: no clock, no randomness, nothing but its arguments.
 #[inline]

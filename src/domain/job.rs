@@ -208,7 +208,7 @@ impl Counts {
         self.credits.in_file.0 - self.debits.in_file.0 + self.set.0 + self.unassigned.0
     }
 
-    /// Whether every row and every point is accounted for (spec §2.4).
+    /// Whether every row and every point is accounted for: the parts add up to what was read.
     pub fn is_balanced(&self) -> bool {
         let rows = self.applied + self.created + self.updated + self.unchanged + self.rejected;
         let reasons: u64 = self.rejects.values().sum();

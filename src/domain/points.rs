@@ -337,7 +337,7 @@ mod tests {
         let cases: &[(&str, u8, AmountProblem)] = &[
             ("", 0, Missing), ("  ", 0, Missing), ("\u{a0}", 0, Missing),
             ("5.50", 0, Precision), ("5.001", 2, Precision), (".5", 0, Precision),
-            // Precision comes before range, as in spec §9.
+            // Precision comes before range, as among the rejections.
             ("99999999999999999999.5", 0, Precision),
             ("9223372036854775808", 0, Range), ("-9223372036854775809", 0, Range), ("92233720368547758.08", 2, Range),
             ("1", 18, Range),

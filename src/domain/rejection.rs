@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 macro_rules! rejections {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $code:literal;)*) => {
         /// Why a row or command was not applied. Numbers are stored and codes are read by programs: both are stable,
-        /// new ones are added, none is ever renamed or reused (spec §9).
+        /// new ones are added, none is ever renamed or reused.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[repr(u8)]
         #[serde(rename_all = "snake_case")]

@@ -454,7 +454,7 @@ impl CustomersRules {
     /// Encodes what was applied. Runs on any thread.
     ///
     /// # Errors
-    /// When the compressor fails.
+    /// Never; a stage of the pipeline returns a result.
     pub fn encode(&self, batch: &mut CustomersBatch) -> Result<()> {
         for page in batch.new_records.chunks(RECORDS_MAX) {
             batch.output.page(|out| {

@@ -394,7 +394,7 @@ impl PointsRules {
     /// Encodes what was applied: ledger pages, the processed report, rejected rows. Runs on any thread.
     ///
     /// # Errors
-    /// When the compressor of customer pages fails.
+    /// Never; a stage of the pipeline returns a result.
     pub fn encode(&self, batch: &mut PointsBatch) -> Result<()> {
         for page in batch.records_created.chunks(RECORDS_MAX) {
             batch.output.page(|out| {

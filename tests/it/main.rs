@@ -1,9 +1,9 @@
 //! The integration tests: the engine as a host service calls it, and the binary as a user runs it.
 //!
-//! `model` is the first to read: random files against a plain model of the contract. `rules` says the same rules as
+//! `model` is the first to read: random files against a plain model of the rules. `rules` says the same rules as
 //! tables, `datasets` on the sample data, `bad_input` what happens when input, disk or store are not as they should be,
-//! `kill`, `stop` and `unfinished` what happens when a job ends in the middle, `cmd` what the command line says. `tidy` looks at the
-//! sources themselves.
+//! `kill`, `stop` and `unfinished` what happens when a job ends in the middle, `cmd` what the command line says, `readme`
+//! that the README says the same. `tidy` looks at the sources themselves.
 //!
 //! Everything here makes its own directory; no test depends on another, on the clock or on the network.
 
@@ -12,6 +12,7 @@ mod cmd;
 mod datasets;
 mod kill;
 mod model;
+mod readme;
 mod rules;
 mod stop;
 mod support;

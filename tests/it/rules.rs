@@ -1,4 +1,4 @@
-//! The rules of the contract as tables: a row, and what becomes of it.
+//! The rules as tables: a row, and what becomes of it.
 //!
 //! A case is a line of a file and the answer: the status with amount and balance after, or the code of a rejection. The
 //! rows of one table are one file, so each finds what those above it left.

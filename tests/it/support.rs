@@ -25,6 +25,19 @@ pub fn cases(default: u32) -> Config {
     Config { cases, max_shrink_iters: 300, failure_persistence: None, ..Config::default() }
 }
 
+/// Says that a test, or a part of one, cannot run on this machine.
+///
+/// # Panics
+/// Where everything must run: in continuous integration, which sets `CI`, and under `.ci/run`, which sets
+/// `TIDEMILL_TEST_ALL`.
+#[track_caller]
+pub fn not_run(why: &str) {
+    let must_run =
+        ["CI", "TIDEMILL_TEST_ALL"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    assert!(!must_run, "not run, and here all must run: {why}");
+    println!("not run: {why}");
+}
+
 /// Points in a program's smallest unit, as text with its decimals.
 pub fn decimal(units: i128, decimals: u32) -> String {
     let sign = if units < 0 { "-" } else { "" };

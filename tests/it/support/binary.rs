@@ -1,6 +1,7 @@
 //! The binary, run as a user runs it, on a store in a directory of its own.
 
 use std::{
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -14,6 +15,8 @@ use super::NOW;
 pub struct Binary {
     directory: TempDir,
     flags: Vec<String>,
+    program: PathBuf,
+    user: Option<u32>,
 }
 
 /// How a run ended.
@@ -47,13 +50,19 @@ impl Ended {
 impl Binary {
     /// A new directory, without a store yet.
     pub fn new() -> Binary {
-        Binary { directory: tempfile::tempdir().expect("a temporary directory"), flags: Vec::new() }
+        Binary {
+            directory: tempfile::tempdir().expect("a temporary directory"),
+            flags: Vec::new(),
+            program: env!("CARGO_BIN_EXE_tidemill").into(),
+            user: None,
+        }
     }
 
     /// A directory with the same files. Tables, which RocksDB never changes, are the very same: who means to damage one
     /// must write it anew.
     pub fn copy(&self) -> Binary {
-        let copy = Binary { flags: self.flags.clone(), ..Binary::new() };
+        let copy =
+            Binary { flags: self.flags.clone(), program: self.program.clone(), user: self.user, ..Binary::new() };
         for file in files_below(self.directory.path()) {
             let to = copy.directory.path().join(&file);
             std::fs::create_dir_all(to.parent().expect("it is in the directory")).expect("a directory is made");
@@ -70,6 +79,19 @@ impl Binary {
     /// Adds a global flag to every run.
     pub fn flag(mut self, flag: impl Into<String>) -> Binary {
         self.flags.push(flag.into());
+        self
+    }
+
+    /// Lets another user do every run from now on, with this program of the directory; the directory and what is in it
+    /// become that user's. Only root can.
+    pub fn run_by(mut self, user: u32, program: &str) -> Binary {
+        let own = |path: &Path| std::os::unix::fs::chown(path, Some(user), Some(user)).expect("the owner is changed");
+        own(self.directory.path());
+        for file in files_below(self.directory.path()) {
+            let folders = file.ancestors().filter(|folder| *folder != Path::new(""));
+            folders.for_each(|path| own(&self.directory.path().join(path)));
+        }
+        (self.program, self.user) = (self.path(program), Some(user));
         self
     }
 
@@ -95,7 +117,10 @@ impl Binary {
     }
 
     fn command(&self, store: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidemill"));
+        let mut command = Command::new(&self.program);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
         command.current_dir(self.directory.path()).args(["--store", store, "--json", "--progress", "none"]);
         command.args(&self.flags).args(arguments);
         for name in ["STORE", "THREADS", "PROGRESS", "COLOR"] {

@@ -1,12 +1,12 @@
 //! What the imports must do, as plainly as it can be said: vectors, maps, one row after the other.
 //!
 //! The model is the other opinion in the model test, so it shares no code with the engine, not even its words for
-//! outcomes: a rule misread in one place must not be misread in both. It reads spec §2, §4 (`nector`, `smile`) and §5
-//! (`tidemill-customers`) and nothing of `src/`. It knows no files: rows come to it as cells, or as [`Content::Broken`]
+//! outcomes: a rule misread in one place must not be misread in both. It reads what README.md promises and says
+//! of `nector`, `smile` and `tidemill-customers`, and nothing of `src/`. It knows no files: rows come to it as cells, or as [`Content::Broken`]
 //! and [`Content::NotText`] where whoever wrote the row made it so. Its normalisation covers the spellings that the
 //! tests write, no more. It never commits, never crashes, and is slow.
 //!
-//! Where the spec is silent, the model decides:
+//! Where the README is silent or short, the model decides:
 //!
 //! - Cells are trimmed. A cell of spaces is empty.
 //! - A NUL makes a row `row_malformed`: it can be split, but is not trusted. Bytes that are no text are
@@ -496,7 +496,7 @@ impl Model {
     }
 }
 
-/// A code of spec §9.
+/// A code of rejection, as README.md lists them.
 type Code = &'static str;
 
 /// What is remembered from row to row of one job.
@@ -551,7 +551,7 @@ fn decide(balance: i64, wanted: Wanted, reset_before: Option<i64>, options: &Poi
     }
 }
 
-/// Accounts for the points of a row, moved or not (spec §2, promise 4).
+/// Accounts for the points of a row, moved or not: those of every row are in one sum or another.
 fn account(report: &mut Report, wanted: Result<Wanted, Code>, answer: &Answer) {
     match wanted {
         // Its amount can be read: such rows are counted by themselves.

@@ -4,7 +4,7 @@
 //! holds both. Ten people own all identifiers, so that repeats, conflicts and taken cards are common; amounts are small
 //! or at the edge of 64 bits.
 //!
-//! Only what the spec decides is generated. Left out, because two readers could both be right: a `+` before an amount,
+//! Only what is decided is generated. Left out, because two readers could both be right: a `+` before an amount,
 //! `.5` and `5.`, domains without a dot, phones without country code, a quote left open before rows that hold quotes.
 
 use std::fmt;
