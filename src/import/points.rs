@@ -9,7 +9,7 @@ use crate::{
         customer::CustomerChange,
         entry::Entry,
         id::{CustomerId, JobId},
-        identifier::{IdentifierKind, normalize},
+        identifier::{IdentifierKind, normalize, put_plain},
         job::{Counts, Position},
         outcome::Status,
         phone::Region,
@@ -114,6 +114,7 @@ pub struct PointsBatch {
     faults: Vec<(u32, Fault)>,
     hashes: Vec<(u32, IdentifierHash)>,
     order: LookupOrder,
+    owners: Vec<CustomerId>,
     scratch: Vec<u8>,
     normalized: Vec<u8>,
     first_line: u64,
@@ -177,7 +178,7 @@ impl PointsRules {
 
     /// Parses a chunk: rows become commands with customers, or faults. Runs on any thread.
     pub fn parse(&self, table: &RwLock<IdentifierTable>, batch: &mut PointsBatch) {
-        let PointsBatch { chunk, records, rows, faults, hashes, order, scratch, normalized, .. } = batch;
+        let PointsBatch { chunk, records, rows, faults, hashes, order, owners, scratch, normalized, .. } = batch;
         rows.clear();
         faults.clear();
         hashes.clear();
@@ -195,17 +196,19 @@ impl PointsRules {
             rows.push(row);
         }
         order.sort(hashes.iter().map(|(_, hash)| hash));
-        let table: RwLockReadGuard<'_, IdentifierTable> = read(table);
-        table.get_each(order, |index, owner| {
+        owners.clear();
+        owners.resize(hashes.len(), CustomerId::NONE);
+        read(table).get_each(order, owners);
+        for ((row, _), &owner) in hashes.iter().zip(owners.iter()).filter(|(_, owner)| **owner != CustomerId::NONE) {
             // Two different owners are a conflict, whichever is found first.
-            let row = &mut rows[hashes[index as usize].0 as usize];
+            let row = &mut rows[*row as usize];
             row.unfound -= 1;
             if row.customer == CustomerId::NONE {
                 row.customer = owner;
             } else if row.customer != owner {
                 row.rejection = Some(Rejection::IdentifierConflict);
             }
-        });
+        }
     }
 
     /// The fast path: a row without any fault. None: look closer.
@@ -228,7 +231,10 @@ impl PointsRules {
             if is_blank(cell.as_bytes()) {
                 continue;
             }
-            if normalize(kind, cell, self.region, false, normalized).is_err() {
+            normalized.clear();
+            if !put_plain(kind, cell.as_bytes(), false, normalized)
+                && normalize(kind, cell, self.region, false, normalized).is_err()
+            {
                 hashes.truncate(before);
                 return None;
             }
