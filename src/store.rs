@@ -35,6 +35,7 @@ pub mod tuning;
 pub mod settings;
 pub mod caches;
 pub mod state;
+mod replay;
 pub mod cold;
 pub mod verify;
 pub mod jobs;

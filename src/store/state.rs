@@ -16,7 +16,9 @@ use super::{
     identifiers::{IdentifierHash, IdentifierTable, PAGES},
     key::{self, LogKey},
     ledger_page::LedgerPage,
-    lock, memory, tuning,
+    lock, memory,
+    replay::ReplayedRecord,
+    tuning,
     value::{self, Kind},
 };
 use crate::{
@@ -25,7 +27,8 @@ use crate::{
         customer::Presence,
         id::{CustomerId, ProgramId, Sequence},
         identifier::IdentifierKind,
-        tier::Tiers,
+        tier::{TierId, Tiers},
+        time::Timestamp,
     },
     error::{Error, Result},
 };
@@ -70,7 +73,7 @@ pub struct Profiles {
 }
 
 impl Profiles {
-    fn resize(&mut self, customers: usize) {
+    pub(super) fn resize(&mut self, customers: usize) {
         self.presence.resize(customers, 0);
         self.newest.resize(customers, 0);
         self.tier.resize(customers, u16::MAX);
@@ -94,27 +97,51 @@ impl Profiles {
     /// # Errors
     /// `Corrupt` when a tier cannot be registered.
     pub fn record(&mut self, record: &CustomerRecord<'_>) -> Result<()> {
-        let at = record.customer.index();
+        let change = &record.change;
+        let tier = change.tier.map(|tier| self.tiers.register(tier));
+        if tier == Some(None) {
+            return Err(Error::corrupt("a record names more tiers than a store holds"));
+        }
+        self.set(record.number, record.customer, change.presence(), tier.flatten());
+        self.set_attributes(record.customer, change.ltv, change.orders, change.created_at);
+        Ok(())
+    }
+
+    /// Takes in a record that was unpacked, and whose tier is registered.
+    pub(super) fn take(&mut self, record: &ReplayedRecord, tier: Option<TierId>) {
+        self.set(record.number, record.customer, record.presence, tier);
+        self.set_attributes(record.customer, record.ltv, record.orders, record.created_at);
+    }
+
+    fn set(&mut self, number: u64, customer: CustomerId, presence: Presence, tier: Option<TierId>) {
+        let at = customer.index();
         if at >= self.presence.len() {
             self.resize(at + 1);
         }
-        let change = &record.change;
-        self.presence[at] |= change.presence().0;
-        self.newest[at] = record.number;
-        if let Some(tier) = change.tier {
-            let id = self.tiers.register(tier);
-            self.tier[at] = id.ok_or_else(|| Error::corrupt("a record names more tiers than a store holds"))?.0;
+        self.presence[at] |= presence.0;
+        self.newest[at] = number;
+        if let Some(tier) = tier {
+            self.tier[at] = tier.0;
         }
-        if let Some(ltv) = change.ltv {
+    }
+
+    fn set_attributes(
+        &mut self,
+        customer: CustomerId,
+        ltv: Option<i64>,
+        orders: Option<u32>,
+        created_at: Option<Timestamp>,
+    ) {
+        let at = customer.index();
+        if let Some(ltv) = ltv {
             self.ltv[at] = ltv;
         }
-        if let Some(orders) = change.orders {
+        if let Some(orders) = orders {
             self.orders[at] = orders;
         }
-        if let Some(created_at) = change.created_at {
+        if let Some(created_at) = created_at {
             self.created_at[at] = created_at.millis();
         }
-        Ok(())
     }
 
     /// The filled write-once fields of a customer.
@@ -210,61 +237,6 @@ impl State {
         Ok(())
     }
 
-    /// Brings identifiers, profiles and the number of customers up to the log's end.
-    fn replay_records(&mut self, store: &Store, positions: &CachePositions) -> Result<()> {
-        let seed = store.settings().seed;
-        let identifiers_from = positions.identifiers_next_record;
-        let profiles_from = if self.profiles.is_some() { positions.profiles_next_record } else { identifiers_from };
-        let mut next = identifiers_from.min(profiles_from);
-        store.log().scan(LogKey::Customers(next), LogKey::Customers(u64::MAX), |key, stored| {
-            let LogKey::Customers(first) = key else { return Ok(false) };
-            if first != next {
-                return Err(hole("customer record", next, first));
-            }
-            let page = CustomerPage::open(first, stored)?;
-            for record in page.records() {
-                let record = record?;
-                if let Some(profiles) = self.profiles.as_mut().filter(|_| record.number >= profiles_from) {
-                    profiles.record(&record)?;
-                }
-                if record.number < identifiers_from {
-                    continue;
-                }
-                if record.previous.is_none() {
-                    if record.customer.0 != self.customers {
-                        return Err(hole("customer", u64::from(self.customers), u64::from(record.customer.0)));
-                    }
-                    self.customers += 1;
-                }
-                if self.kinds.is_empty() {
-                    continue;
-                }
-                for (kind, value) in record.change.identifiers() {
-                    let hash = IdentifierHash::of(seed, kind, value.as_bytes());
-                    match self.identifiers.insert(hash, record.customer) {
-                        Some(owner) if owner != record.customer => {
-                            return Err(Error::corrupt(format!(
-                                "record {}: an identifier has two owners",
-                                record.number
-                            )));
-                        }
-                        Some(_) => {}
-                        None if record.customer.0 < positions.customers => self.late_identifiers.push(hash),
-                        None => {}
-                    }
-                }
-            }
-            next = page.end();
-            Ok(true)
-        })?;
-        self.next_record = next.max(identifiers_from);
-        let customers = self.customers as usize;
-        if let Some(profiles) = &mut self.profiles {
-            profiles.resize(customers);
-        }
-        Ok(())
-    }
-
     /// Brings the loaded accounts up to the log's end, and finds that end.
     fn replay_entries(&mut self, store: &Store, positions: &CachePositions) -> Result<()> {
         let from =
@@ -312,7 +284,8 @@ impl State {
     }
 }
 
-fn hole(what: &str, expected: u64, found: u64) -> Error {
+/// The log lacks something.
+pub(super) fn hole(what: &str, expected: u64, found: u64) -> Error {
     Error::corrupt(format!("the log has a hole: {what} {expected} should follow, {found} was found"))
 }
 

@@ -568,16 +568,15 @@ fn is_found(damaged: &Binary, expected: &Content, exit: i32, what: &str) -> bool
     true
 }
 
-/// The places of a write-ahead log where a byte is flipped: checksum, kind, beginning, middle and end of each record.
-///
-/// Not its length: one that reaches beyond the end of the file is the same to RocksDB as a file that was cut there.
+/// The places of a write-ahead log where a byte is flipped: checksum, length, kind, beginning, middle and end of each
+/// record. A length that reaches beyond the end of the file is the same to RocksDB as a file that was cut there.
 fn places_of_log(log: &[u8]) -> Vec<usize> {
     let mut places = Vec::new();
     let mut at = 0;
     while let Some([_, _, _, _, low, high, _]) = log.get(at..at + 7) {
         let (first, length) = (at + 7, usize::from(u16::from_le_bytes([*low, *high])));
         assert!(length > 0 && first + length <= log.len(), "a record of {length} bytes at {at}");
-        places.extend([at, at + 6, first, first + length / 2, first + length - 1]);
+        places.extend([at, at + 4, at + 5, at + 6, first, first + length / 2, first + length - 1]);
         at = first + length;
     }
     assert_eq!(at, log.len());
