@@ -291,12 +291,15 @@ fn make_durable(
     let mut log_bytes = 0;
     let Some(job) = target.job else { return Ok((window_ms, 0)) };
     let log = target.store.log();
+    let mut forgotten = 0;
     for mut window in full {
         let began = Instant::now();
         let needed = window.commit.bytes() as u64 + window.rejects.len() as u64 + target.options.disk_free_min;
         disk::check_free(target.store.directory(), needed)?;
         if let Some(file) = &syncer {
             file.sync_data().map_err(|error| Error::io("the processed file cannot be synced", &error))?;
+            disk::forget_pages(file, forgotten, window.record.processed_bytes);
+            forgotten = window.record.processed_bytes;
         }
         jobs::put_window(
             &mut window.commit,

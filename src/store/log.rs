@@ -118,6 +118,10 @@ impl<'a> Log<'a> {
         for (name, list) in commit.kinds() {
             let path = self.staging.join(format!("{name}.sst"));
             write_sst(&options, &path, list.iter().map(|(key, range)| (key.bytes(), &commit.bytes[range.clone()])))?;
+            // It is synced, and read again only by a replay or one page at a time.
+            if let Ok(file) = std::fs::File::open(&path) {
+                super::disk::forget_pages(&file, 0, u64::MAX >> 1);
+            }
             paths.push(path);
         }
         let mut ingest = IngestExternalFileOptions::default();
