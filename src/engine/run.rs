@@ -28,7 +28,7 @@ use crate::{
         format::{Kind, Mapping},
         input::{self, InputHints, Layout},
         points::{PROCESSED_HEADER, PointsApplier, PointsBatch, PointsColumns, PointsRules},
-        rows::column_of_kind,
+        rows::{column_of_kind, noted},
         source::Source,
     },
     job::{
@@ -426,7 +426,7 @@ impl Engine {
             Some(out) => Some(self.dry_reject_file(run, &pass, out)?),
             None => None,
         };
-        let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&row)) as DryRejects<'_>);
+        let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&dry(row))) as DryRejects<'_>);
         let mut chunks =
             input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
         let mut is_finished = false;
@@ -504,7 +504,7 @@ impl Engine {
             Some(out) => Some(self.dry_reject_file(run, &pass, out)?),
             None => None,
         };
-        let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&row)) as DryRejects<'_>);
+        let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&dry(row))) as DryRejects<'_>);
         let mut chunks =
             input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
         let mut is_finished = false;
@@ -555,7 +555,7 @@ impl Engine {
     ) -> Result<RejectFile<'a>> {
         let mut file = RejectFile::begin(Some(&run.layout), out)?;
         if let Some(job) = pass.resumes {
-            jobs::rejected_rows(&self.store, job, |row| file.row(&row))?;
+            jobs::rejected_rows(&self.store, job, |row| file.row(&dry(row)))?;
         }
         Ok(file)
     }
@@ -676,6 +676,11 @@ pub(super) fn hints(file: &FileRequest) -> InputHints {
         encoding: file.encoding.clone(),
         number_format: file.number_format.clone(),
     }
+}
+
+/// A rejected row as the report of a dry run has it.
+fn dry(row: jobs::RejectedRow) -> jobs::RejectedRow {
+    jobs::RejectedRow { message: noted(true, &row.message).into_owned(), ..row }
 }
 
 /// A job's parameters as its record has them.

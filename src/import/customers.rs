@@ -27,7 +27,10 @@ use crate::{
         csv::{self, Records},
         dialect::Dialect,
         format::{ColumnField, Mapping},
-        rows::{Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, owner_fault, quoted, record_fault},
+        rows::{
+            Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, noted, owner_fault, quoted,
+            record_fault,
+        },
     },
     job::output::Output,
     ledger::account_book::encode_entries,
@@ -476,6 +479,7 @@ impl CustomersRules {
     fn report(&self, batch: &mut CustomersBatch) {
         let CustomersBatch { chunk, records, rows, faults, scratch, output, first_line, .. } = batch;
         let columns = self.columns_of();
+        let is_dry = self.job == JobId(0);
         let mut faults = faults.iter().peekable();
         let mut line_text = itoa::Buffer::new();
         for (at, (record, row)) in records.records.iter().zip(rows.iter()).enumerate() {
@@ -516,9 +520,9 @@ impl CustomersRules {
             if let Some(fault) = fault {
                 out.extend_from_slice(fault.rejection.code().as_bytes());
                 out.push(b',');
-                write_cell(fault.message.as_bytes(), out);
+                write_cell(noted(is_dry, &fault.message).as_bytes(), out);
             } else {
-                out.push(b',');
+                out.extend_from_slice(if is_dry { b",dry run" } else { b"," });
             }
             out.push(b',');
             let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);

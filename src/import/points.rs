@@ -23,7 +23,10 @@ use crate::{
         csv::{self, Record, Records},
         dialect::Dialect,
         format::{ColumnField, Format, Mapping, OperationWord},
-        rows::{Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, owner_fault, quoted, record_fault},
+        rows::{
+            Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, noted, owner_fault, quoted,
+            record_fault,
+        },
     },
     job::{output::Output, seen::Seen},
     ledger::account_book::{AccountBook, encode_entries},
@@ -419,6 +422,7 @@ impl PointsRules {
 
     fn report(&self, batch: &mut PointsBatch) {
         let PointsBatch { chunk, records, rows, faults, scratch, output, first_line, .. } = batch;
+        let is_dry = self.job == JobId(0);
         let mut faults = faults.iter().peekable();
         for (at, (record, row)) in records.records.iter().zip(rows.iter()).enumerate() {
             let line = *first_line + u64::from(record.line);
@@ -460,14 +464,19 @@ impl PointsRules {
                     out.extend_from_slice(b"rejected,");
                     out.extend_from_slice(fault.rejection.code().as_bytes());
                     out.push(b',');
-                    write_cell(fault.message.as_bytes(), out);
+                    write_cell(noted(is_dry, &fault.message).as_bytes(), out);
                     out.push(b',');
                 }
                 None if row.not_taken != 0 => {
                     out.extend_from_slice(row.status.word().as_bytes());
-                    out.extend_from_slice(b",,took what was there: ");
+                    out.extend_from_slice(if is_dry { b",,dry run: " } else { b",," });
+                    out.extend_from_slice(b"took what was there: ");
                     write_amount(row.not_taken, self.decimals, out);
                     out.extend_from_slice(b" not taken,");
+                }
+                None if is_dry => {
+                    out.extend_from_slice(row.status.word().as_bytes());
+                    out.extend_from_slice(b",,dry run,");
                 }
                 None if row.status == Status::Applied => out.extend_from_slice(b"applied,,,"),
                 None => {

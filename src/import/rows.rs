@@ -1,5 +1,7 @@
 //! What the rows of both imports have in common: cells, and the story of a refused row.
 
+use std::borrow::Cow;
+
 use crate::{
     domain::{identifier::IdentifierKind, rejection::Rejection},
     import::{
@@ -52,6 +54,11 @@ pub fn quoted(value: &str) -> String {
         shown.push('…');
     }
     format!("`{shown}`")
+}
+
+/// A message as a report has it: one of a dry run says so in each row, as the file may lie beside a real one.
+pub fn noted(is_dry: bool, message: &str) -> Cow<'_, str> {
+    if is_dry { Cow::Owned(format!("dry run: {message}")) } else { Cow::Borrowed(message) }
 }
 
 /// The fault of a record that could not be read at all.

@@ -390,8 +390,12 @@ fn a_dry_run_tells_everything_and_changes_nothing() {
     {
         assert_eq!(dry.json[field], real.json[field], "{field}");
     }
-    assert_eq!(shop.read("dp.csv"), shop.read("p.csv"));
-    assert_eq!(shop.read("dr.csv"), shop.read("r.csv"));
+    // Its reports are the real ones, and each row says that it was dry.
+    for (dry, real) in [("dp.csv", "p.csv"), ("dr.csv", "r.csv")] {
+        let dry = shop.read(dry);
+        assert_eq!(dry.matches("dry run").count(), dry.lines().count() - 1);
+        assert_eq!(dry.replace("dry run: ", "").replace("dry run", ""), shop.read(real));
+    }
     // It makes no store either.
     let nowhere = Binary::new();
     nowhere.write("points.csv", POINTS);
