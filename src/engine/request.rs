@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{
     command::{Mode, OnOverdraft, OnRepeat, OnUnknown, Operation},
     identifier::IdentifierKind,
-    time::Timestamp,
+    points::Conversion,
+    time::{DateStyle, Timestamp},
 };
 
 /// How many rejected rows a job may have before it is refused as a whole.
@@ -72,6 +73,10 @@ pub struct FileRequest {
     pub encoding: Option<String>,
     /// How numbers are written, by the name of a language.
     pub number_format: Option<String>,
+    /// How dates are written.
+    pub date_format: Option<DateStyle>,
+    /// Rows before the header, empty lines among them.
+    pub skip_rows: u64,
 }
 
 /// A points file.
@@ -87,6 +92,8 @@ pub struct PointsRequest {
     pub on_overdraft: OnOverdraft,
     /// What happens to repeated customers when resetting.
     pub on_repeat: OnRepeat,
+    /// How the file's amounts become points of the program.
+    pub conversion: Option<Conversion>,
 }
 
 /// A customer file.

@@ -107,6 +107,7 @@ impl Engine {
             on_unknown: request.on_unknown,
             on_overdraft: request.on_overdraft,
             on_repeat: request.on_repeat,
+            conversion: request.conversion,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
@@ -141,6 +142,7 @@ impl Engine {
             on_unknown: OnUnknown::Create,
             on_overdraft: customers::ON_OVERDRAFT,
             on_repeat: OnRepeat::First,
+            conversion: None,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
@@ -407,6 +409,7 @@ impl Engine {
             on_repeat: parameters.on_repeat,
             decimals: run.program.decimals,
             numbers: run.layout.number_style(),
+            conversion: parameters.conversion,
             region: settings.region,
             seed: self.store.settings().seed,
             job: pass.job.unwrap_or(JobId(0)),
@@ -470,6 +473,7 @@ impl Engine {
             mapping: run.layout.mapping.clone(),
             decimals: run.program.decimals,
             numbers: run.layout.number_style(),
+            dates: run.layout.dates,
             region: settings.region,
             today: settings.today,
             zone: settings.zone.clone(),
@@ -675,6 +679,8 @@ pub(super) fn hints(file: &FileRequest) -> InputHints {
         dialect: DialectHints { delimiter: file.delimiter, quote: file.quote },
         encoding: file.encoding.clone(),
         number_format: file.number_format.clone(),
+        date_format: file.date_format,
+        skip_rows: file.skip_rows,
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         points::{AmountProblem, NumberStyle, parse_amount, write_amount},
         rejection::Rejection,
         tier::Tiers,
-        time::{Date, DayStarts, TimeZone, Timestamp, parse_date_or_timestamp},
+        time::{Date, DateStyle, DayStarts, TimeZone, Timestamp},
     },
     error::Result,
     import::{
@@ -56,6 +56,8 @@ pub struct CustomersRules {
     pub decimals: u8,
     /// How numbers are written.
     pub numbers: NumberStyle,
+    /// How dates are written.
+    pub dates: DateStyle,
     /// Region of phone numbers without country code.
     pub region: Option<Region>,
     /// The store's time zone.
@@ -390,10 +392,10 @@ impl CustomersRules {
                 }
                 ColumnField::Name => fields.name = Some(keep(trimmed)),
                 ColumnField::Consent => fields.consent = Some(keep(trimmed)),
-                ColumnField::Birthday => match Date::parse(trimmed) {
+                ColumnField::Birthday => match self.dates.parse(trimmed) {
                     Some(birthday) if birthday > self.today => fault(field_invalid, "is in the future"),
                     Some(birthday) => fields.birthday = Some(birthday),
-                    None => fault(field_invalid, "is no date of the form YYYY-MM-DD"),
+                    None => fault(field_invalid, &format!("is no date of the form {}", self.dates.form())),
                 },
                 ColumnField::Gender => match Gender::parse(cell) {
                     Some(gender) => fields.gender = Some(gender),
@@ -415,9 +417,12 @@ impl CustomersRules {
                     Err(AmountProblem::Precision) => fault(field_invalid, "is no whole number"),
                     Err(problem) => fault(field_invalid, problem.message()),
                 },
-                ColumnField::CreatedAt => match parse_date_or_timestamp(trimmed, &self.zone) {
+                ColumnField::CreatedAt => match self.dates.parse_or_timestamp(trimmed, &self.zone) {
                     Some(created_at) => fields.created_at = Some(created_at),
-                    None => fault(field_invalid, "is neither a date of the form YYYY-MM-DD nor a time of RFC 3339"),
+                    None => {
+                        let form = self.dates.form();
+                        fault(field_invalid, &format!("is neither a date of the form {form} nor a time of RFC 3339"));
+                    }
                 },
                 _ => {}
             }

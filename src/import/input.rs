@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{job::Position, points::NumberStyle},
+    domain::{job::Position, points::NumberStyle, time::DateStyle},
     error::{Error, Result},
     import::{
         chunk::{Chunk, Cutter},
@@ -39,6 +39,10 @@ pub struct InputHints {
     pub encoding: Option<String>,
     /// How numbers are written, by the name of a language.
     pub number_format: Option<String>,
+    /// How dates are written.
+    pub date_format: Option<DateStyle>,
+    /// Rows before the header.
+    pub skip_rows: u64,
 }
 
 /// How a file is read: recorded with the job, so that a resume reads it the same way.
@@ -62,6 +66,9 @@ pub struct Layout {
     pub mapping: Mapping,
     /// How numbers are written, by name.
     pub numbers: String,
+    /// How dates are written.
+    #[serde(default)]
+    pub dates: DateStyle,
     /// Where the first record of data begins.
     pub start: Position,
 }
@@ -114,13 +121,7 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
     }
     let source = Source::open(path, encoding).map_err(source_error)?;
     let (text_start, head) = text_start(&source)?;
-    let recognized = dialect::recognize(&head, hints.dialect);
-    let dialect = recognized.dialect;
-    let start = Position {
-        offset: text_start.offset + recognized.skip_bytes as u64,
-        chunk: 0,
-        lines: text_start.lines + u64::from(recognized.skip_lines),
-    };
+    let (dialect, start) = recognize_dialect(&source, text_start, &head, hints)?;
     let Some((first, after)) = first_record(&source, dialect, start)? else {
         return Err(Error::input(format!("`{}` is empty: it has not even a header", path.display()))
             .hint("export it again, or see `tidemill template FORMAT` for what it should look like"));
@@ -171,6 +172,7 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
         format: format.clone(),
         mapping,
         numbers,
+        dates: hints.date_format.unwrap_or(format.date_style),
         start: if hints.no_header { start } else { after },
     };
     Ok((source, layout))
@@ -224,6 +226,45 @@ fn text_start(source: &Source) -> Result<(Position, Vec<u8>)> {
         position.lines += u64::from(records.lines);
     }
     Ok((position, Vec::new()))
+}
+
+/// How the records are written, and where the first one begins that is not to be skipped.
+///
+/// What is skipped has no say in it: titles above a table have as a rule other columns, or none.
+fn recognize_dialect(
+    source: &Source,
+    text_start: Position,
+    head: &[u8],
+    hints: &InputHints,
+) -> Result<(Dialect, Position)> {
+    let first = dialect::recognize(head, hints.dialect);
+    let mut position = Position {
+        offset: text_start.offset + first.skip_bytes as u64,
+        chunk: 0,
+        lines: text_start.lines + u64::from(first.skip_lines),
+    };
+    if hints.skip_rows == 0 {
+        return Ok((first.dialect, position));
+    }
+    let text = &head[first.skip_bytes..];
+    let is_complete = head.len() < HEAD_BYTES;
+    let Some((bytes, lines)) = csv::skip_rows(text, first.dialect, hints.skip_rows, is_complete) else {
+        let (path, rows) = (source.path().display(), hints.skip_rows);
+        let why = if is_complete {
+            format!("`{path}` has no row behind the {rows} that `--skip-rows` skips")
+        } else {
+            format!("the {rows} rows that `--skip-rows` skips in `{path}` are more than {HEAD_BYTES} bytes")
+        };
+        return Err(Error::usage(why).hint("it skips what stands above the header: see `tidemill preview FILE --raw`"));
+    };
+    position.offset += bytes as u64;
+    position.lines += u64::from(lines);
+    // A `sep=` line above all holds for the whole file.
+    let delimiter = hints.dialect.delimiter.or((first.skip_lines > 0).then_some(first.dialect.delimiter));
+    let behind = dialect::recognize(&text[bytes..], DialectHints { delimiter, ..hints.dialect });
+    position.offset += behind.skip_bytes as u64;
+    position.lines += u64::from(behind.skip_lines);
+    Ok((behind.dialect, position))
 }
 
 /// A reader of the text from a position on.

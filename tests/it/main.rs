@@ -10,6 +10,7 @@
 mod bad_input;
 mod cmd;
 mod datasets;
+mod formats;
 mod kill;
 mod model;
 mod readme;

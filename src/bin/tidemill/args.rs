@@ -12,8 +12,8 @@ use tidemill::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
         id::JobId,
         identifier::IdentifierKind,
-        points::NUMBER_STYLES,
-        time::Timestamp,
+        points::{Conversion, NUMBER_STYLES, Rounding},
+        time::{DateStyle, Timestamp},
     },
     engine::request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest},
 };
@@ -144,6 +144,8 @@ pub struct PointsArgs {
     #[arg(long, value_name = "WHICH", value_parser = one_of(ON_REPEAT))]
     pub on_repeat: Option<OnRepeat>,
     #[command(flatten)]
+    pub conversion: ConversionFlags,
+    #[command(flatten)]
     pub job: JobFlags,
 }
 
@@ -156,8 +158,26 @@ impl PointsArgs {
             on_unknown: self.on_unknown.unwrap_or_default(),
             on_overdraft: self.on_overdraft.unwrap_or_default(),
             on_repeat: self.on_repeat.unwrap_or_default(),
+            conversion: self.conversion.conversion(),
         };
         (self.job.request(), request)
+    }
+}
+
+/// How old points become new ones.
+#[derive(Clone, Copy, Args)]
+pub struct ConversionFlags {
+    /// Multiply each amount by this, exactly: `0.1` makes one point of ten
+    #[arg(long, value_name = "FACTOR", value_parser = factor)]
+    multiply: Option<Conversion>,
+    /// How to round products with more decimals than the program [default: such rows are rejected]
+    #[arg(long, value_name = "HOW", requires = "multiply", value_parser = one_of(ROUNDINGS))]
+    round: Option<Rounding>,
+}
+
+impl ConversionFlags {
+    fn conversion(self) -> Option<Conversion> {
+        self.multiply.map(|factor| factor.rounded(self.round))
     }
 }
 
@@ -205,6 +225,12 @@ pub struct FileFlags {
     #[arg(long, value_name = "LANGUAGE", help_heading = READING,
           value_parser = PossibleValuesParser::new(NUMBER_STYLES))]
     number_format: Option<String>,
+    /// The order of day, month and year in dates: `dmy` reads `30.06.2029`, `mdy` reads `06/30/2029` [default: the format's]
+    #[arg(long, value_name = "ORDER", help_heading = READING, value_parser = one_of(DATE_STYLES))]
+    date_format: Option<DateStyle>,
+    /// Leave out so many rows above the header, empty ones counted
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = READING)]
+    skip_rows: u64,
 }
 
 const READING: &str = "Reading the file";
@@ -220,6 +246,8 @@ impl FileFlags {
             quote: self.quote,
             encoding: self.encoding,
             number_format: self.number_format,
+            date_format: self.date_format,
+            skip_rows: self.skip_rows,
         }
     }
 }
@@ -596,6 +624,8 @@ const MODES: &[(&str, Mode)] = &[("add", Mode::Add), ("reset", Mode::Reset)];
 const ON_UNKNOWN: &[(&str, OnUnknown)] = &[("reject", OnUnknown::Reject), ("create", OnUnknown::Create)];
 const ON_OVERDRAFT: &[(&str, OnOverdraft)] =
     &[("reject", OnOverdraft::Reject), ("clamp", OnOverdraft::Clamp), ("allow", OnOverdraft::Allow)];
+const ROUNDINGS: &[(&str, Rounding)] = &[("down", Rounding::Down), ("half-up", Rounding::HalfUp), ("up", Rounding::Up)];
+const DATE_STYLES: &[(&str, DateStyle)] = &[("iso", DateStyle::Iso), ("dmy", DateStyle::Dmy), ("mdy", DateStyle::Mdy)];
 const ON_REPEAT: &[(&str, OnRepeat)] = &[("first", OnRepeat::First), ("last", OnRepeat::Last)];
 
 /// Reads one of these words. The library's types know nothing of command lines.
@@ -633,6 +663,11 @@ fn job_id(given: &str) -> Result<JobId, String> {
 fn moment(given: &str) -> Result<Timestamp, String> {
     Timestamp::parse_rfc3339(given)
         .ok_or_else(|| "not a moment as RFC 3339 writes it, such as `2026-11-05T08:30:00Z`".to_owned())
+}
+
+fn factor(given: &str) -> Result<Conversion, String> {
+    Conversion::new(given, None)
+        .ok_or_else(|| "not a number above zero with at most 9 decimals, such as `0.1`".to_owned())
 }
 
 fn lines(given: &str) -> Result<usize, String> {
