@@ -146,6 +146,11 @@ impl CustomersBatch {
     pub fn fill(&mut self, chunk: Chunk) {
         self.chunk = chunk;
     }
+
+    /// What is wrong with rows of the parsed chunk, by their place, as far as the file alone tells.
+    pub fn faults(&self) -> &[(u32, Fault)] {
+        &self.faults
+    }
 }
 
 /// What a row's cells say, before anybody knows whose they are. Texts are ranges of the scratch buffer, so that reading a

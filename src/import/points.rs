@@ -133,6 +133,11 @@ impl PointsBatch {
     pub fn fill(&mut self, chunk: Chunk) {
         self.chunk = chunk;
     }
+
+    /// What is wrong with rows of the parsed chunk, by their place, as far as the file alone tells.
+    pub fn faults(&self) -> &[(u32, Fault)] {
+        &self.faults
+    }
 }
 
 /// Where the fields of a points file stand.
