@@ -1,8 +1,8 @@
 //! The façade: everything that tidemill does, for the binary and for a host service.
 
 use std::{
-    io::Write,
-    path::Path,
+    io::{Read, Write},
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -19,7 +19,11 @@ use crate::{
         time::TimeZone,
     },
     error::{Error, Result},
-    import::{format::Kind, input},
+    import::{
+        format::Kind,
+        spool::{self, Spool, Spooled},
+    },
+    job::progress::Progress,
     options::Options,
     report::{
         export::{self, Export},
@@ -41,6 +45,7 @@ mod reports;
 mod run;
 mod adjust;
 mod look;
+pub mod preview;
 
 use parameters::Parameters;
 use request::{FileRequest, SettingsChange};
@@ -80,7 +85,33 @@ impl Engine {
     /// # Errors
     /// As `import_points` and `import_customers` for the file.
     pub fn check_file(kind: Kind, file: &FileRequest) -> Result<()> {
-        input::understand(&file.path, kind, &run::hints(file)).map(drop)
+        run::understood(file, Some(kind)).map(drop)
+    }
+
+    /// Takes in a stream, such as a request's body, for a job to read: put it into `FileRequest::spooled`. See
+    /// [`Spool::write`].
+    ///
+    /// # Errors
+    /// `Input` when the stream breaks off or is damaged; `Storage` when the disk has no room; `Stopped` on request.
+    pub fn spool(&self, input: impl Read + Send, progress: &Progress) -> Result<Spooled> {
+        Spool::write(&self.spool_directory(), self.options.disk_free_min, input, progress)
+    }
+
+    fn spool_directory(&self) -> PathBuf {
+        self.store.directory().join(spool::DIRECTORY)
+    }
+
+    /// Removes spooled input that no unfinished job needs: what a killed process left behind.
+    fn remove_spool_orphans(&self) -> Result<()> {
+        let directory = self.spool_directory();
+        if spool::is_empty(&directory) {
+            return Ok(());
+        }
+        let mut needed = Vec::new();
+        for job in jobs::jobs(&self.store)?.iter().filter(|job| job.state() == JobState::Unfinished) {
+            needed.extend(parameters_of(job)?.layout.filter(|layout| layout.is_spooled).map(|layout| layout.location));
+        }
+        spool::remove_orphans(&directory, &needed)
     }
 
     fn start(directory: &Path, options: Options, create: bool) -> Result<Engine> {
@@ -91,7 +122,10 @@ impl Engine {
             .build()
             .map_err(|error| Error::internal(format!("the worker threads cannot start: {error}")))?;
         let store = Store::open(directory, create)?;
-        Ok(Engine { store, options, pool, opening: began.elapsed(), state: Mutex::new(None) })
+        let mut engine = Engine { store, options, pool, opening: Duration::ZERO, state: Mutex::new(None) };
+        engine.remove_spool_orphans()?;
+        engine.opening = began.elapsed();
+        Ok(engine)
     }
 
     /// Locks the state for a job; waits for the job that has it.

@@ -1,6 +1,7 @@
 //! Files become commands: sources, chunks, records, formats, and the two kinds of import.
 
 pub mod source;
+pub mod spool;
 pub mod dialect;
 pub mod chunk;
 pub mod csv;
@@ -9,3 +10,4 @@ pub mod rows;
 pub mod input;
 pub mod points;
 pub mod customers;
+pub mod preview;

@@ -4,6 +4,8 @@
 //! signs, digits that are not ASCII, a sign without digits, groups of the wrong size and a trailing point (`5.`, which
 //! may be a cut cell) are refused; `.5` and leading zeros are read, as databases write them.
 
+use serde::{Deserialize, Serialize};
+
 use super::rejection::Rejection;
 
 /// Most decimals that `parse_amount` and `write_amount` know; more are taken as this many. 10^18 still fits an `i64`.
@@ -19,6 +21,9 @@ pub enum AmountProblem {
     Invalid(&'static str),
     /// The number is good, and has more decimals than the programme.
     Precision,
+    /// The number is good, its product with the job's factor has more decimals than the programme, and the job does not say
+    /// how to round.
+    Inexact,
     /// The number is good, and does not fit into 64 bits.
     Range,
 }
@@ -29,7 +34,7 @@ impl AmountProblem {
         match self {
             AmountProblem::Missing => Rejection::AmountMissing,
             AmountProblem::Invalid(_) => Rejection::AmountInvalid,
-            AmountProblem::Precision => Rejection::AmountPrecision,
+            AmountProblem::Precision | AmountProblem::Inexact => Rejection::AmountPrecision,
             AmountProblem::Range => Rejection::AmountRange,
         }
     }
@@ -46,6 +51,9 @@ impl AmountProblem {
             AmountProblem::Missing => "is empty",
             AmountProblem::Invalid(message) => message,
             AmountProblem::Precision => "has more decimals than the program",
+            AmountProblem::Inexact => {
+                "has, multiplied, more decimals than the program; say how to round with `--round down|half-up|up`"
+            }
             AmountProblem::Range => "does not fit into 64 bits of the program's smallest unit",
         }
     }
@@ -119,6 +127,89 @@ pub fn parse_amount(cell: &str, decimals: u8, style: NumberStyle) -> Result<i64,
         }
     }
     parse_written(cell, decimals, style)
+}
+
+/// What becomes of the part of a product that is smaller than the programme's smallest unit. A sign does not matter: -2.5
+/// becomes -2, -3 or -3, as 2.5 becomes 2, 3 or 3, so that a debit takes back what a credit of the same number gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rounding {
+    /// It is dropped.
+    Down,
+    /// Half a unit or more becomes one.
+    HalfUp,
+    /// It becomes one unit.
+    Up,
+}
+
+/// Decimals of a factor.
+const FACTOR_DECIMALS: u8 = 9;
+
+/// How old points become new ones: times a factor, exactly.
+///
+/// Without a rounding, an amount whose product is not whole in the programme's smallest unit is refused: points are never
+/// rounded unless somebody said how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Conversion {
+    /// In units of 10^-9, above zero.
+    factor: i64,
+    rounding: Option<Rounding>,
+}
+
+impl Conversion {
+    /// Reads a factor: a plain number above zero with at most 9 decimals. None if it is none.
+    pub fn new(factor: &str, rounding: Option<Rounding>) -> Option<Conversion> {
+        let factor = parse_amount(factor, FACTOR_DECIMALS, NumberStyle::PLAIN).ok().filter(|&factor| factor > 0)?;
+        Some(Conversion { factor, rounding })
+    }
+
+    /// The same factor with this rounding.
+    #[must_use]
+    pub fn rounded(self, rounding: Option<Rounding>) -> Conversion {
+        Conversion { rounding, ..self }
+    }
+
+    /// What tells two jobs apart that convert differently; empty for a factor of 1. A rounding counts only where the factor
+    /// has decimals, as few files have amounts with more decimals than the programme.
+    pub fn identity(self) -> String {
+        let unit = power_of_ten(FACTOR_DECIMALS).cast_signed();
+        match (self.factor, self.rounding) {
+            (factor, _) if factor == unit => String::new(),
+            (factor, Some(rounding)) if factor % unit != 0 => format!(" x{factor} {rounding:?}"),
+            (factor, _) => format!(" x{factor}"),
+        }
+    }
+
+    /// Reads an amount and multiplies it, in units of 10^-`decimals`. Unlike in `parse_amount`, the amount as written may
+    /// have more decimals than the programme; its digits must fit into 64 bits, all decimals included.
+    ///
+    /// # Errors
+    ///
+    /// The first that applies of `Missing`, `Invalid`, `Inexact`, `Range`.
+    pub fn convert(self, cell: &str, decimals: u8, style: NumberStyle) -> Result<i64, AmountProblem> {
+        let decimals = decimals.min(DECIMALS_MAX);
+        let mut scale = decimals;
+        let amount = loop {
+            match parse_amount(cell, scale, style) {
+                Err(AmountProblem::Precision) if scale < DECIMALS_MAX => scale += 1,
+                // An amount with still more decimals could not be held exactly.
+                Err(AmountProblem::Precision) => return Err(AmountProblem::Range),
+                read => break read?,
+            }
+        };
+        // Two factors of 64 bits fit into 128, and so do the 27 digits that are cut off at most.
+        let product = i128::from(amount) * i128::from(self.factor);
+        let unit = i128::from(power_of_ten(scale - decimals)) * i128::from(power_of_ten(FACTOR_DECIMALS));
+        let (whole, rest) = (product / unit, product % unit);
+        let is_up = match self.rounding {
+            _ if rest == 0 => false,
+            None => return Err(AmountProblem::Inexact),
+            Some(Rounding::Down) => false,
+            Some(Rounding::HalfUp) => rest.abs() >= unit - rest.abs(),
+            Some(Rounding::Up) => true,
+        };
+        i64::try_from(whole + if is_up { product.signum() } else { 0 }).map_err(|_| AmountProblem::Range)
+    }
 }
 
 /// Appends `amount`, which is in units of 10^-`decimals`, always with all its decimals: -5 at 2 is `-0.05`.
@@ -426,7 +517,80 @@ mod tests {
         out
     }
 
+    #[test]
+    fn old_points_become_new_ones_exactly() {
+        use AmountProblem::{Inexact, Invalid, Missing, Range};
+        // Amount, factor, decimals; then without rounding, down, half up, up.
+        #[rustfmt::skip]
+        let cases = [
+            ("250", "0.1", 0, Ok(25), 25, 25, 25), ("255", "0.1", 0, Err(Inexact), 25, 26, 26),
+            ("254", "0.1", 0, Err(Inexact), 25, 25, 26), ("251", "0.1", 0, Err(Inexact), 25, 25, 26),
+            // A sign changes nothing else.
+            ("-255", "0.1", 0, Err(Inexact), -25, -26, -26), ("-254", "0.1", 0, Err(Inexact), -25, -25, -26),
+            ("-250", "0.1", 0, Ok(-25), -25, -25, -25),
+            // Small amounts vanish or do not.
+            ("1", "0.1", 0, Err(Inexact), 0, 0, 1), ("-1", "0.5", 0, Err(Inexact), 0, -1, -1), ("0", "0.1", 0, Ok(0), 0, 0, 0),
+            // Decimals of the amount, of the factor, of the programme.
+            ("12.50", "100", 0, Ok(1250), 1250, 1250, 1250), ("12.345", "10", 2, Ok(12345), 12345, 12345, 12345),
+            ("12.345", "1", 2, Err(Inexact), 1234, 1235, 1235), ("1", "0.000000001", 0, Err(Inexact), 0, 0, 1),
+            ("1000000000", "0.000000001", 0, Ok(1), 1, 1, 1), ("3", "0.333333333", 4, Err(Inexact), 9999, 10000, 10000),
+            ("9223372036854775807", "1", 0, Ok(i64::MAX), i64::MAX, i64::MAX, i64::MAX),
+            ("-9223372036854775808", "1", 0, Ok(i64::MIN), i64::MIN, i64::MIN, i64::MIN),
+        ];
+        for (cell, factor, decimals, exact, down, half_up, up) in cases {
+            let convert = |rounding| {
+                let conversion = Conversion::new(factor, rounding).expect("a factor");
+                conversion.convert(cell, decimals, NumberStyle::PLAIN)
+            };
+            let found = [None, Some(Rounding::Down), Some(Rounding::HalfUp), Some(Rounding::Up)].map(convert);
+            assert_eq!(found, [exact, Ok(down), Ok(half_up), Ok(up)], "{cell} x {factor} at {decimals}");
+        }
+        let double = Conversion::new("2", Some(Rounding::Down)).expect("a factor");
+        let convert = |cell| double.convert(cell, 0, NumberStyle::PLAIN);
+        assert_eq!(convert(""), Err(Missing));
+        assert!(matches!(convert("x"), Err(Invalid(_))));
+        for far in ["9223372036854775807", "-9223372036854775808", "0.0000000000000000001", "1.999999999999999999"] {
+            // The last one fits, and rounds to 3.
+            let expected = if far.starts_with("1.") { Ok(3) } else { Err(Range) };
+            assert_eq!(convert(far), expected, "{far}");
+        }
+        let german = NumberStyle::named("de").expect("a known style");
+        assert_eq!(Conversion::new("0.1", None).expect("a factor").convert("1.250,5", 2, german), Ok(12505));
+        for wrong in ["", "0", "-1", "x", "1,5", "0.0000000001", "10000000000", "1e3"] {
+            assert_eq!(Conversion::new(wrong, None), None, "{wrong}");
+        }
+        let identity = |factor, rounding| Conversion::new(factor, rounding).expect("a factor").identity();
+        assert_eq!(identity("1.0", Some(Rounding::Up)), "");
+        assert_eq!(identity("2", Some(Rounding::Up)), identity("2.00", None));
+        assert_ne!(identity("0.1", Some(Rounding::Up)), identity("0.1", None));
+        assert_ne!(identity("0.1", None), identity("0.2", None));
+    }
+
     proptest! {
+        #[test]
+        fn a_conversion_is_the_nearest_on_its_side(amount in -1_000_000_000_000i64..=1_000_000_000_000, factor in 1i64..=10_000_000_000) {
+            let text = |units| {
+                let mut out = Vec::new();
+                write_amount(units, FACTOR_DECIMALS, &mut out);
+                String::from_utf8(out).expect("ASCII")
+            };
+            let convert = |amount: i64, rounding| {
+                let conversion = Conversion::new(&text(factor), rounding).expect("a factor");
+                conversion.convert(&amount.to_string(), 0, NumberStyle::PLAIN)
+            };
+            let exact = i128::from(amount) * i128::from(factor);
+            let unit = 1_000_000_000i128;
+            let of = |rounding| convert(amount, Some(rounding)).map(i128::from).expect("it fits");
+            let (down, half, up) = (of(Rounding::Down), of(Rounding::HalfUp), of(Rounding::Up));
+            prop_assert!((down * unit).abs() <= exact.abs() && exact.abs() <= (up * unit).abs());
+            prop_assert!((up - down).abs() <= 1 && (half == down || half == up));
+            prop_assert!((half * unit - exact).abs() * 2 <= unit);
+            prop_assert_eq!(convert(amount, None).ok().map(i128::from), (exact % unit == 0).then_some(exact / unit));
+            for rounding in [Rounding::Down, Rounding::HalfUp, Rounding::Up] {
+                prop_assert_eq!(convert(-amount, Some(rounding)), convert(amount, Some(rounding)).map(|points| -points));
+            }
+        }
+
         #[test]
         fn what_is_written_is_read_back(amount: i64, small in -100_000i64..100_000, decimals in 0u8..=4) {
             for amount in [amount, small] {

@@ -135,6 +135,78 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
+/// In which order a file writes the parts of its dates. It is declared for a whole file and never guessed from a cell:
+/// `03/04/2021` is two different days.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DateStyle {
+    /// `2029-06-30`.
+    #[default]
+    Iso,
+    /// `30.06.2029`, day first.
+    Dmy,
+    /// `06/30/2029`, month first.
+    Mdy,
+}
+
+impl DateStyle {
+    /// Every style.
+    pub const ALL: [DateStyle; 3] = [DateStyle::Iso, DateStyle::Dmy, DateStyle::Mdy];
+
+    /// What `--date-format` and formats call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            DateStyle::Iso => "iso",
+            DateStyle::Dmy => "dmy",
+            DateStyle::Mdy => "mdy",
+        }
+    }
+
+    /// The form that a message shows.
+    pub fn form(self) -> &'static str {
+        match self {
+            DateStyle::Iso => "YYYY-MM-DD",
+            DateStyle::Dmy => "DD-MM-YYYY",
+            DateStyle::Mdy => "MM-DD-YYYY",
+        }
+    }
+
+    /// Reads a date of this style that exists.
+    ///
+    /// Day and month may have one digit, the year has four, and `-`, `/` or `.` stands twice between them. `YYYY-MM-DD` is
+    /// read in every style: what begins with a year has only one meaning.
+    #[inline]
+    pub fn parse(self, text: &str) -> Option<Date> {
+        match self {
+            DateStyle::Iso => Date::parse(text),
+            DateStyle::Dmy | DateStyle::Mdy => Date::parse(text).or_else(|| self.parse_year_last(text)),
+        }
+    }
+
+    /// Reads a date of this style (the start of that day in the zone) or RFC 3339, with white space around it.
+    pub fn parse_or_timestamp(self, cell: &str, zone: &TimeZone) -> Option<Timestamp> {
+        match self.parse(cell.trim()) {
+            Some(date) => Some(zone.start_of_day(date)),
+            None => parse_date_or_timestamp(cell, zone),
+        }
+    }
+
+    fn parse_year_last(self, text: &str) -> Option<Date> {
+        let separator = text.chars().find(|c| matches!(c, '-' | '/' | '.'))?;
+        let mut parts = text.split(separator);
+        let (first, second, year) = (parts.next()?, parts.next()?, parts.next()?);
+        // `u8` would also read a sign.
+        let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if parts.next().is_some() || year.len() != 4 || ![first, second, year].into_iter().all(is_number) {
+            return None;
+        }
+        let short = |part: &str| part.parse().ok().filter(|_| part.len() <= 2);
+        let (first, second) = (short(first)?, short(second)?);
+        let (month, day) = if self == DateStyle::Dmy { (second, first) } else { (first, second) };
+        Date::new(year.parse().ok()?, month, day)
+    }
+}
+
 /// An instant of the years 0001 to 9999 UTC, as milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -424,6 +496,39 @@ mod tests {
         ];
         for wrong in wrong {
             assert_eq!(Date::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_read_in_the_files_own_order() {
+        #[rustfmt::skip]
+        let cases = [
+            // What begins with a year is the same in all.
+            ("2029-06-30", Some("2029-06-30"), Some("2029-06-30"), Some("2029-06-30")),
+            // Day first, month first, and both.
+            ("30.06.2029", None, Some("2029-06-30"), None), ("06/30/2029", None, None, Some("2029-06-30")),
+            ("03-04-2021", None, Some("2021-04-03"), Some("2021-03-04")), ("3/4/2021", None, Some("2021-04-03"), Some("2021-03-04")),
+            ("29/02/2024", None, Some("2024-02-29"), None), ("02.29.2024", None, None, Some("2024-02-29")),
+            // Days that do not exist are never rolled over.
+            ("31.09.2021", None, None, None), ("29/02/2023", None, None, None), ("00/01/2021", None, None, None),
+            ("13/13/2021", None, None, None),
+            // A year of two digits, two separators, other places, other characters.
+            ("30.06.29", None, None, None), ("30.06/2029", None, None, None), ("2029/06/30", None, None, None),
+            ("30062029", None, None, None), ("+3.06.2029", None, None, None), ("003.06.2029", None, None, None),
+            ("30.06.2029 ", None, None, None), ("30.06.2029.", None, None, None), ("３.06.2029", None, None, None),
+            ("30..2029", None, None, None), ("..", None, None, None), ("", None, None, None), ("30 June 2029", None, None, None),
+        ];
+        for (cell, iso, dmy, mdy) in cases {
+            let read = DateStyle::ALL.map(|style| style.parse(cell).map(|date| date.to_string()));
+            assert_eq!(read, [iso, dmy, mdy].map(|day| day.map(str::to_owned)), "{cell}");
+        }
+        let vilnius = zone("Europe/Vilnius");
+        let read = |cell| DateStyle::Dmy.parse_or_timestamp(cell, &vilnius).map(|instant| instant.to_string());
+        assert_eq!(read(" 01.07.2021 ").as_deref(), Some("2021-06-30T21:00:00Z"));
+        assert_eq!(read("2021-07-01T12:00:00Z").as_deref(), Some("2021-07-01T12:00:00Z"));
+        for style in DateStyle::ALL {
+            assert_eq!(serde_json::to_value(style).expect("a unit variant"), style.name());
+            assert_eq!(style.parse(&date("2029-06-30").to_string()), Some(date("2029-06-30")));
         }
     }
 

@@ -139,6 +139,7 @@ impl Engine {
             on_unknown: OnUnknown::Reject,
             on_overdraft: request.on_overdraft,
             on_repeat: OnRepeat::First,
+            conversion: None,
             rejects: None,
             processed: None,
         };
@@ -213,7 +214,9 @@ fn command(request: &AdjustRequest, decimals: u8) -> std::result::Result<Resolve
             AmountProblem::Invalid(_) => {
                 format!("amount {shown} {}: write it in digits, as in `1250` or `12.50`", problem.complaint())
             }
-            AmountProblem::Precision | AmountProblem::Range => format!("amount {shown} {}", problem.message()),
+            AmountProblem::Precision | AmountProblem::Inexact | AmountProblem::Range => {
+                format!("amount {shown} {}", problem.message())
+            }
         };
         (problem.rejection(), message)
     })?;

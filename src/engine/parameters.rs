@@ -9,6 +9,7 @@ use crate::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
         id::ProgramId,
         phone::Region,
+        points::Conversion,
         time::{Date, TimeZone, Timestamp},
     },
     import::{
@@ -68,6 +69,9 @@ pub struct Parameters {
     pub on_overdraft: OnOverdraft,
     /// Policy.
     pub on_repeat: OnRepeat,
+    /// How the file's amounts become points of the program.
+    #[serde(default)]
+    pub conversion: Option<Conversion>,
     /// Where rejected rows are written.
     pub rejects: Option<PathBuf>,
     /// Where a line for every row is written.
@@ -92,8 +96,9 @@ impl Parameters {
         let mode = self.mode.filter(|_| !has_operations);
         let sets = mode == Some(Mode::Reset) || (has_operations && layout.format.can_set());
         let on_repeat = sets.then_some(self.on_repeat);
+        let conversion = self.conversion.map(|conversion| conversion.identity()).unwrap_or_default();
         format!(
-            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}",
+            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}{conversion}",
             self.program_code,
             fields.join(","),
             self.on_unknown,

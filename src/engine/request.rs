@@ -4,10 +4,14 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{
-    command::{Mode, OnOverdraft, OnRepeat, OnUnknown, Operation},
-    identifier::IdentifierKind,
-    time::Timestamp,
+use crate::{
+    domain::{
+        command::{Mode, OnOverdraft, OnRepeat, OnUnknown, Operation},
+        identifier::IdentifierKind,
+        points::Conversion,
+        time::{DateStyle, Timestamp},
+    },
+    import::spool::Spooled,
 };
 
 /// How many rejected rows a job may have before it is refused as a whole.
@@ -56,8 +60,10 @@ pub struct ResumeRequest {
 /// The input of a job and how to read it; what is left out is recognised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FileRequest {
-    /// The file.
+    /// The file; for a spooled stream what messages and the summary call it, such as `-`.
     pub path: PathBuf,
+    /// The stream that is read instead of a file, see `Engine::spool`.
+    pub spooled: Option<Spooled>,
     /// The format's name.
     pub format: Option<String>,
     /// `COLUMN=field`, by header or, without a header, by number.
@@ -72,6 +78,10 @@ pub struct FileRequest {
     pub encoding: Option<String>,
     /// How numbers are written, by the name of a language.
     pub number_format: Option<String>,
+    /// How dates are written.
+    pub date_format: Option<DateStyle>,
+    /// Rows before the header, empty lines among them.
+    pub skip_rows: u64,
 }
 
 /// A points file.
@@ -87,6 +97,21 @@ pub struct PointsRequest {
     pub on_overdraft: OnOverdraft,
     /// What happens to repeated customers when resetting.
     pub on_repeat: OnRepeat,
+    /// How the file's amounts become points of the program.
+    pub conversion: Option<Conversion>,
+}
+
+/// The first rows of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewRequest {
+    /// The file, and for outcomes how it would be imported; policies mean nothing for a customer file.
+    pub points: PointsRequest,
+    /// The program's code; none: the store's first.
+    pub program: Option<String>,
+    /// The present moment; none: the clock's.
+    pub now: Option<Timestamp>,
+    /// How many rows.
+    pub rows_max: u64,
 }
 
 /// A customer file.

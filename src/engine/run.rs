@@ -29,7 +29,8 @@ use crate::{
         input::{self, InputHints, Layout},
         points::{PROCESSED_HEADER, PointsApplier, PointsBatch, PointsColumns, PointsRules},
         rows::{column_of_kind, noted},
-        source::Source,
+        source::{Encoding, Source},
+        spool::Spooled,
     },
     job::{
         committer::{Checkpoint, Committed, DryRejects, Target, finish, stopped, with_committer},
@@ -51,14 +52,16 @@ use crate::{
 };
 
 /// Everything that an import's run is made of.
-struct Run {
+pub(super) struct Run {
     kind: JobKind,
-    parameters: Parameters,
-    layout: Layout,
-    source: Source,
+    pub(super) parameters: Parameters,
+    pub(super) layout: Layout,
+    pub(super) source: Source,
     program: Program,
     now: Timestamp,
     began: Instant,
+    /// The stream that it reads, if it is no file.
+    spooled: Option<Spooled>,
 }
 
 /// One pass over the file.
@@ -82,15 +85,22 @@ impl Engine {
     /// `Usage` when the file and the request do not fit; `Refused` (nothing changed) for a repeat or an expectation that
     /// failed; `Stopped` on request; `Input`, `Storage` and `Corrupt` as they say.
     pub fn import_points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
-        let began = Instant::now();
         progress.set_stage(Stage::Preparing);
-        let (source, layout) = input::understand(&request.file.path, Kind::Points, &hints(&request.file))?;
-        PointsRules::columns_of(&layout.mapping, request.mode)?;
-        if layout.format.reason_required && job.reason.is_none() {
-            return Err(Error::usage(format!("the format `{}` needs a reason", layout.format.name)).hint(
+        let run = self.points_run(job, request)?;
+        let format = &run.layout.format;
+        if format.reason_required && job.reason.is_none() {
+            return Err(Error::usage(format!("the format `{}` needs a reason", format.name)).hint(
                 "say why the points move: `--reason \"Diwali campaign\"`; customers see it unless `--comment` is given",
             ));
         }
+        self.begin(run, job, progress)
+    }
+
+    /// What an import of points is made of.
+    pub(super) fn points_run(&self, job: &JobRequest, request: &PointsRequest) -> Result<Run> {
+        let began = Instant::now();
+        let (source, layout) = understood(&request.file, Some(Kind::Points))?;
+        PointsRules::columns_of(&layout.mapping, request.mode)?;
         let comment_is_reason = layout.format.reason_required;
         let (program_id, program) = self.program(job.program.as_deref())?;
         let now = job.now.unwrap_or_else(clock::now);
@@ -107,11 +117,12 @@ impl Engine {
             on_unknown: request.on_unknown,
             on_overdraft: request.on_overdraft,
             on_repeat: request.on_repeat,
+            conversion: request.conversion,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
-        let run = Run { kind: JobKind::ImportPoints, parameters, layout, source, program, now, began };
-        self.begin(run, job, progress)
+        let spooled = request.file.spooled.clone();
+        Ok(Run { kind: JobKind::ImportPoints, parameters, layout, source, program, now, began, spooled })
     }
 
     /// Applies a customer file.
@@ -124,9 +135,15 @@ impl Engine {
         request: &CustomersRequest,
         progress: &Progress,
     ) -> Result<Summary> {
-        let began = Instant::now();
         progress.set_stage(Stage::Preparing);
-        let (source, layout) = input::understand(&request.file.path, Kind::Customers, &hints(&request.file))?;
+        let run = self.customers_run(job, request)?;
+        self.begin(run, job, progress)
+    }
+
+    /// What an import of customers is made of.
+    pub(super) fn customers_run(&self, job: &JobRequest, request: &CustomersRequest) -> Result<Run> {
+        let began = Instant::now();
+        let (source, layout) = understood(&request.file, Some(Kind::Customers))?;
         let (program_id, program) = self.program(job.program.as_deref())?;
         let now = job.now.unwrap_or_else(clock::now);
         let settings = self.store.settings();
@@ -141,11 +158,12 @@ impl Engine {
             on_unknown: OnUnknown::Create,
             on_overdraft: customers::ON_OVERDRAFT,
             on_repeat: OnRepeat::First,
+            conversion: None,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
-        let run = Run { kind: JobKind::ImportCustomers, parameters, layout, source, program, now, began };
-        self.begin(run, job, progress)
+        let spooled = request.file.spooled.clone();
+        Ok(Run { kind: JobKind::ImportCustomers, parameters, layout, source, program, now, began, spooled })
     }
 
     /// Goes on with an unfinished job; a finished one just tells its summary.
@@ -162,6 +180,7 @@ impl Engine {
         let mut parameters = parameters_of(&job)?;
         let layout = parameters.layout.clone();
         let layout = layout.ok_or_else(|| Error::internal(format!("job {id} has no file to go on with")))?;
+        let layout = self.found_again(layout);
         let source = layout.open()?;
         let (_, program) = self.store.program(&parameters.program_code)?;
         let fingerprint = self.pool.install(|| input::fingerprint(&source, &parameters.identity()))?;
@@ -176,7 +195,8 @@ impl Engine {
         if request.without_processed {
             parameters.processed = None;
         }
-        let run = Run { kind: job.start.kind, parameters, layout, source, program, now: job.start.now, began };
+        let run =
+            Run { kind: job.start.kind, parameters, layout, source, program, now: job.start.now, began, spooled: None };
         self.go_on(run, &job, progress)
     }
 
@@ -184,14 +204,21 @@ impl Engine {
         progress.set_bytes_total(run.source.file_bytes());
         reports::check(&run.layout.location, &run.parameters)?;
         let mut held = self.state();
-        let fingerprint = self.pool.install(|| input::fingerprint(&run.source, &run.parameters.identity()))?;
+        let identity = run.parameters.identity();
+        let fingerprint = match &run.spooled {
+            // The stream's bytes are its text: they were hashed on their way.
+            Some(spooled) if run.source.encoding() == Encoding::Utf8 => {
+                input::fingerprint_of(spooled.content(), &identity)
+            }
+            _ => self.pool.install(|| input::fingerprint(&run.source, &identity))?,
+        };
         let earlier = jobs::jobs(&self.store)?
             .into_iter()
             .rev()
             .find(|earlier| earlier.start.kind == run.kind && earlier.start.fingerprint == fingerprint);
         match earlier {
             Some(earlier) if earlier.state() == JobState::Unfinished => {
-                let run = taken_up(run, &earlier, request.dry_run)?;
+                let run = taken_up(run, &earlier, request.dry_run, |layout| self.found_again(layout))?;
                 if request.dry_run {
                     return self.look_ahead(&run, Some(&earlier), request, &mut held, progress);
                 }
@@ -202,6 +229,7 @@ impl Engine {
                     let start = JobStart { parameters: recorded(&run.parameters)?, ..earlier.start.clone() };
                     jobs::put_start(&mut commit, earlier.id, &start)?;
                     self.store.log().commit(&commit)?;
+                    run.keep_spool();
                 }
                 return self.go_on(run, &earlier, progress);
             }
@@ -252,6 +280,8 @@ impl Engine {
         };
         let mut commit = Commit::default();
         jobs::put_start(&mut commit, id, &start)?;
+        // Before the commit: if that fails, nobody knows whether the job is there and needs its input.
+        run.keep_spool();
         self.store.log().commit(&commit)?;
         progress.set_job(id.0);
         let pass = Pass {
@@ -270,7 +300,7 @@ impl Engine {
 
     /// A dry run: every outcome and total of what the command would do, from the beginning or from where an unfinished job
     /// stopped.
-    fn look_ahead(
+    pub(super) fn look_ahead(
         &self,
         run: &Run,
         resumed: Option<&jobs::Job>,
@@ -352,6 +382,10 @@ impl Engine {
         let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
         finish(&self.target(Some(id), progress, run.began), id, &committed, elapsed_ms)
             .map_err(|error| error.of_job(id))?;
+        if run.layout.is_spooled {
+            // The job is finished, and needs it no more; if this fails, it goes when the store is opened next.
+            let _ = std::fs::remove_file(&run.layout.location);
+        }
         let mut summary = run.summary(Some(id), JobState::Finished, &committed, balance_before, elapsed_ms, progress);
         summary.list_reports(&run.parameters.rejects, &run.parameters.processed);
         // The rows are durable. Caches that cannot be written now are written by a later job; nothing is lost.
@@ -407,6 +441,7 @@ impl Engine {
             on_repeat: parameters.on_repeat,
             decimals: run.program.decimals,
             numbers: run.layout.number_style(),
+            conversion: parameters.conversion,
             region: settings.region,
             seed: self.store.settings().seed,
             job: pass.job.unwrap_or(JobId(0)),
@@ -470,6 +505,7 @@ impl Engine {
             mapping: run.layout.mapping.clone(),
             decimals: run.program.decimals,
             numbers: run.layout.number_style(),
+            dates: run.layout.dates,
             region: settings.region,
             today: settings.today,
             zone: settings.zone.clone(),
@@ -534,6 +570,14 @@ impl Engine {
         state.identifiers = table;
         state.profiles = Some(profiles);
         Ok((state, committed, is_finished))
+    }
+
+    /// A job's layout with its spool where the store lies now: it may have been moved.
+    fn found_again(&self, layout: Layout) -> Layout {
+        match layout.location.file_name().filter(|_| layout.is_spooled) {
+            Some(name) => Layout { location: self.spool_directory().join(name), ..layout },
+            None => layout,
+        }
     }
 
     fn target<'a>(&'a self, job: Option<JobId>, progress: &'a Progress, began: Instant) -> Target<'a> {
@@ -605,6 +649,13 @@ impl Pass {
 }
 
 impl Run {
+    /// Lets the spooled input outlive this run: a job is recorded that needs it.
+    fn keep_spool(&self) {
+        if let Some(spooled) = &self.spooled {
+            spooled.keep();
+        }
+    }
+
     fn needs(&self) -> Needs {
         Needs {
             kinds: kinds_of(&self.layout.mapping),
@@ -667,6 +718,23 @@ fn read_chunk(
     }
 }
 
+/// Opens what is to be imported, and finds out how it is to be read; as which kind of file is left open without one.
+pub(super) fn understood(file: &FileRequest, kind: Option<Kind>) -> Result<(Source, Layout)> {
+    let hints = hints(file);
+    let source = source(file)?;
+    let layout = input::understand(&source, &file.path, kind, &hints)?;
+    Ok((source, Layout { is_spooled: file.spooled.is_some(), ..layout }))
+}
+
+/// Opens what is to be imported.
+pub(super) fn source(file: &FileRequest) -> Result<Source> {
+    let hints = hints(file);
+    match &file.spooled {
+        Some(spooled) => input::open(spooled.path(), &hints),
+        None => input::open(&file.path, &hints),
+    }
+}
+
 pub(super) fn hints(file: &FileRequest) -> InputHints {
     InputHints {
         format: file.format.clone(),
@@ -675,6 +743,8 @@ pub(super) fn hints(file: &FileRequest) -> InputHints {
         dialect: DialectHints { delimiter: file.delimiter, quote: file.quote },
         encoding: file.encoding.clone(),
         number_format: file.number_format.clone(),
+        date_format: file.date_format,
+        skip_rows: file.skip_rows,
     }
 }
 
@@ -692,10 +762,17 @@ fn recorded(parameters: &Parameters) -> Result<serde_json::Value> {
 ///
 /// # Errors
 /// `Usage` when a processed report is asked for that the job cannot give any more.
-fn taken_up(run: Run, job: &jobs::Job, is_dry: bool) -> Result<Run> {
+fn taken_up(run: Run, job: &jobs::Job, is_dry: bool, found_again: impl FnOnce(Layout) -> Layout) -> Result<Run> {
     let recorded = parameters_of(job)?;
     let layout = recorded.layout.clone().ok_or_else(|| Error::internal("an import without a file"))?;
-    let layout = Layout { path: run.layout.path, location: run.layout.location, ..layout };
+    // The stream that the job kept will do; what was sent again is dropped.
+    let kept = found_again(layout.clone());
+    let (layout, spooled) = if kept.is_spooled && kept.location.exists() {
+        (Layout { path: run.layout.path, ..kept }, None)
+    } else {
+        let Layout { path, location, is_spooled, .. } = run.layout;
+        (Layout { path, location, is_spooled, ..layout }, run.spooled)
+    };
     let source = layout.open()?;
     let mut parameters = Parameters { layout: Some(layout.clone()), ..recorded.clone() };
     parameters.rejects = run.parameters.rejects.or(recorded.rejects.filter(|_| !is_dry));
@@ -728,7 +805,16 @@ fn taken_up(run: Run, job: &jobs::Job, is_dry: bool) -> Result<Run> {
         None if is_dry => None,
         None => begun,
     };
-    Ok(Run { kind: run.kind, parameters, layout, source, program: run.program, now: job.start.now, began: run.began })
+    Ok(Run {
+        kind: run.kind,
+        parameters,
+        layout,
+        source,
+        program: run.program,
+        now: job.start.now,
+        began: run.began,
+        spooled,
+    })
 }
 
 /// Compares what a dry pass counted with what the caller expects.

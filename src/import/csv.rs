@@ -277,6 +277,25 @@ pub fn scan_plain_within(bytes: &[u8], dialect: Dialect, columns: usize, limits:
     }
 }
 
+/// The bytes and physical lines of the first rows of a text, as a person counts them: an empty line is one too. None if
+/// there are fewer, or nothing behind them; `complete` says that the text is all there is.
+pub fn skip_rows(bytes: &[u8], dialect: Dialect, rows: u64, complete: bool) -> Option<(usize, u32)> {
+    let (mut at, mut lines) = (0, 0);
+    for _ in 0..rows {
+        let rest = bytes.get(at..).filter(|rest| !rest.is_empty())?;
+        let next = match rest.first() {
+            Some(&byte) if is_newline(byte) => newline_length(rest),
+            _ => match outline(rest, dialect, ROW_BYTES_MAX, complete) {
+                Outline::Ends { next, .. } => next,
+                Outline::Overlong | Outline::NeedsMore => return None,
+            },
+        };
+        lines += lines_in(&rest[..next]);
+        at += next;
+    }
+    (at < bytes.len()).then_some((at, lines))
+}
+
 /// The text of a field: doubled quotes are made single ones in `scratch`, which costs only the records that have some.
 pub fn cell<'a>(bytes: &'a [u8], field: Field, dialect: Dialect, flags: u8, scratch: &'a mut Vec<u8>) -> &'a [u8] {
     let raw = field.raw(bytes);

@@ -19,7 +19,7 @@ use crate::{
         points::{AmountProblem, NumberStyle, parse_amount, write_amount},
         rejection::Rejection,
         tier::Tiers,
-        time::{Date, DayStarts, TimeZone, Timestamp, parse_date_or_timestamp},
+        time::{Date, DateStyle, DayStarts, TimeZone, Timestamp},
     },
     error::Result,
     import::{
@@ -59,6 +59,8 @@ pub struct CustomersRules {
     pub decimals: u8,
     /// How numbers are written.
     pub numbers: NumberStyle,
+    /// How dates are written.
+    pub dates: DateStyle,
     /// Region of phone numbers without country code.
     pub region: Option<Region>,
     /// The store's time zone.
@@ -146,6 +148,11 @@ impl CustomersBatch {
     /// Puts in the next chunk.
     pub fn fill(&mut self, chunk: Chunk) {
         self.chunk = chunk;
+    }
+
+    /// What is wrong with rows of the parsed chunk, by their place, as far as the file alone tells.
+    pub fn faults(&self) -> &[(u32, Fault)] {
+        &self.faults
     }
 }
 
@@ -393,10 +400,10 @@ impl CustomersRules {
                 }
                 ColumnField::Name => fields.name = Some(keep(trimmed)),
                 ColumnField::Consent => fields.consent = Some(keep(trimmed)),
-                ColumnField::Birthday => match Date::parse(trimmed) {
+                ColumnField::Birthday => match self.dates.parse(trimmed) {
                     Some(birthday) if birthday > self.today => fault(field_invalid, "is in the future"),
                     Some(birthday) => fields.birthday = Some(birthday),
-                    None => fault(field_invalid, "is no date of the form YYYY-MM-DD"),
+                    None => fault(field_invalid, &format!("is no date of the form {}", self.dates.form())),
                 },
                 ColumnField::Gender => match Gender::parse(cell) {
                     Some(gender) => fields.gender = Some(gender),
@@ -418,9 +425,12 @@ impl CustomersRules {
                     Err(AmountProblem::Precision) => fault(field_invalid, "is no whole number"),
                     Err(problem) => fault(field_invalid, problem.message()),
                 },
-                ColumnField::CreatedAt => match parse_date_or_timestamp(trimmed, &self.zone) {
+                ColumnField::CreatedAt => match self.dates.parse_or_timestamp(trimmed, &self.zone) {
                     Some(created_at) => fields.created_at = Some(created_at),
-                    None => fault(field_invalid, "is neither a date of the form YYYY-MM-DD nor a time of RFC 3339"),
+                    None => {
+                        let form = self.dates.form();
+                        fault(field_invalid, &format!("is neither a date of the form {form} nor a time of RFC 3339"));
+                    }
                 },
                 _ => {}
             }

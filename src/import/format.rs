@@ -11,6 +11,8 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::time::DateStyle;
+
 macro_rules! column_fields {
     ($($(#[$doc:meta])* $field:ident = $name:literal, $kinds:expr;)*) => {
         /// What a column can hold, in our words. Vendors' words are aliases in a format.
@@ -176,21 +178,13 @@ pub enum NumberStyle {
     Ch,
 }
 
-/// How dates are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DateStyle {
-    /// `2029-06-30`, or RFC 3339: the only one that is read.
-    #[default]
-    Iso,
-}
-
 /// A column of a format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
-    /// What it holds.
-    pub field: ColumnField,
+    /// What it holds; none: a column of the vendor's that is known, stands in the template, and is not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<ColumnField>,
     /// The headers that name it, the one of the template first. Compared by [`header_key`].
     pub headers: Vec<String>,
 }
@@ -215,6 +209,10 @@ pub struct Format {
     pub title: String,
     /// Groups of fields: of each group at least one must have a column.
     pub mandatory: Vec<Vec<ColumnField>>,
+    /// Headers without which a file is not recognised as this format, though `--format` may name it: for a vendor whose
+    /// mandatory columns others have as well.
+    #[serde(default)]
+    pub recognized_by: Vec<String>,
     /// Formats that give way where this one fits a header too, because they fit every file that this one does.
     #[serde(default)]
     pub wins_over: Vec<String>,
@@ -253,6 +251,8 @@ static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
     let texts = [
         include_str!("formats/nector.toml"),
         include_str!("formats/smile.toml"),
+        include_str!("formats/smile-export.toml"),
+        include_str!("formats/rivo.toml"),
         include_str!("formats/tidemill-customers.toml"),
     ];
     texts.iter().map(|text| Format::parse(text).expect("a test reads every built-in format")).collect()
@@ -294,23 +294,27 @@ impl Format {
         }
         let mut headers = BTreeMap::new();
         for (at, column) in self.columns.iter().enumerate() {
-            let field = column.field;
-            if !field.is_read_by(self.kind) {
-                let (kind, known) = (self.kind, names_of(self.kind));
-                return Some(format!("`import {kind}` does not read the field `{field}`: it reads {known}"));
-            }
-            if self.columns.iter().take(at).any(|other| other.field == field) {
-                return Some(format!("the field `{field}` has two columns: write all headers into one"));
+            let shown = column.field.map_or_else(|| "nothing".to_owned(), |field| format!("`{field}`"));
+            if let Some(field) = column.field {
+                if !field.is_read_by(self.kind) {
+                    let (kind, known) = (self.kind, names_of(self.kind));
+                    return Some(format!("`import {kind}` does not read the field `{field}`: it reads {known}"));
+                }
+                if self.columns.iter().take(at).any(|other| other.field == column.field) {
+                    return Some(format!("the field `{field}` has two columns: write all headers into one"));
+                }
             }
             if column.headers.is_empty() {
-                return Some(format!("the column of `{field}` has no headers"));
+                return Some(format!("the column of {shown} has no headers"));
             }
             for header in &column.headers {
                 if header_key(header).is_empty() {
-                    return Some(format!("the header `{header}` of `{field}` has no letter or digit"));
+                    return Some(format!("the header `{header}` of {shown} has no letter or digit"));
                 }
-                if let Some(other) = headers.insert(header_key(header), field).filter(|&other| other != field) {
-                    return Some(format!("the header `{header}` stands for `{other}` and for `{field}`"));
+                if let Some(other) = headers.insert(header_key(header), at).filter(|&other| other != at) {
+                    let other = self.columns.get(other).and_then(|column| column.field);
+                    let other = other.map_or_else(|| "nothing".to_owned(), |field| format!("`{field}`"));
+                    return Some(format!("the header `{header}` stands for {other} and for {shown}"));
                 }
             }
         }
@@ -319,6 +323,10 @@ impl Format {
         }
         if let Some(field) = self.mandatory.iter().flatten().find(|&&field| self.column(field).is_none()) {
             return Some(format!("the mandatory field `{field}` has no column"));
+        }
+        let is_known = |mark: &&String| headers.contains_key(&header_key(mark));
+        if let Some(mark) = self.recognized_by.iter().find(|mark| !is_known(mark)) {
+            return Some(format!("`recognized_by` names `{mark}`, which is the header of no column"));
         }
         if self.mandatory.iter().any(Vec::is_empty) {
             return Some("a group of mandatory fields is empty".into());
@@ -334,7 +342,7 @@ impl Format {
 
     /// The column of a field.
     pub fn column(&self, field: ColumnField) -> Option<&Column> {
-        self.columns.iter().find(|column| column.field == field)
+        self.columns.iter().find(|column| column.field == Some(field))
     }
 
     /// What an operation cell means, whatever its case; none if nothing.
@@ -376,7 +384,13 @@ impl Format {
     fn field_of(&self, header: &str) -> Option<ColumnField> {
         let key = header_key(header);
         let names = |column: &&Column| column.headers.iter().any(|alias| header_key(alias) == key);
-        self.columns.iter().find(names).map(|column| column.field)
+        self.columns.iter().find(names).and_then(|column| column.field)
+    }
+
+    /// Whether the header has all that a file of this format is known by.
+    fn has_marks(&self, header: &[impl AsRef<str>]) -> bool {
+        let has = |mark: &String| header.iter().any(|cell| header_key(cell.as_ref()) == header_key(mark));
+        self.recognized_by.iter().all(has)
     }
 
     /// `email or mobile, amount`, with each field's usual header.
@@ -659,7 +673,7 @@ fn choices(names: &[String]) -> String {
 
 /// The built-in format of a header; of any kind if none is given.
 ///
-/// A format fits if its mandatory columns are all there. One wins over another that fits only where its file says so.
+/// A format fits if its mandatory columns are all there, and those that it is recognised by. One wins over another that fits only where its file says so.
 ///
 /// # Errors
 ///
@@ -673,15 +687,19 @@ fn recognize_among<'a>(
     candidates: impl Iterator<Item = &'a Format> + Clone,
     header: &[impl AsRef<str>],
 ) -> Result<&'a Format, RecognizeError> {
-    let fitting: Vec<_> = candidates.clone().filter(|format| format.missing(header).is_empty()).collect();
+    let fitting: Vec<_> =
+        candidates.clone().filter(|format| format.missing(header).is_empty() && format.has_marks(header)).collect();
     let beaten = |format: &Format| fitting.iter().any(|other| other.wins_over.contains(&format.name));
     let best: Vec<_> = fitting.iter().copied().filter(|format| !beaten(format)).collect();
     match best[..] {
         [format] => Ok(format),
         [] if fitting.is_empty() => {
             let names: Vec<_> = header.iter().enumerate().map(|(at, cell)| column_name(cell.as_ref(), at)).collect();
-            let needs =
-                candidates.map(|format| format!("`{}` lacks {}", format.name, format.listed(&format.missing(header))));
+            let lacks = |format: &Format| match format.listed(&format.missing(header)) {
+                missing if missing.is_empty() => format!("`{}`", format.recognized_by.join("`, `")),
+                missing => missing,
+            };
+            let needs = candidates.map(|format| format!("`{}` lacks {}", format.name, lacks(format)));
             Err(RecognizeError::None {
                 found: listed_names(&names.iter().map(|name| shown_name(name)).collect::<Vec<_>>()),
                 needs: needs.collect::<Vec<_>>().join("; "),

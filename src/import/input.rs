@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{job::Position, points::NumberStyle},
+    domain::{job::Position, points::NumberStyle, time::DateStyle},
     error::{Error, Result},
     import::{
         chunk::{Chunk, Cutter},
@@ -39,6 +39,10 @@ pub struct InputHints {
     pub encoding: Option<String>,
     /// How numbers are written, by the name of a language.
     pub number_format: Option<String>,
+    /// How dates are written.
+    pub date_format: Option<DateStyle>,
+    /// Rows before the header.
+    pub skip_rows: u64,
 }
 
 /// How a file is read: recorded with the job, so that a resume reads it the same way.
@@ -48,6 +52,9 @@ pub struct Layout {
     pub path: PathBuf,
     /// Where it lies: a resume may run in another directory.
     pub location: PathBuf,
+    /// Whether it lies in the store's spool, and goes with the job.
+    #[serde(default)]
+    pub is_spooled: bool,
     /// Its encoding, by name.
     pub encoding: String,
     /// How it separates and quotes.
@@ -62,6 +69,9 @@ pub struct Layout {
     pub mapping: Mapping,
     /// How numbers are written, by name.
     pub numbers: String,
+    /// How dates are written.
+    #[serde(default)]
+    pub dates: DateStyle,
     /// Where the first record of data begins.
     pub start: Position,
 }
@@ -87,11 +97,11 @@ fn source_error(error: SourceError) -> Error {
     Error::input(error.to_string())
 }
 
-/// Opens a file of this kind and finds out how it is to be read.
+/// Opens a file.
 ///
 /// # Errors
-/// `Input` when it cannot be read or is empty; `Usage` when its columns do not fit, with what to do.
-pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source, Layout)> {
+/// `Input` when it cannot be read; `Usage` for an encoding, delimiter or quote that there is not.
+pub fn open(path: &Path, hints: &InputHints) -> Result<Source> {
     let encoding = match &hints.encoding {
         Some(name) => Some(name.parse::<Encoding>().map_err(|_| {
             let names: Vec<&str> = Encoding::ALL.iter().map(|encoding| encoding.name()).collect();
@@ -99,6 +109,32 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
         })?),
         None => None,
     };
+    for byte in [hints.dialect.delimiter, hints.dialect.quote].into_iter().flatten() {
+        if !DialectHints::allows(byte) {
+            return Err(Error::usage(format!("`{}` cannot be a delimiter or quote", char::from(byte))));
+        }
+    }
+    Source::open(path, encoding).map_err(source_error)
+}
+
+/// How the records of a source are written, and where the first one begins; none if it has no text.
+///
+/// # Errors
+/// `Input` when it cannot be read; `Usage` when `--skip-rows` leaves nothing.
+pub fn beginning(source: &Source, hints: &InputHints) -> Result<Option<(Dialect, Position)>> {
+    let (text_start, head) = text_start(source)?;
+    if head.is_empty() {
+        return Ok(None);
+    }
+    recognize_dialect(source, text_start, &head, hints).map(Some)
+}
+
+/// Finds out how a source is to be read, as this kind of file or, without one, as what its format is for. `path` is what the
+/// caller calls it.
+///
+/// # Errors
+/// `Input` when it cannot be read or is empty; `Usage` when its columns do not fit, with what to do.
+pub fn understand(source: &Source, path: &Path, kind: Option<Kind>, hints: &InputHints) -> Result<Layout> {
     let numbers = match &hints.number_format {
         Some(name) if NumberStyle::named(name).is_none() => {
             return Err(Error::usage(format!("there is no number format `{name}`"))
@@ -107,21 +143,11 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
         Some(name) => Some(name.to_ascii_lowercase()),
         None => None,
     };
-    for byte in [hints.dialect.delimiter, hints.dialect.quote].into_iter().flatten() {
-        if !DialectHints::allows(byte) {
-            return Err(Error::usage(format!("`{}` cannot be a delimiter or quote", char::from(byte))));
-        }
-    }
-    let source = Source::open(path, encoding).map_err(source_error)?;
-    let (text_start, head) = text_start(&source)?;
-    let recognized = dialect::recognize(&head, hints.dialect);
-    let dialect = recognized.dialect;
-    let start = Position {
-        offset: text_start.offset + recognized.skip_bytes as u64,
-        chunk: 0,
-        lines: text_start.lines + u64::from(recognized.skip_lines),
+    let found = match beginning(source, hints)? {
+        Some((dialect, start)) => first_record(source, path, dialect, start)?.map(|found| (dialect, start, found)),
+        None => None,
     };
-    let Some((first, after)) = first_record(&source, dialect, start)? else {
+    let Some((dialect, start, (first, after))) = found else {
         return Err(Error::input(format!("`{}` is empty: it has not even a header", path.display()))
             .hint("export it again, or see `tidemill template FORMAT` for what it should look like"));
     };
@@ -135,9 +161,10 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
             &custom
         }
         Some(name) => Format::builtin(name).ok_or_else(|| {
-            let names: Vec<String> = Format::all().iter().filter(|format| format.kind == kind).map(shown).collect();
-            Error::usage(format!("there is no format `{name}`"))
-                .hint(format!("formats for {kind} are {}", names.join(", ")))
+            let is_asked = |format: &&Format| kind.is_none_or(|kind| format.kind == kind);
+            let names: Vec<String> = Format::all().iter().filter(is_asked).map(shown).collect();
+            let what = kind.map_or_else(|| "formats".to_owned(), |kind| format!("formats for {kind}"));
+            Error::usage(format!("there is no format `{name}`")).hint(format!("{what} are {}", names.join(", ")))
         })?,
         None if hints.no_header => {
             return Err(Error::usage(
@@ -145,25 +172,26 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
             ));
         }
         None if hints.map.is_empty() => {
-            format::recognize(Some(kind), &first).map_err(|error| columns_error(&error, &first, hints))?
+            format::recognize(kind, &first).map_err(|error| columns_error(&error, &first, hints))?
         }
         // With `--map` the header alone need not tell the format; the only one that the mapping completes will do.
-        None => match format::recognize(Some(kind), &first) {
+        None => match format::recognize(kind, &first) {
             Ok(format) => format,
             Err(error) => by_mapping(kind, &first, &hints.map).ok_or_else(|| columns_error(&error, &first, hints))?,
         },
     };
-    if format.kind != kind {
+    if let Some(kind) = kind.filter(|&kind| kind != format.kind) {
         return Err(Error::usage(format!("the format `{}` is for {}, not for {kind}", format.name, format.kind)));
     }
     let header = if hints.no_header { Header::Numbered(first.len()) } else { Header::Named(&first) };
-    let overrides = parse_overrides(kind, &hints.map)?;
+    let overrides = parse_overrides(format.kind, &hints.map)?;
     let mapping = Mapping::resolve(format, header, &overrides).map_err(|error| columns_error(&error, &first, hints))?;
     let names = (1..=first.len()).map(|number| number.to_string()).collect();
     let numbers = numbers.unwrap_or_else(|| format!("{:?}", format.number_style).to_ascii_lowercase());
     let layout = Layout {
         path: path.to_owned(),
-        location: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        location: std::path::absolute(source.path()).unwrap_or_else(|_| source.path().to_owned()),
+        is_spooled: false,
         encoding: source.encoding().name().to_owned(),
         dialect,
         header: if hints.no_header { names } else { first },
@@ -171,9 +199,10 @@ pub fn understand(path: &Path, kind: Kind, hints: &InputHints) -> Result<(Source
         format: format.clone(),
         mapping,
         numbers,
+        dates: hints.date_format.unwrap_or(format.date_style),
         start: if hints.no_header { start } else { after },
     };
-    Ok((source, layout))
+    Ok(layout)
 }
 
 /// Columns that do not fit; where the first record looks like data, because there may be no header.
@@ -192,12 +221,14 @@ fn parse_overrides(kind: Kind, map: &[String]) -> Result<Vec<ColumnOverride>> {
     map.iter().map(|one| ColumnOverride::parse(one, kind).map_err(|error| Error::usage(error.to_string()))).collect()
 }
 
-/// The only format of a kind whose mandatory columns header and `--map` fill together.
-fn by_mapping(kind: Kind, header: &[String], map: &[String]) -> Option<&'static Format> {
-    let overrides = parse_overrides(kind, map).ok()?;
-    let mut fitting = Format::all()
-        .iter()
-        .filter(|format| format.kind == kind && Mapping::resolve(format, Header::Named(header), &overrides).is_ok());
+/// The only format of a kind, or of all, whose mandatory columns header and `--map` fill together.
+fn by_mapping(kind: Option<Kind>, header: &[String], map: &[String]) -> Option<&'static Format> {
+    let fits = |format: &&Format| {
+        kind.is_none_or(|kind| format.kind == kind)
+            && parse_overrides(format.kind, map)
+                .is_ok_and(|overrides| Mapping::resolve(format, Header::Named(header), &overrides).is_ok())
+    };
+    let mut fitting = Format::all().iter().filter(fits);
     let format = fitting.next()?;
     fitting.next().is_none().then_some(format)
 }
@@ -226,6 +257,45 @@ fn text_start(source: &Source) -> Result<(Position, Vec<u8>)> {
     Ok((position, Vec::new()))
 }
 
+/// How the records are written, and where the first one begins that is not to be skipped.
+///
+/// What is skipped has no say in it: titles above a table have as a rule other columns, or none.
+fn recognize_dialect(
+    source: &Source,
+    text_start: Position,
+    head: &[u8],
+    hints: &InputHints,
+) -> Result<(Dialect, Position)> {
+    let first = dialect::recognize(head, hints.dialect);
+    let mut position = Position {
+        offset: text_start.offset + first.skip_bytes as u64,
+        chunk: 0,
+        lines: text_start.lines + u64::from(first.skip_lines),
+    };
+    if hints.skip_rows == 0 {
+        return Ok((first.dialect, position));
+    }
+    let text = &head[first.skip_bytes..];
+    let is_complete = head.len() < HEAD_BYTES;
+    let Some((bytes, lines)) = csv::skip_rows(text, first.dialect, hints.skip_rows, is_complete) else {
+        let (path, rows) = (source.path().display(), hints.skip_rows);
+        let why = if is_complete {
+            format!("`{path}` has no row behind the {rows} that `--skip-rows` skips")
+        } else {
+            format!("the {rows} rows that `--skip-rows` skips in `{path}` are more than {HEAD_BYTES} bytes")
+        };
+        return Err(Error::usage(why).hint("it skips what stands above the header: see `tidemill preview FILE --raw`"));
+    };
+    position.offset += bytes as u64;
+    position.lines += u64::from(lines);
+    // A `sep=` line above all holds for the whole file.
+    let delimiter = hints.dialect.delimiter.or((first.skip_lines > 0).then_some(first.dialect.delimiter));
+    let behind = dialect::recognize(&text[bytes..], DialectHints { delimiter, ..hints.dialect });
+    position.offset += behind.skip_bytes as u64;
+    position.lines += u64::from(behind.skip_lines);
+    Ok((behind.dialect, position))
+}
+
 /// A reader of the text from a position on.
 fn reader_at(source: &Source, position: Position) -> Result<BufReader<SourceReader>> {
     let mut reader = source.reader(Arc::default()).map_err(source_error)?;
@@ -234,11 +304,16 @@ fn reader_at(source: &Source, position: Position) -> Result<BufReader<SourceRead
 }
 
 /// The first record's cells, and where the next record begins.
-fn first_record(source: &Source, dialect: Dialect, start: Position) -> Result<Option<(Vec<String>, Position)>> {
+fn first_record(
+    source: &Source,
+    path: &Path,
+    dialect: Dialect,
+    start: Position,
+) -> Result<Option<(Vec<String>, Position)>> {
     let mut cutter = Cutter::new(reader_at(source, start)?, dialect, 1, ROW_BYTES_MAX, start.offset, 0);
     let mut records = Records::default();
     let mut lines = start.lines;
-    let unreadable = |error| source_error(SourceError::of(source.path(), error));
+    let unreadable = |error| source_error(SourceError::of(path, error));
     while let Some(chunk) = cutter.next().map_err(unreadable)? {
         csv::scan(&chunk.bytes, dialect, 1, &mut records);
         lines += u64::from(records.lines);
@@ -246,7 +321,7 @@ fn first_record(source: &Source, dialect: Dialect, start: Position) -> Result<Op
         if record.fields == 0 || std::str::from_utf8(record.raw(&chunk.bytes)).is_err() || chunk.bytes.contains(&0) {
             return Err(Error::input(format!(
                 "`{}`: its first record, which should be the header, is no row of text",
-                source.path().display()
+                path.display()
             ))
             .hint("check that it is a CSV file, and see `--encoding`, `--delimiter` and `--quote`"));
         }
@@ -269,10 +344,24 @@ pub fn chunks(
     chunk_bytes_max: usize,
     counter: Arc<AtomicU64>,
 ) -> Result<impl FnMut() -> Result<Option<Chunk>> + Send + use<>> {
+    chunks_of(source, layout.dialect, from, chunk_bytes_max, counter)
+}
+
+/// As [`chunks`], of records in this dialect.
+///
+/// # Errors
+/// When the file is gone, or shorter than the position.
+pub fn chunks_of(
+    source: &Source,
+    dialect: Dialect,
+    from: Position,
+    chunk_bytes_max: usize,
+    counter: Arc<AtomicU64>,
+) -> Result<impl FnMut() -> Result<Option<Chunk>> + Send + use<>> {
     let mut reader: SourceReader = source.reader(counter).map_err(source_error)?;
     reader.skip_to(from.offset).map_err(source_error)?;
-    let path = layout.path.clone();
-    let mut cutter = Cutter::new(reader, layout.dialect, chunk_bytes_max, ROW_BYTES_MAX, from.offset, from.chunk);
+    let path = source.path().to_owned();
+    let mut cutter = Cutter::new(reader, dialect, chunk_bytes_max, ROW_BYTES_MAX, from.offset, from.chunk);
     Ok(move || cutter.next().map_err(|error| source_error(SourceError::of(&path, error))))
 }
 
@@ -306,8 +395,12 @@ pub fn fingerprint(source: &Source, parameters: &str) -> Result<String> {
         filled = read?;
         std::mem::swap(&mut current, &mut next);
     }
-    let content = hasher.finalize();
+    Ok(fingerprint_of(hasher.finalize(), parameters))
+}
+
+/// As [`fingerprint`], of content whose BLAKE3 is known.
+pub fn fingerprint_of(content: blake3::Hash, parameters: &str) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(content.as_bytes()).update(parameters.as_bytes());
-    Ok(hasher.finalize().to_hex().to_string())
+    hasher.finalize().to_hex().to_string()
 }

@@ -13,7 +13,7 @@ use crate::{
         job::{Counts, Position},
         outcome::Status,
         phone::Region,
-        points::{NumberStyle, parse_amount, write_amount},
+        points::{AmountProblem, Conversion, NumberStyle, parse_amount, write_amount},
         rejection::Rejection,
         time::Timestamp,
     },
@@ -75,6 +75,8 @@ pub struct PointsRules {
     pub decimals: u8,
     /// How numbers are written.
     pub numbers: NumberStyle,
+    /// How the file's amounts become points of the program.
+    pub conversion: Option<Conversion>,
     /// Region of phone numbers without country code.
     pub region: Option<Region>,
     /// Seed of identifier hashes.
@@ -133,6 +135,11 @@ impl PointsBatch {
     /// Puts in the next chunk.
     pub fn fill(&mut self, chunk: Chunk) {
         self.chunk = chunk;
+    }
+
+    /// What is wrong with rows of the parsed chunk, by their place, as far as the file alone tells.
+    pub fn faults(&self) -> &[(u32, Fault)] {
+        &self.faults
     }
 }
 
@@ -246,7 +253,8 @@ impl PointsRules {
         if hashes.len() == before {
             return None;
         }
-        let command = parse_amount(cells.text(self.amount, scratch), self.decimals, self.numbers)
+        let command = self
+            .amount_of(cells.text(self.amount, scratch))
             .ok()
             .and_then(|amount| self.command(amount, cells, scratch).ok());
         let Some(command) = command else {
@@ -266,6 +274,15 @@ impl PointsRules {
             has_balance: false,
             unfound: (hashes.len() - before) as u8,
         })
+    }
+
+    /// The points that a cell asks for.
+    #[inline]
+    fn amount_of(&self, cell: &str) -> std::result::Result<i64, AmountProblem> {
+        match self.conversion {
+            None => parse_amount(cell, self.decimals, self.numbers),
+            Some(conversion) => conversion.convert(cell, self.decimals, self.numbers),
+        }
     }
 
     /// What an amount and the row's operation ask for; else which of the two is wrong.
@@ -345,7 +362,7 @@ impl PointsRules {
             );
         }
         let cell = cells.text(self.amount, scratch).to_owned();
-        match parse_amount(&cell, self.decimals, self.numbers) {
+        match self.amount_of(&cell) {
             Ok(amount) => {
                 let negative = match self.command(amount, cells, scratch) {
                     Ok(command) => {

@@ -335,7 +335,19 @@ impl Read for Counted {
     }
 }
 
-fn decompress(file: Counted, compression: Compression) -> io::Result<Box<dyn Read + Send>> {
+/// What a stream holds, decompressed as its first bytes say.
+///
+/// # Errors
+///
+/// When the stream fails before it has given any.
+pub fn decompressed<'a>(mut input: impl Read + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+    let mut magic = Vec::new();
+    input.by_ref().take(4).read_to_end(&mut magic)?;
+    let compression = Compression::recognize(&magic);
+    decompress(io::Cursor::new(magic).chain(input), compression)
+}
+
+fn decompress<'a>(file: impl Read + Send + 'a, compression: Compression) -> io::Result<Box<dyn Read + Send + 'a>> {
     let buffered = |file| BufReader::with_capacity(READ_BYTES, file);
     Ok(match compression {
         Compression::None => Box::new(file),

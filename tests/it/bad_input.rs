@@ -296,6 +296,47 @@ fn an_endless_row_costs_itself() {
     assert_eq!(rows(&shop.read("p.csv"))[0][..3], ["2", "rejected", "row_malformed"]);
 }
 
+/// The most memory that a process had, in MiB; it is looked at until the process ends.
+fn peak_mebibytes(child: &mut std::process::Child) -> u64 {
+    let mut peak = 0;
+    while child.try_wait().expect("it is ours").is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let found = line.and_then(|line| line.split_whitespace().next()).and_then(|kibibytes| kibibytes.parse().ok());
+        peak = peak.max(found.unwrap_or(0) / 1024);
+        thread::sleep(Duration::from_millis(5));
+    }
+    peak
+}
+
+#[test]
+fn long_rows_take_no_more_memory_when_there_are_more() {
+    use std::io::Write;
+    let shop = shop().flag("--threads").flag("2");
+    let zipped = |row: &str, rows: usize| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(b"email,amount,operation\n").expect("a vector takes all");
+        (0..rows).for_each(|_| encoder.write_all(row.as_bytes()).expect("a vector takes all"));
+        encoder.write_all(b"\nana@example.com,1,\n").expect("a vector takes all");
+        encoder.finish().expect("a vector takes all")
+    };
+    let piece = "x".repeat(4 * MEBIBYTE);
+    // One row without an end, rows with a field too long, quotes that nobody closes.
+    for (row, rows, most) in [
+        (piece.clone(), 200, 500),
+        (format!("{piece},1,\n"), 200, 1500),
+        (format!("\"{},1,\n", &piece[..MEBIBYTE / 4]), 800, 700),
+    ] {
+        shop.write("long.csv.gz", zipped(&row, rows));
+        let mut child = shop.spawn(&import("long.csv.gz", &["--again"]));
+        let peak = peak_mebibytes(&mut child);
+        let ended = finish(child).expect(3);
+        assert_eq!(ended.json["rows"]["applied"], 1, "the row behind is read");
+        println!("{} MiB of {} rows: peak {peak} MiB", (row.len() * rows) >> 20, ended.json["rows"]["read"]);
+        assert!(peak < most, "{peak} MiB");
+    }
+}
+
 #[test]
 fn an_unclosed_quote_costs_one_row_of_a_long_file() {
     let shop = shop();
@@ -745,6 +786,34 @@ fn a_full_disk_stops_a_job_that_goes_on_when_there_is_room() {
     there(&command).expect(3);
     assert_eq!(there(&["verify"]).expect(0).json, digest);
     assert!(binary.read("p.csv") == processed);
+}
+
+#[test]
+fn a_full_disk_while_a_stream_is_kept_changes_nothing() {
+    let binary = Binary::new();
+    // What does not compress well, so that it needs the room.
+    let mut random = 1_u64;
+    let mut content = "email,amount,operation\n".to_owned();
+    while content.len() < 24 * MEBIBYTE {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        content += &format!("{random:x}@example.com,1,\n");
+    }
+    let Some(disk) = SmallDisk::mount(binary.store(), 200) else { return };
+    let store = disk.0.join("s").to_string_lossy().into_owned();
+    binary.write("customers.csv", "email\nana@example.com\n");
+    binary.run_on(&store, &["import", "customers", "customers.csv"]).expect(0);
+    let before = binary.run_on(&store, &["verify"]).expect(0).json;
+    for left in [1 << 20, 72 << 20] {
+        disk.fill(left);
+        let ended = binary.run_reading_on(&store, content.as_bytes(), &import("-", &[])).expect(1);
+        assert_eq!(ended.error("code"), "disk_full", "{ended:?}");
+        assert!(ended.error("hint").contains("nothing was changed; free some space"), "{ended:?}");
+        assert_eq!(std::fs::read_dir(disk.0.join("s/spool")).expect("a directory").count(), 0);
+        disk.free();
+        assert_eq!(binary.run_on(&store, &["verify"]).expect(0).json, before);
+    }
+    let content = "email,amount,operation\nana@example.com,1,\n";
+    binary.run_reading_on(&store, content.as_bytes(), &import("-", &[])).expect(0);
 }
 
 #[test]

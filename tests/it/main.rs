@@ -10,11 +10,14 @@
 mod bad_input;
 mod cmd;
 mod datasets;
+mod formats;
 mod kill;
 mod model;
+mod preview;
 mod readme;
 mod rules;
 mod stop;
+mod stream;
 mod support;
 mod tidy;
 mod unfinished;

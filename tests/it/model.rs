@@ -128,6 +128,7 @@ fn requests(step: &Step, path: &Path) -> (JobRequest, PointsRequest) {
             OnRepeat::First => command::OnRepeat::First,
             OnRepeat::Last => command::OnRepeat::Last,
         },
+        conversion: None,
     };
     (JobRequest { reason, ..job }, request)
 }

@@ -12,10 +12,10 @@ use tidemill::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
         id::JobId,
         identifier::IdentifierKind,
-        points::NUMBER_STYLES,
-        time::Timestamp,
+        points::{Conversion, NUMBER_STYLES, Rounding},
+        time::{DateStyle, Timestamp},
     },
-    engine::request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest},
+    engine::request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest, PreviewRequest},
 };
 
 use crate::exit;
@@ -92,6 +92,8 @@ pub enum Command {
     /// Import a file of customers or points
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Show the first rows of a file as they will be read, and what is wrong with them
+    Preview(PreviewArgs),
     /// Change one customer's balance, by the rules of an import of one row
     #[command(subcommand)]
     Adjust(AdjustCommand),
@@ -144,6 +146,8 @@ pub struct PointsArgs {
     #[arg(long, value_name = "WHICH", value_parser = one_of(ON_REPEAT))]
     pub on_repeat: Option<OnRepeat>,
     #[command(flatten)]
+    pub conversion: ConversionFlags,
+    #[command(flatten)]
     pub job: JobFlags,
 }
 
@@ -156,8 +160,26 @@ impl PointsArgs {
             on_unknown: self.on_unknown.unwrap_or_default(),
             on_overdraft: self.on_overdraft.unwrap_or_default(),
             on_repeat: self.on_repeat.unwrap_or_default(),
+            conversion: self.conversion.conversion(),
         };
         (self.job.request(), request)
+    }
+}
+
+/// How old points become new ones.
+#[derive(Clone, Copy, Args)]
+pub struct ConversionFlags {
+    /// Multiply each amount by this, exactly: `0.1` makes one point of ten
+    #[arg(long, value_name = "FACTOR", value_parser = factor)]
+    multiply: Option<Conversion>,
+    /// How to round products with more decimals than the program [default: such rows are rejected]
+    #[arg(long, value_name = "HOW", requires = "multiply", value_parser = one_of(ROUNDINGS))]
+    round: Option<Rounding>,
+}
+
+impl ConversionFlags {
+    fn conversion(self) -> Option<Conversion> {
+        self.multiply.map(|factor| factor.rounded(self.round))
     }
 }
 
@@ -176,10 +198,72 @@ impl CustomersArgs {
     }
 }
 
+#[derive(Args)]
+pub struct PreviewArgs {
+    #[command(flatten)]
+    pub file: FileFlags,
+    /// How many rows, or `all`, which are held in memory
+    #[arg(long, value_name = "N|all", default_value = "50", value_parser = rows_max)]
+    pub rows: u64,
+    /// Show the records as the reader sees them, without a format
+    #[arg(long, conflicts_with_all = ["format", "map", "no_header", "number_format", "date_format", "outcome"])]
+    pub raw: bool,
+    #[command(flatten)]
+    pub outcome: OutcomeFlags,
+}
+
+impl PreviewArgs {
+    /// What the engine is asked for.
+    pub fn request(self) -> PreviewRequest {
+        let outcome = self.outcome;
+        PreviewRequest {
+            points: PointsRequest {
+                file: self.file.request(),
+                mode: outcome.mode,
+                on_unknown: outcome.on_unknown.unwrap_or_default(),
+                on_overdraft: outcome.on_overdraft.unwrap_or_default(),
+                on_repeat: outcome.on_repeat.unwrap_or_default(),
+                conversion: outcome.conversion.conversion(),
+            },
+            program: outcome.program,
+            now: outcome.now,
+            rows_max: self.rows,
+        }
+    }
+}
+
+/// How the rows would be imported: with `--store` each is shown with what would become of it.
+#[derive(Args)]
+#[command(group = ArgGroup::new("outcome").multiple(true)
+    .args(["mode", "on_unknown", "on_overdraft", "on_repeat", "program", "now"]))]
+#[command(next_help_heading = "The outcome, with --store")]
+pub struct OutcomeFlags {
+    /// As of `import points`
+    #[arg(long, value_name = "MODE", value_parser = one_of(MODES))]
+    mode: Option<Mode>,
+    /// As of `import points`
+    #[arg(long, value_name = "WHAT", value_parser = one_of(ON_UNKNOWN))]
+    on_unknown: Option<OnUnknown>,
+    /// As of `import points`
+    #[arg(long, value_name = "WHAT", value_parser = one_of(ON_OVERDRAFT))]
+    on_overdraft: Option<OnOverdraft>,
+    /// As of `import points`
+    #[arg(long, value_name = "WHICH", value_parser = one_of(ON_REPEAT))]
+    on_repeat: Option<OnRepeat>,
+    #[command(flatten)]
+    conversion: ConversionFlags,
+    /// The points program [default: the store's first]
+    #[arg(long, value_name = "CODE")]
+    program: Option<String>,
+    /// Take this as the present moment [default: the clock's]
+    #[arg(long, value_name = "RFC3339", value_parser = moment)]
+    now: Option<Timestamp>,
+}
+
 /// The input of an import, and how to read it.
 #[derive(Args)]
 pub struct FileFlags {
-    /// The file; `.gz` and `.zst` are read as they are
+    /// The file, or `-` for standard input; `.gz` and `.zst` are read as they are
     #[arg(value_name = "FILE")]
     path: PathBuf,
     /// The file's format, see `tidemill formats` [default: recognised from the header]
@@ -205,6 +289,12 @@ pub struct FileFlags {
     #[arg(long, value_name = "LANGUAGE", help_heading = READING,
           value_parser = PossibleValuesParser::new(NUMBER_STYLES))]
     number_format: Option<String>,
+    /// The order of day, month and year in dates: `dmy` reads `30.06.2029`, `mdy` reads `06/30/2029` [default: the format's]
+    #[arg(long, value_name = "ORDER", help_heading = READING, value_parser = one_of(DATE_STYLES))]
+    date_format: Option<DateStyle>,
+    /// Leave out so many rows above the header, empty ones counted
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = READING)]
+    skip_rows: u64,
 }
 
 const READING: &str = "Reading the file";
@@ -213,6 +303,7 @@ impl FileFlags {
     fn request(self) -> FileRequest {
         FileRequest {
             path: self.path,
+            spooled: None,
             format: self.format,
             map: self.map,
             no_header: self.no_header,
@@ -220,6 +311,8 @@ impl FileFlags {
             quote: self.quote,
             encoding: self.encoding,
             number_format: self.number_format,
+            date_format: self.date_format,
+            skip_rows: self.skip_rows,
         }
     }
 }
@@ -596,6 +689,8 @@ const MODES: &[(&str, Mode)] = &[("add", Mode::Add), ("reset", Mode::Reset)];
 const ON_UNKNOWN: &[(&str, OnUnknown)] = &[("reject", OnUnknown::Reject), ("create", OnUnknown::Create)];
 const ON_OVERDRAFT: &[(&str, OnOverdraft)] =
     &[("reject", OnOverdraft::Reject), ("clamp", OnOverdraft::Clamp), ("allow", OnOverdraft::Allow)];
+const ROUNDINGS: &[(&str, Rounding)] = &[("down", Rounding::Down), ("half-up", Rounding::HalfUp), ("up", Rounding::Up)];
+const DATE_STYLES: &[(&str, DateStyle)] = &[("iso", DateStyle::Iso), ("dmy", DateStyle::Dmy), ("mdy", DateStyle::Mdy)];
 const ON_REPEAT: &[(&str, OnRepeat)] = &[("first", OnRepeat::First), ("last", OnRepeat::Last)];
 
 /// Reads one of these words. The library's types know nothing of command lines.
@@ -633,6 +728,18 @@ fn job_id(given: &str) -> Result<JobId, String> {
 fn moment(given: &str) -> Result<Timestamp, String> {
     Timestamp::parse_rfc3339(given)
         .ok_or_else(|| "not a moment as RFC 3339 writes it, such as `2026-11-05T08:30:00Z`".to_owned())
+}
+
+fn rows_max(given: &str) -> Result<u64, String> {
+    match given {
+        "all" => Ok(u64::MAX),
+        _ => given.parse().map_err(|_| "not a number of rows, and not `all`".to_owned()),
+    }
+}
+
+fn factor(given: &str) -> Result<Conversion, String> {
+    Conversion::new(given, None)
+        .ok_or_else(|| "not a number above zero with at most 9 decimals, such as `0.1`".to_owned())
 }
 
 fn lines(given: &str) -> Result<usize, String> {

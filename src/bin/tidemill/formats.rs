@@ -56,7 +56,7 @@ fn unknown(name: &str) -> Error {
 
 fn format_text(format: &Format) -> String {
     let needs: Vec<_> = format.mandatory.iter().map(|group| headers(format, group.iter().copied())).collect();
-    let may = format.columns.iter().map(|column| column.field);
+    let may = format.columns.iter().filter_map(|column| column.field);
     let may: Vec<_> = may.filter(|field| !format.mandatory.iter().flatten().any(|needed| needed == field)).collect();
     let mut text = format!("{} (`tidemill import {}`)\n  {}\n", format.name, format.kind, format.title);
     if !needs.is_empty() {

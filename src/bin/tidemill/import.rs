@@ -6,6 +6,7 @@ use tidemill::{
     engine::{Engine, request::FileRequest},
     error::{Error, ErrorKind, Result},
     import::format::Kind,
+    job::progress::Progress,
     report::summary::Summary,
 };
 
@@ -20,9 +21,11 @@ use crate::{
 /// `tidemill import points`.
 pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
     let dry_run = args.job.dry_run();
-    let (job, request) = args.request();
+    let (job, mut request) = args.request();
     let summary = watched(settings, |progress| {
-        store(settings, dry_run, Kind::Points, &request.file)?.import_points(&job, &request, progress)
+        let engine = store(settings, dry_run, Kind::Points, &request.file)?;
+        take_in(&engine, &mut request.file, progress)?;
+        engine.import_points(&job, &request, progress)
     })?;
     finished(settings, &summary, job.rejects.as_deref())
 }
@@ -30,9 +33,11 @@ pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
 /// `tidemill import customers`.
 pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
     let dry_run = args.job.dry_run();
-    let (job, request) = args.request();
+    let (job, mut request) = args.request();
     let summary = watched(settings, |progress| {
-        store(settings, dry_run, Kind::Customers, &request.file)?.import_customers(&job, &request, progress)
+        let engine = store(settings, dry_run, Kind::Customers, &request.file)?;
+        take_in(&engine, &mut request.file, progress)?;
+        engine.import_customers(&job, &request, progress)
     })?;
     finished(settings, &summary, job.rejects.as_deref())
 }
@@ -43,11 +48,26 @@ pub fn finished(settings: &Settings, summary: &Summary, rejects: Option<&Path>) 
     Ok(Exit::of_rejected(summary.rows.rejected))
 }
 
+/// Whether a file is standard input.
+pub fn is_stdin(file: &FileRequest) -> bool {
+    file.path.as_os_str() == "-"
+}
+
+/// Reads standard input to its end, if that is the file: a job reads its input more than once.
+fn take_in(engine: &Engine, file: &mut FileRequest, progress: &Progress) -> Result<()> {
+    if is_stdin(file) {
+        file.spooled = Some(engine.spool(std::io::stdin(), progress)?);
+    }
+    Ok(())
+}
+
 /// The store to import into. A dry run changes nothing, so it makes no store either; nor does a file that cannot be read,
-/// since who mistypes the one has often mistyped the other.
+/// since who mistypes the one has often mistyped the other. Standard input can be looked at once only, so it is not.
 fn store(settings: &Settings, dry_run: bool, kind: Kind, file: &FileRequest) -> Result<Engine> {
     if !dry_run {
-        Engine::check_file(kind, file)?;
+        if !is_stdin(file) {
+            Engine::check_file(kind, file)?;
+        }
         return settings.create();
     }
     settings.open().map_err(|error| match error.kind() {

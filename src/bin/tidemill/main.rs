@@ -18,6 +18,7 @@ mod formats;
 mod import;
 mod job;
 mod output;
+mod preview;
 mod program;
 mod progress;
 mod settings;
@@ -74,6 +75,7 @@ fn run(settings: &Settings, command: Command) -> Result<Exit> {
         Command::Program(ProgramCommand::List) => program::list(settings),
         Command::Store(StoreCommand::Info) => store::info(settings),
         Command::Store(StoreCommand::Set(set)) => store::set(settings, set),
+        Command::Preview(preview) => preview::preview(settings, preview),
         Command::Formats => formats::formats(settings),
         Command::Template(template) => formats::template(settings, &template),
         Command::Verify => verify::verify(settings),

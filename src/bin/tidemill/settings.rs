@@ -22,6 +22,8 @@ const STORE_DEFAULT: &str = "tidemill-data";
 pub struct Settings {
     /// The store's directory.
     pub store: PathBuf,
+    /// Whether the command line or the environment names it.
+    pub is_store_given: bool,
     /// How the engine works.
     pub options: Options,
     /// The given number of threads, for processes that we start.
@@ -68,6 +70,7 @@ impl Settings {
             shown(flags.progress.or(file.progress).unwrap_or(ProgressMode::Auto))
         };
         Ok(Settings {
+            is_store_given: flags.store.is_some(),
             store: flags.store.or(file.store).unwrap_or_else(|| STORE_DEFAULT.into()),
             options,
             threads,

@@ -156,6 +156,27 @@ fn masks_carry_over_from_block_to_block() {
 }
 
 #[test]
+fn rows_above_a_table_are_skipped_as_a_person_counts_them() {
+    for (text, rows, expected) in [
+        ("a\nb,c\n", 0, Some("a\nb,c\n")),
+        ("a\nb,c\n", 1, Some("b,c\n")),
+        ("a\r\n\r\n\rb", 3, Some("b")),
+        ("\"a\nb\",c\nd\n", 1, Some("d\n")),
+        ("\"a\nb,c\nd\n", 2, Some("d\n")),
+        ("a\n", 1, None),
+        ("a\nb\n", 3, None),
+        ("", 1, None),
+    ] {
+        let found = skip_rows(text.as_bytes(), COMMA, rows, true);
+        let lines = |skipped: &str| skipped.replace("\r\n", "\n").matches(['\n', '\r']).count() as u32;
+        let expected = expected.map(|rest| (text.len() - rest.len(), lines(&text[..text.len() - rest.len()])));
+        assert_eq!(found, expected, "{text:?}");
+    }
+    // A row that the text cuts is not known yet.
+    assert_eq!(skip_rows(b"a,\"b", COMMA, 1, false), None);
+}
+
+#[test]
 fn odd_dialects_are_read_by_both_twins() {
     for (delimiter, quote) in [(b';', b'\''), (b'\t', b'"'), (b'"', b'"'), (b'\n', b'"'), (b',', b'\r'), (0, b'"')] {
         scanned(b"a;'b\n'\t\"c\"\n,\r\n\"\"\0x\n", Dialect { delimiter, quote }, 2, Limits::default());

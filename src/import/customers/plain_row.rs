@@ -10,7 +10,6 @@ use crate::{
         customer::{Gender, LTV_DECIMALS, Presence},
         identifier::{IdentifierKind, put_plain},
         points::parse_amount,
-        time::Date,
     },
     import::{
         csv::Field,
@@ -136,7 +135,7 @@ impl CustomersRules {
         }
         let birthday = cells.get(places.birthday)?;
         if !birthday.is_empty() {
-            out.birthday(Date::parse(birthday).filter(|&birthday| birthday <= self.today)?);
+            out.birthday(self.dates.parse(birthday).filter(|&birthday| birthday <= self.today)?);
             presence |= Presence::BIRTHDAY;
         }
         let gender = cells.get(places.gender)?;
@@ -178,7 +177,7 @@ impl CustomersRules {
         let created_at = if created_at.is_empty() {
             MISSING
         } else {
-            let created_at = scratch.days.start_of(&self.zone, Date::parse(created_at)?);
+            let created_at = scratch.days.start_of(&self.zone, self.dates.parse(created_at)?);
             out.created_at(created_at);
             created_at.millis()
         };

@@ -35,6 +35,7 @@ fn rules(zone: &str, tiers: &[&str]) -> CustomersRules {
         mapping: Mapping::resolve(format, Header::Named(&header), &[]).unwrap(),
         decimals: 2,
         numbers: NumberStyle::PLAIN,
+        dates: DateStyle::Iso,
         region: Region::new("LT"),
         today: zone.day_of(now),
         zone,

@@ -1,6 +1,7 @@
 //! The binary, run as a user runs it, on a store in a directory of its own.
 
 use std::{
+    io::Write,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -142,6 +143,35 @@ impl Binary {
     /// The same on a store elsewhere.
     pub fn run_on(&self, store: &str, arguments: &[&str]) -> Ended {
         ended(self.command(store, arguments).output().expect("the binary runs"))
+    }
+
+    /// Runs a command with this on its standard input.
+    pub fn run_reading(&self, input: &[u8], arguments: &[&str]) -> Ended {
+        self.run_reading_on("store", input, arguments)
+    }
+
+    /// The same on a store elsewhere.
+    pub fn run_reading_on(&self, store: &str, input: &[u8], arguments: &[&str]) -> Ended {
+        let mut command = self.command(store, arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        std::thread::scope(|threads| {
+            // It may end before it has read everything.
+            threads.spawn(move || stdin.write_all(input));
+            ended(child.wait_with_output().expect("the process ends"))
+        })
+    }
+
+    /// Starts a command that reads a file of the directory as standard input.
+    pub fn spawn_reading(&self, name: &str, arguments: &[&str]) -> Child {
+        let mut command = self.command("store", arguments);
+        let input = std::fs::File::open(self.path(name)).expect("a file");
+        command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs")
     }
 
     /// Starts a command; what it says is kept for [`finish`].

@@ -1,0 +1,103 @@
+//! The first rows of a file, before anything is imported.
+
+use std::{io::Read, sync::Arc};
+
+use super::{
+    Engine,
+    request::{CustomersRequest, FileRequest, JobRequest, PreviewRequest},
+    run::{hints, source, understood},
+};
+use crate::{
+    clock,
+    domain::{outcome::Status, phone::Region},
+    error::{Error, Result},
+    import::{
+        format::{ColumnField, Kind},
+        input::Layout,
+        preview::{self, Preview, RawPreview, Surroundings},
+        source::{Encoding, Source},
+        spool::fresh_path,
+    },
+    job::progress::Progress,
+};
+
+/// Reads the first rows of a file as a job on a new store would.
+///
+/// # Errors
+/// As an import for the file.
+pub fn preview(request: &PreviewRequest) -> Result<Preview> {
+    let points = &request.points;
+    let (source, layout) = understood(&points.file, None)?;
+    let surroundings = Surroundings::of_new_store(request.now.unwrap_or_else(clock::now));
+    let read = preview::preview(&source, &layout, &surroundings, points.mode, points.conversion, request.rows_max);
+    read.map(|(preview, _)| preview)
+}
+
+/// Reads the first records of a file without a format. Holds them all in memory.
+///
+/// # Errors
+/// `Input` when the file cannot be read.
+pub fn raw_preview(file: &FileRequest, rows_max: u64) -> Result<RawPreview> {
+    preview::raw(&source(file)?, &hints(file), rows_max)
+}
+
+impl Engine {
+    /// Reads the first rows of a file as a job would, and says what a dry run of these rows makes of each. Where a file needs
+    /// a mode and none is given, its rows have no outcome.
+    ///
+    /// # Errors
+    /// As an import.
+    pub fn preview(&self, request: &PreviewRequest) -> Result<Preview> {
+        let points = &request.points;
+        let (source, layout) = understood(&points.file, None)?;
+        let (_, program) = self.program(request.program.as_deref())?;
+        let settings = self.store.settings();
+        let surroundings = Surroundings {
+            decimals: program.decimals,
+            region: settings.default_region.as_deref().and_then(Region::new),
+            zone: settings.zone(),
+            tiers: settings.tiers.clone(),
+            now: request.now.unwrap_or_else(clock::now),
+        };
+        let (mut preview, end) =
+            preview::preview(&source, &layout, &surroundings, points.mode, points.conversion, request.rows_max)?;
+        let is_points = preview.kind == Kind::Points;
+        if is_points && points.mode.is_none() && layout.mapping.column(ColumnField::Operation).is_none() {
+            return Ok(preview);
+        }
+        let job = JobRequest {
+            program: request.program.clone(),
+            dry_run: true,
+            now: Some(surroundings.now),
+            ..JobRequest::default()
+        };
+        // The rows that are shown, as a file of their own: the same text at the same places, and nothing behind.
+        let progress = Progress::default();
+        let text = source.reader(Arc::default()).map_err(|error| Error::input(error.to_string()))?;
+        let spooled = self.spool(text.take(end.offset), &progress)?;
+        let head =
+            Source::open(spooled.path(), Some(Encoding::Utf8)).map_err(|error| Error::input(error.to_string()))?;
+        let mut run = match preview.kind {
+            Kind::Customers => self.customers_run(&job, &CustomersRequest { file: points.file.clone() })?,
+            Kind::Points | Kind::Expiry => self.points_run(&job, points)?,
+        };
+        let report = fresh_path(&self.spool_directory(), "csv");
+        run.layout = Layout { encoding: Encoding::Utf8.name().to_owned(), ..layout };
+        run.source = head;
+        run.parameters.processed = Some(report.clone());
+        let result = self.look_ahead(&run, None, &job, &mut self.state(), &progress);
+        let written = std::fs::read(&report);
+        let _ = std::fs::remove_file(&report);
+        result?;
+        let written = written.map_err(|error| Error::io(format_args!("`{}`", report.display()), &error))?;
+        let mut outcomes = preview::outcomes(&written);
+        for row in &mut preview.rows {
+            row.outcome = outcomes.remove(&row.line);
+        }
+        let rejected = |row: &&preview::PreviewRow| {
+            row.outcome.as_ref().map_or(row.problem.is_some(), |outcome| outcome.status == Status::Rejected.word())
+        };
+        preview.rejected = preview.rows.iter().filter(rejected).count() as u64;
+        Ok(preview)
+    }
+}

@@ -1,0 +1,434 @@
+//! The first rows of a file as an import will read them, without a job: normalised values and what is wrong.
+//!
+//! Problems are those of the import's own rules, so that a preview cannot say anything else than the job. Of the store only
+//! what reading needs is asked: decimals, region, time zone, tiers. Without a store they are those of a new one.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, RwLock},
+};
+
+use serde::Serialize;
+
+use crate::{
+    domain::{
+        command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
+        customer::{Gender, LTV_DECIMALS},
+        id::JobId,
+        identifier::{IdentifierKind, normalize},
+        job::Position,
+        phone::Region,
+        points::{Conversion, NumberStyle, parse_amount},
+        rejection::Rejection,
+        tier::Tiers,
+        time::{TimeZone, Timestamp},
+    },
+    error::{Error, Result},
+    import::{
+        chunk::CHUNK_BYTES_MAX,
+        csv::{self, RecordProblem, Records},
+        customers::{CustomersBatch, CustomersRules},
+        dialect::Dialect,
+        format::{ColumnField, Kind, OperationWord},
+        input::{self, InputHints, Layout},
+        points::{PointsBatch, PointsColumns, PointsRules},
+        rows::{Cells, Fault, is_blank},
+        source::Source,
+    },
+    report::amount::amount_text,
+    store::identifiers::IdentifierTable,
+};
+
+/// What of a store has a say in how a file is read.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The program's decimals.
+    pub decimals: u8,
+    /// Region of phone numbers without country code.
+    pub region: Option<Region>,
+    /// The zone in which days begin.
+    pub zone: TimeZone,
+    /// The declared tiers, lowest first.
+    pub tiers: Vec<String>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Surroundings {
+    /// Those of a new store.
+    pub fn of_new_store(now: Timestamp) -> Surroundings {
+        Surroundings { decimals: 0, region: None, zone: TimeZone::utc(), tiers: Vec::new(), now }
+    }
+}
+
+/// How a file was understood, and its first rows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Preview {
+    /// The format, guessed if none was named.
+    pub format: String,
+    /// What it is imported as.
+    pub kind: Kind,
+    /// The header of each field's column.
+    pub mapping: BTreeMap<ColumnField, String>,
+    /// Columns that no field reads.
+    pub ignored_columns: Vec<String>,
+    /// The encoding's name.
+    pub encoding: &'static str,
+    /// Between cells.
+    pub delimiter: char,
+    /// Around cells.
+    pub quote: char,
+    /// How numbers are written.
+    pub number_format: String,
+    /// How dates are written.
+    pub date_format: &'static str,
+    /// The rows.
+    pub rows: Vec<PreviewRow>,
+    /// How many of them have a problem, or would be rejected.
+    pub rejected: u64,
+}
+
+/// A row as it will be read.
+#[derive(Clone, Debug, Serialize)]
+pub struct PreviewRow {
+    /// The physical line on which it begins.
+    pub line: u64,
+    /// The filled cells that fields read, normalised; as they came where they cannot be read.
+    pub values: BTreeMap<ColumnField, String>,
+    /// What is wrong with it.
+    pub problem: Option<Problem>,
+    /// What a job would make of it; only with a store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<PreviewOutcome>,
+}
+
+/// Why a row would be rejected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// The code.
+    pub code: Rejection,
+    /// The field; empty where it is the whole row.
+    pub column: &'static str,
+    /// What is wrong, in words.
+    pub message: String,
+}
+
+/// What a dry run made of a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PreviewOutcome {
+    /// `applied`, `rejected` and so on.
+    pub status: String,
+    /// Why it was rejected, if it was.
+    pub code: Option<String>,
+    /// The same in words, or what a clamped debit left.
+    pub message: Option<String>,
+    /// What moved, as decimal text; none of a rejected row.
+    pub amount: Option<String>,
+    /// The balance then.
+    pub balance: Option<String>,
+}
+
+/// The records of a file as the reader sees them, without a format.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RawPreview {
+    /// The records that can be shown, ragged ones too.
+    pub records: Vec<RawRecord>,
+    /// What cannot be read.
+    pub rejected: Vec<RawProblem>,
+}
+
+/// A record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RawRecord {
+    /// The physical line on which it begins.
+    pub line: u64,
+    /// Its cells, quotes taken off.
+    pub cells: Vec<String>,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RawProblem {
+    /// The physical line on which it begins.
+    pub line: u64,
+    /// The code.
+    pub code: Rejection,
+    /// What is wrong, in words.
+    pub message: String,
+}
+
+/// The first records of a source, whatever they mean. Holds all of them in memory.
+///
+/// # Errors
+/// When the source cannot be read.
+pub fn raw(source: &Source, hints: &InputHints, rows_max: u64) -> Result<RawPreview> {
+    let mut preview = RawPreview::default();
+    let Some((dialect, start)) = input::beginning(source, hints)? else { return Ok(preview) };
+    let mut chunks = input::chunks_of(source, dialect, start, CHUNK_BYTES_MAX, Arc::default())?;
+    let (mut lines, mut rows) = (start.lines, 0);
+    let (mut records, mut scratch) = (Records::default(), Vec::new());
+    while let Some(chunk) = chunks()? {
+        csv::scan(&chunk.bytes, dialect, 0, &mut records);
+        for record in &records.records {
+            if rows == rows_max {
+                return Ok(preview);
+            }
+            rows += 1;
+            let line = lines + 1 + u64::from(record.line);
+            // Without a format no number of fields is wrong; but a row may also be no text, which comes after that.
+            let is_ragged =
+                |problem: &RecordProblem| matches!(problem, RecordProblem::TooFewFields | RecordProblem::TooManyFields);
+            let is_text = std::str::from_utf8(record.raw(&chunk.bytes)).is_ok();
+            let problem = record.problem.filter(|problem| !is_ragged(problem));
+            let problem = problem.or((!is_text).then_some(RecordProblem::NotText));
+            if let Some(problem) = problem {
+                preview.rejected.push(RawProblem {
+                    line,
+                    code: problem.rejection(),
+                    message: problem.message(record.fields, usize::from(record.fields)),
+                });
+            }
+            if is_text && problem.is_none_or(|problem| problem == RecordProblem::Nul) {
+                let cells = records.fields_of(record).iter().map(|&field| {
+                    let cell = csv::cell(&chunk.bytes, field, dialect, record.flags, &mut scratch);
+                    String::from_utf8_lossy(cell).into_owned()
+                });
+                preview.records.push(RawRecord { line, cells: cells.collect() });
+            }
+        }
+        lines += u64::from(records.lines);
+    }
+    Ok(preview)
+}
+
+/// The first rows of a source, and where in its text they end.
+///
+/// # Errors
+/// When the source cannot be read, or the mode contradicts its columns.
+pub fn preview(
+    source: &Source,
+    layout: &Layout,
+    surroundings: &Surroundings,
+    mode: Option<Mode>,
+    conversion: Option<Conversion>,
+    rows_max: u64,
+) -> Result<(Preview, Position)> {
+    let mut reader = RowReader::new(layout, surroundings, mode, conversion)?;
+    let mut chunks = input::chunks_of(source, layout.dialect, layout.start, CHUNK_BYTES_MAX, Arc::default())?;
+    let mut end = layout.start;
+    let mut rows = Vec::new();
+    let mut records = Records::default();
+    'all: while let Some(chunk) = chunks()? {
+        csv::scan(&chunk.bytes, layout.dialect, layout.mapping.columns, &mut records);
+        let faults = reader.faults(&chunk);
+        for (at, record) in records.records.iter().enumerate() {
+            if rows.len() as u64 == rows_max {
+                end.offset = chunk.offset + u64::from(record.start);
+                break 'all;
+            }
+            let cells = Cells::of(&chunk.bytes, None, &records, record, layout.dialect);
+            let is_read = record.problem.is_none();
+            let fault = faults.iter().find(|(row, _)| *row as usize == at).map(|(_, fault)| fault.clone());
+            rows.push(PreviewRow {
+                line: end.lines + 1 + u64::from(record.line),
+                values: if is_read { reader.values(cells) } else { BTreeMap::new() },
+                problem: fault.map(|Fault { rejection, column, message }| Problem { code: rejection, column, message }),
+                outcome: None,
+            });
+        }
+        end = Position { offset: chunk.end, lines: end.lines + u64::from(records.lines), ..end };
+    }
+    let header =
+        |(&field, &column): (&ColumnField, &usize)| (field, layout.header.get(column).cloned().unwrap_or_default());
+    let preview = Preview {
+        format: layout.format.name.clone(),
+        kind: layout.format.kind,
+        mapping: layout.mapping.fields.iter().map(header).collect(),
+        ignored_columns: layout.mapping.ignored.clone(),
+        encoding: source.encoding().name(),
+        delimiter: char::from(layout.dialect.delimiter),
+        quote: char::from(layout.dialect.quote),
+        number_format: layout.numbers.clone(),
+        date_format: layout.dates.name(),
+        rejected: rows.iter().filter(|row| row.problem.is_some()).count() as u64,
+        rows,
+    };
+    Ok((preview, end))
+}
+
+/// The outcomes of a processed report by line.
+pub fn outcomes(report: &[u8]) -> BTreeMap<u64, PreviewOutcome> {
+    let dialect = Dialect::default();
+    let mut records = Records::default();
+    csv::scan(report, dialect, 7, &mut records);
+    let read = |record: &csv::Record| {
+        let cells = Cells::of(report, None, &records, record, dialect);
+        let mut scratch = Vec::new();
+        let mut cell = |at| Some(cells.text(at, &mut scratch).to_owned()).filter(|cell| !cell.is_empty());
+        let line = cell(0)?.parse().ok()?;
+        Some((
+            line,
+            PreviewOutcome { status: cell(1)?, code: cell(2), message: cell(3), amount: cell(5), balance: cell(6) },
+        ))
+    };
+    records.records.iter().filter_map(read).collect()
+}
+
+/// Reads rows by the rules of their import.
+struct RowReader<'a> {
+    layout: &'a Layout,
+    surroundings: &'a Surroundings,
+    conversion: Option<Conversion>,
+    tiers: Tiers,
+    numbers: NumberStyle,
+    rules: Rules,
+}
+
+enum Rules {
+    Points(Box<PointsRules>, Box<PointsBatch>),
+    Customers(Box<CustomersRules>, Box<CustomersBatch>),
+}
+
+impl<'a> RowReader<'a> {
+    fn new(
+        layout: &'a Layout,
+        surroundings: &'a Surroundings,
+        mode: Option<Mode>,
+        conversion: Option<Conversion>,
+    ) -> Result<RowReader<'a>> {
+        let numbers = layout.number_style();
+        let tiers = || Tiers::from_parts(&[], &surroundings.tiers).map_err(Error::corrupt);
+        let rules = if layout.format.kind == Kind::Customers {
+            let rules = CustomersRules {
+                dialect: layout.dialect,
+                columns: layout.mapping.columns,
+                mapping: layout.mapping.clone(),
+                decimals: surroundings.decimals,
+                numbers,
+                dates: layout.dates,
+                region: surroundings.region,
+                today: surroundings.zone.day_of(surroundings.now),
+                zone: surroundings.zone.clone(),
+                tiers: tiers()?,
+                seed: 0,
+                job: JobId(0),
+                now: surroundings.now,
+                processed: false,
+            };
+            Rules::Customers(Box::new(rules), Box::default())
+        } else {
+            // Whether amounts are added or set is not needed to read them.
+            let has_operations = layout.mapping.column(ColumnField::Operation).is_some();
+            let mode = mode.or((!has_operations).then_some(Mode::Add));
+            let PointsColumns { identifiers, amount, operation } = PointsRules::columns_of(&layout.mapping, mode)?;
+            let rules = PointsRules {
+                dialect: layout.dialect,
+                columns: layout.mapping.columns,
+                identifiers,
+                amount,
+                operation,
+                words: PointsRules::words_of(&layout.format),
+                format: layout.format.clone(),
+                mode,
+                on_unknown: OnUnknown::default(),
+                on_overdraft: OnOverdraft::default(),
+                on_repeat: OnRepeat::default(),
+                decimals: surroundings.decimals,
+                numbers,
+                conversion,
+                region: surroundings.region,
+                seed: 0,
+                job: JobId(0),
+                now: surroundings.now,
+                processed: false,
+            };
+            Rules::Points(Box::new(rules), Box::default())
+        };
+        Ok(RowReader { layout, surroundings, conversion, tiers: tiers()?, numbers, rules })
+    }
+
+    /// What is wrong with the rows of a chunk, by their place.
+    fn faults(&mut self, chunk: &crate::import::chunk::Chunk) -> Vec<(u32, Fault)> {
+        match &mut self.rules {
+            Rules::Points(rules, batch) => {
+                batch.fill(chunk.clone());
+                rules.parse(&RwLock::new(IdentifierTable::default()), batch);
+                batch.faults().to_vec()
+            }
+            Rules::Customers(rules, batch) => {
+                batch.fill(chunk.clone());
+                rules.parse(batch);
+                batch.faults().to_vec()
+            }
+        }
+    }
+
+    fn values(&self, cells: Cells<'_>) -> BTreeMap<ColumnField, String> {
+        let mut scratch = Vec::new();
+        let mut values = BTreeMap::new();
+        for (&field, &column) in &self.layout.mapping.fields {
+            let cell = cells.text(column, &mut scratch);
+            let is_operation = field == ColumnField::Operation;
+            if !is_blank(cell.as_bytes()) || is_operation && self.layout.format.operation_blank.is_some() {
+                values.insert(field, self.value(field, cell).unwrap_or_else(|| cell.trim().to_owned()));
+            }
+        }
+        values
+    }
+
+    /// A cell as the import takes it; none where it takes it as it is, or cannot read it.
+    fn value(&self, field: ColumnField, cell: &str) -> Option<String> {
+        let decimals = self.surroundings.decimals;
+        let number = |decimals| parse_amount(cell, decimals, self.numbers).ok();
+        let text = |units: i64, decimals| amount_text(i128::from(units), decimals);
+        match field {
+            ColumnField::UserId => self.identifier(IdentifierKind::UserId, cell),
+            ColumnField::ExternalId => self.identifier(IdentifierKind::ExternalId, cell),
+            ColumnField::Email => self.identifier(IdentifierKind::Email, cell),
+            ColumnField::Mobile => self.identifier(IdentifierKind::Mobile, cell),
+            ColumnField::Card if self.layout.format.kind == Kind::Customers => {
+                let cards = cell.split([',', '|']).filter(|card| !is_blank(card.as_bytes()));
+                let cards: Option<Vec<_>> = cards.map(|card| self.identifier(IdentifierKind::Card, card)).collect();
+                Some(cards?.join("|"))
+            }
+            ColumnField::Card => self.identifier(IdentifierKind::Card, cell),
+            ColumnField::Amount => {
+                let amount = match self.conversion {
+                    Some(conversion) => conversion.convert(cell, decimals, self.numbers).ok(),
+                    None => number(decimals),
+                };
+                Some(text(amount?, decimals))
+            }
+            ColumnField::Balance => Some(text(number(decimals)?, decimals)),
+            ColumnField::Ltv => Some(text(number(LTV_DECIMALS)?, LTV_DECIMALS)),
+            ColumnField::Orders => Some(text(number(0)?, 0)),
+            ColumnField::Operation => Some(
+                match self.layout.format.operation(cell)? {
+                    OperationWord::Credit => "credit",
+                    OperationWord::Debit => "debit",
+                    OperationWord::Set => "set",
+                }
+                .to_owned(),
+            ),
+            ColumnField::Birthday => self.layout.dates.parse(cell.trim()).map(|date| date.to_string()),
+            ColumnField::CreatedAt => {
+                let created = self.layout.dates.parse_or_timestamp(cell, &self.surroundings.zone);
+                created.map(|time| time.to_string())
+            }
+            ColumnField::Gender => Gender::parse(cell).map(|gender| gender.word().to_owned()),
+            ColumnField::Tier => {
+                let tier = self.tiers.lookup(cell.trim())?;
+                self.tiers.name(tier).map(str::to_owned)
+            }
+            // As they came: nothing is made of these.
+            _ => None,
+        }
+    }
+
+    fn identifier(&self, kind: IdentifierKind, cell: &str) -> Option<String> {
+        let is_strict = self.layout.format.kind == Kind::Customers;
+        let mut normalized = Vec::new();
+        normalize(kind, cell, self.surroundings.region, is_strict, &mut normalized).ok()?;
+        String::from_utf8(normalized).ok()
+    }
+}
