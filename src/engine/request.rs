@@ -11,7 +11,7 @@ use crate::{
         points::Conversion,
         time::{DateStyle, Timestamp},
     },
-    import::spool::Spooled,
+    import::{source::Stream, spool::Spooled},
 };
 
 /// How many rejected rows a job may have before it is refused as a whole.
@@ -64,6 +64,8 @@ pub struct FileRequest {
     pub path: PathBuf,
     /// The stream that is read instead of a file, see `Engine::spool`.
     pub spooled: Option<Spooled>,
+    /// The stream that is read instead of a file and not kept: its job cannot be resumed, nor known again as a repeat.
+    pub stream: Option<Stream>,
     /// The format's name.
     pub format: Option<String>,
     /// `COLUMN=field`, by header or, without a header, by number.

@@ -180,6 +180,12 @@ impl Engine {
         let mut parameters = parameters_of(&job)?;
         let layout = parameters.layout.clone();
         let layout = layout.ok_or_else(|| Error::internal(format!("job {id} has no file to go on with")))?;
+        if layout.is_stream {
+            let lines = job.window.as_ref().map_or(layout.start.lines, |(_, record)| record.position.lines);
+            let what = format!("job {id} read a stream that was not kept, so it cannot go on");
+            let next = format!("its rows up to line {lines} are done: import those behind it, under the same header");
+            return Err(Error::refused("stream_not_kept", what).hint(next).of_job(id));
+        }
         let layout = self.found_again(layout);
         let source = layout.open()?;
         let (_, program) = self.store.program(&parameters.program_code)?;
@@ -204,18 +210,29 @@ impl Engine {
         progress.set_bytes_total(run.source.file_bytes());
         reports::check(&run.layout.location, &run.parameters)?;
         let mut held = self.state();
+        let expects = request.max_rejects.is_some() || request.expect_rows.is_some() || request.expect_total.is_some();
+        if run.layout.is_stream && expects && !request.dry_run {
+            return Err(Error::usage(
+                "`--max-rejects`, `--expect-rows` and `--expect-total` read the input twice, and `--no-spool` lets it be \
+                 read once",
+            )
+            .hint("nothing was changed; leave `--no-spool` out, so that the input is kept until the job ends"));
+        }
         let identity = run.parameters.identity();
         let fingerprint = match &run.spooled {
             // The stream's bytes are its text: they were hashed on their way.
             Some(spooled) if run.source.encoding() == Encoding::Utf8 => {
                 input::fingerprint_of(spooled.content(), &identity)
             }
+            // Nobody knows what a stream holds before it is read.
+            _ if run.layout.is_stream => String::new(),
             _ => self.pool.install(|| input::fingerprint(&run.source, &identity))?,
         };
         let earlier = jobs::jobs(&self.store)?
             .into_iter()
             .rev()
-            .find(|earlier| earlier.start.kind == run.kind && earlier.start.fingerprint == fingerprint);
+            .filter(|earlier| earlier.start.kind == run.kind && !fingerprint.is_empty())
+            .find(|earlier| earlier.start.fingerprint == fingerprint);
         match earlier {
             Some(earlier) if earlier.state() == JobState::Unfinished => {
                 let run = taken_up(run, &earlier, request.dry_run, |layout| self.found_again(layout))?;
@@ -250,7 +267,7 @@ impl Engine {
             return self.look_ahead(&run, None, request, &mut held, progress);
         }
         let needs = run.needs();
-        if request.max_rejects.is_some() || request.expect_rows.is_some() || request.expect_total.is_some() {
+        if expects {
             progress.set_stage(Stage::Loading);
             let state = self.load(&mut held, &needs)?;
             let dry = Pass::dry(&state, &run.layout);
@@ -368,7 +385,12 @@ impl Engine {
             self.pass(&run, state, pass, progress).map_err(|error| error.of_job(id))?;
         let apply_s = applying.elapsed().as_secs_f64();
         if !is_finished {
-            return Err(stopped(Some(id)));
+            let error = stopped(Some(id));
+            return Err(if run.layout.is_stream {
+                error.hint(format!("the rest of the stream is lost: `tidemill job resume {id}` tells where it stopped"))
+            } else {
+                error
+            });
         }
         progress.set_stage(Stage::Finishing);
         let counts = &committed.checkpoint.counts;
@@ -723,15 +745,16 @@ pub(super) fn understood(file: &FileRequest, kind: Option<Kind>) -> Result<(Sour
     let hints = hints(file);
     let source = source(file)?;
     let layout = input::understand(&source, &file.path, kind, &hints)?;
-    Ok((source, Layout { is_spooled: file.spooled.is_some(), ..layout }))
+    Ok((source, Layout { is_spooled: file.spooled.is_some(), is_stream: file.stream.is_some(), ..layout }))
 }
 
 /// Opens what is to be imported.
 pub(super) fn source(file: &FileRequest) -> Result<Source> {
     let hints = hints(file);
-    match &file.spooled {
-        Some(spooled) => input::open(spooled.path(), &hints),
-        None => input::open(&file.path, &hints),
+    match (&file.spooled, &file.stream) {
+        (Some(spooled), _) => input::open(spooled.path(), &hints),
+        (None, Some(stream)) => input::open_stream(&file.path, stream.clone(), &hints),
+        (None, None) => input::open(&file.path, &hints),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
         dialect::{self, Dialect, DialectHints, HEAD_BYTES},
         format::{self, ColumnOverride, Format, Header, Kind, Mapping},
         rows::Cells,
-        source::{Encoding, Source, SourceError, SourceReader},
+        source::{Encoding, Source, SourceError, SourceReader, Stream},
     },
 };
 
@@ -55,6 +55,9 @@ pub struct Layout {
     /// Whether it lies in the store's spool, and goes with the job.
     #[serde(default)]
     pub is_spooled: bool,
+    /// Whether it is a stream that is not kept, so that the job cannot be gone on with.
+    #[serde(default)]
+    pub is_stream: bool,
     /// Its encoding, by name.
     pub encoding: String,
     /// How it separates and quotes.
@@ -102,6 +105,19 @@ fn source_error(error: SourceError) -> Error {
 /// # Errors
 /// `Input` when it cannot be read; `Usage` for an encoding, delimiter or quote that there is not.
 pub fn open(path: &Path, hints: &InputHints) -> Result<Source> {
+    Source::open(path, fixed_encoding(hints)?).map_err(source_error)
+}
+
+/// As [`open`], of a stream that is called so.
+///
+/// # Errors
+/// As `open`.
+pub fn open_stream(path: &Path, stream: Stream, hints: &InputHints) -> Result<Source> {
+    Source::of_stream(path, stream, fixed_encoding(hints)?).map_err(source_error)
+}
+
+/// The encoding that the caller fixed; also checks what else has to be checked before anything is opened.
+fn fixed_encoding(hints: &InputHints) -> Result<Option<Encoding>> {
     let encoding = match &hints.encoding {
         Some(name) => Some(name.parse::<Encoding>().map_err(|_| {
             let names: Vec<&str> = Encoding::ALL.iter().map(|encoding| encoding.name()).collect();
@@ -114,7 +130,7 @@ pub fn open(path: &Path, hints: &InputHints) -> Result<Source> {
             return Err(Error::usage(format!("`{}` cannot be a delimiter or quote", char::from(byte))));
         }
     }
-    Source::open(path, encoding).map_err(source_error)
+    Ok(encoding)
 }
 
 /// How the records of a source are written, and where the first one begins; none if it has no text.
@@ -192,6 +208,7 @@ pub fn understand(source: &Source, path: &Path, kind: Option<Kind>, hints: &Inpu
         path: path.to_owned(),
         location: std::path::absolute(source.path()).unwrap_or_else(|_| source.path().to_owned()),
         is_spooled: false,
+        is_stream: false,
         encoding: source.encoding().name().to_owned(),
         dialect,
         header: if hints.no_header { names } else { first },
@@ -358,11 +375,20 @@ pub fn chunks_of(
     chunk_bytes_max: usize,
     counter: Arc<AtomicU64>,
 ) -> Result<impl FnMut() -> Result<Option<Chunk>> + Send + use<>> {
-    let mut reader: SourceReader = source.reader(counter).map_err(source_error)?;
+    let mut reader: SourceReader = source.whole_reader(counter).map_err(source_error)?;
     reader.skip_to(from.offset).map_err(source_error)?;
     let path = source.path().to_owned();
     let mut cutter = Cutter::new(reader, dialect, chunk_bytes_max, ROW_BYTES_MAX, from.offset, from.chunk);
-    Ok(move || cutter.next().map_err(|error| source_error(SourceError::of(&path, error))))
+    let is_stream = source.is_stream();
+    let failed = move |error: std::io::Error| {
+        if is_stream {
+            // To repeat the command would apply its beginning twice.
+            return Error::input(format!("`{}` broke off: {error}", path.display()))
+                .hint("what was applied until then stays: `tidemill job resume N` tells up to which line");
+        }
+        source_error(SourceError::of(&path, error))
+    };
+    Ok(move || cutter.next().map_err(&failed))
 }
 
 /// BLAKE3 of the decompressed content and of `parameters`, in hex.

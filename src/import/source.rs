@@ -7,8 +7,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use flate2::bufread::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,9 @@ use crate::import::dialect::HEAD_BYTES;
 
 /// The bytes read at once from a compressed or transcoded file. A plain one is read straight into the chunks.
 const READ_BYTES: usize = 256 << 10;
+
+/// The beginning of a stream that is held: header and titles above it are in the first kilobytes.
+const STREAM_HEAD_BYTES: u64 = 1 << 20;
 
 /// The greatest window of a zstd frame, as a power of two: 128 MiB, what `zstd` itself accepts without being asked.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
@@ -172,6 +175,41 @@ impl SourceError {
     }
 }
 
+/// A stream that is read once and not kept. Its beginning is held, so that it can be understood before it is read.
+#[derive(Clone)]
+pub struct Stream {
+    beginning: Arc<Vec<u8>>,
+    rest: Arc<Mutex<Option<Box<dyn Read + Send>>>>,
+}
+
+impl Stream {
+    /// Takes in a stream's beginning; compression is recognised as that of files is.
+    ///
+    /// # Errors
+    ///
+    /// When the stream fails before.
+    pub fn begin(input: impl Read + Send + 'static) -> io::Result<Stream> {
+        let mut rest = decompressed(input)?;
+        let mut beginning = Vec::new();
+        rest.by_ref().take(STREAM_HEAD_BYTES).read_to_end(&mut beginning)?;
+        Ok(Stream { beginning: Arc::new(beginning), rest: Arc::new(Mutex::new(Some(rest))) })
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("beginning", &self.beginning.len()).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Stream {
+    fn eq(&self, other: &Stream) -> bool {
+        Arc::ptr_eq(&self.rest, &other.rest)
+    }
+}
+
+impl Eq for Stream {}
+
 /// A file that can be read, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -180,6 +218,7 @@ pub struct Source {
     encoding: Encoding,
     file_bytes: u64,
     head: Vec<u8>,
+    stream: Option<Stream>,
 }
 
 impl Source {
@@ -207,9 +246,29 @@ impl Source {
         let complete = bytes.len() <= HEAD_BYTES;
         bytes.truncate(HEAD_BYTES);
         let encoding = encoding.unwrap_or_else(|| Encoding::recognize(&bytes, complete));
-        let mut source = Source { path, compression, encoding, file_bytes: metadata.len(), head: Vec::new() };
+        let file_bytes = metadata.len();
+        let mut source = Source { path, compression, encoding, file_bytes, head: Vec::new(), stream: None };
         let reader = source.reader(Arc::default())?;
         let mut head = Vec::new();
+        reader.take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| SourceError::of(&source.path, error))?;
+        source.head = head;
+        Ok(source)
+    }
+
+    /// Looks at the beginning of a stream; `path` is what messages call it.
+    ///
+    /// # Errors
+    ///
+    /// None that a stream whose beginning was read can have.
+    pub fn of_stream(path: &Path, stream: Stream, encoding: Option<Encoding>) -> Result<Source, SourceError> {
+        let beginning = Arc::clone(&stream.beginning);
+        let head = beginning.get(..HEAD_BYTES).unwrap_or(&beginning);
+        let encoding = encoding.unwrap_or_else(|| Encoding::recognize(head, head.len() == beginning.len()));
+        let (path, stream) = (path.to_owned(), Some(stream));
+        let mut source =
+            Source { path, compression: Compression::None, encoding, file_bytes: 0, head: Vec::new(), stream };
+        let mut head = Vec::new();
+        let reader = source.reader(Arc::default())?;
         reader.take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| SourceError::of(&source.path, error))?;
         source.head = head;
         Ok(source)
@@ -218,6 +277,11 @@ impl Source {
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it can be read only once.
+    pub fn is_stream(&self) -> bool {
+        self.stream.is_some()
     }
 
     /// How the file is compressed.
@@ -240,7 +304,28 @@ impl Source {
         &self.head
     }
 
-    /// Opens the text at its start. `read` is set to the bytes of the file that were read so far, compressed ones too.
+    /// Opens the text at its start, to read all of it: what a stream can do once.
+    ///
+    /// # Errors
+    ///
+    /// When the file can no longer be opened, or the stream was read before.
+    pub fn whole_reader(&self, read: Arc<AtomicU64>) -> Result<SourceReader, SourceError> {
+        let Some(stream) = &self.stream else { return self.reader(read) };
+        let rest = stream.rest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let rest = rest.ok_or_else(|| SourceError::Stream { path: self.path.clone() })?;
+        let whole = io::Cursor::new(stream.beginning.to_vec()).chain(rest);
+        Ok(self.transcoding(CountedStream { stream: whole, read }))
+    }
+
+    fn transcoding(&self, bytes: impl Read + Send + 'static) -> SourceReader {
+        let input: Box<dyn Read + Send> = match self.encoding {
+            Encoding::Utf8 => Box::new(bytes),
+            encoding => Box::new(Transcoder::new(Box::new(BufReader::with_capacity(READ_BYTES, bytes)), encoding)),
+        };
+        SourceReader { path: self.path.clone(), input: Input::Read(input), offset: 0 }
+    }
+
+    /// Opens the text at its start; of a stream the beginning only. `read` is set to the bytes of the file that were read so far, compressed ones too.
     ///
     /// # Errors
     ///
@@ -248,6 +333,9 @@ impl Source {
     pub fn reader(&self, read: Arc<AtomicU64>) -> Result<SourceReader, SourceError> {
         let failed = |error| SourceError::of(&self.path, error);
         read.store(0, Ordering::Relaxed);
+        if let Some(stream) = &self.stream {
+            return Ok(self.transcoding(io::Cursor::new(stream.beginning.to_vec())));
+        }
         let file = Counted { file: File::open(&self.path).map_err(failed)?, read };
         let input = match (self.compression, self.encoding) {
             (Compression::None, Encoding::Utf8) => Input::Plain(file),
@@ -317,6 +405,20 @@ impl Read for SourceReader {
             Input::Read(reader) => reader.read(into)?,
         };
         self.offset += n as u64;
+        Ok(n)
+    }
+}
+
+/// A stream that tells how far it was read.
+struct CountedStream<R> {
+    stream: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for CountedStream<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.stream.read(into)?;
+        self.read.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
     }
 }

@@ -304,6 +304,7 @@ impl FileFlags {
         FileRequest {
             path: self.path,
             spooled: None,
+            stream: None,
             format: self.format,
             map: self.map,
             no_header: self.no_header,
@@ -335,6 +336,9 @@ pub struct JobFlags {
     /// Refuse the whole job, changing nothing, unless the file's amounts sum up to this
     #[arg(long, value_name = "POINTS", allow_hyphen_values = true)]
     expect_total: Option<String>,
+    /// Do not keep standard input until the job ends: the job cannot be resumed, nor be refused as a repeat
+    #[arg(long)]
+    no_spool: bool,
     /// Write the rejected rows, with line, column, code and message
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -347,6 +351,11 @@ impl JobFlags {
     /// Whether nothing shall be changed.
     pub fn dry_run(&self) -> bool {
         self.entry.dry_run
+    }
+
+    /// Whether standard input is not to be kept.
+    pub fn no_spool(&self) -> bool {
+        self.no_spool
     }
 
     fn request(self) -> JobRequest {

@@ -5,7 +5,7 @@ use std::path::Path;
 use tidemill::{
     engine::{Engine, request::FileRequest},
     error::{Error, ErrorKind, Result},
-    import::format::Kind,
+    import::{format::Kind, source::Stream},
     job::progress::Progress,
     report::summary::Summary,
 };
@@ -20,11 +20,11 @@ use crate::{
 
 /// `tidemill import points`.
 pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
-    let dry_run = args.job.dry_run();
+    let (dry_run, no_spool) = (args.job.dry_run(), args.job.no_spool());
     let (job, mut request) = args.request();
     let summary = watched(settings, |progress| {
         let engine = store(settings, dry_run, Kind::Points, &request.file)?;
-        take_in(&engine, &mut request.file, progress)?;
+        take_in(&engine, &mut request.file, no_spool, progress)?;
         engine.import_points(&job, &request, progress)
     })?;
     finished(settings, &summary, job.rejects.as_deref())
@@ -32,11 +32,11 @@ pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
 
 /// `tidemill import customers`.
 pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
-    let dry_run = args.job.dry_run();
+    let (dry_run, no_spool) = (args.job.dry_run(), args.job.no_spool());
     let (job, mut request) = args.request();
     let summary = watched(settings, |progress| {
         let engine = store(settings, dry_run, Kind::Customers, &request.file)?;
-        take_in(&engine, &mut request.file, progress)?;
+        take_in(&engine, &mut request.file, no_spool, progress)?;
         engine.import_customers(&job, &request, progress)
     })?;
     finished(settings, &summary, job.rejects.as_deref())
@@ -53,10 +53,17 @@ pub fn is_stdin(file: &FileRequest) -> bool {
     file.path.as_os_str() == "-"
 }
 
-/// Reads standard input to its end, if that is the file: a job reads its input more than once.
-fn take_in(engine: &Engine, file: &mut FileRequest, progress: &Progress) -> Result<()> {
-    if is_stdin(file) {
-        file.spooled = Some(engine.spool(std::io::stdin(), progress)?);
+/// Reads standard input to its end, if that is the file: a job reads its input more than once, unless `no_spool` gives up
+/// what needs that.
+fn take_in(engine: &Engine, file: &mut FileRequest, no_spool: bool, progress: &Progress) -> Result<()> {
+    match (is_stdin(file), no_spool) {
+        (true, false) => file.spooled = Some(engine.spool(std::io::stdin(), progress)?),
+        (true, true) => {
+            let begun = Stream::begin(std::io::stdin());
+            file.stream = Some(begun.map_err(|error| Error::input(format!("cannot read standard input: {error}")))?);
+        }
+        (false, true) => return Err(Error::usage("`--no-spool` is for `-`, standard input").hint("leave it out")),
+        (false, false) => {}
     }
     Ok(())
 }
