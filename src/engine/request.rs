@@ -40,6 +40,8 @@ pub struct JobRequest {
     pub expect_rows: Option<u64>,
     /// Refuse the whole job unless the file's amounts sum up to this, in the program's decimals.
     pub expect_total: Option<String>,
+    /// Be refused instead of waiting while another job of this process runs.
+    pub no_wait: bool,
     /// Where to write the rejected rows.
     pub rejects: Option<PathBuf>,
     /// Where to write a line for every row.
@@ -51,6 +53,8 @@ pub struct JobRequest {
 pub struct ResumeRequest {
     /// Give up the processed report, whose file is lost: the job goes on without one.
     pub without_processed: bool,
+    /// Be refused instead of waiting while another job of this process runs.
+    pub no_wait: bool,
 }
 
 /// The input of a job and how to read it; what is left out is recognised.
@@ -58,6 +62,9 @@ pub struct ResumeRequest {
 pub struct FileRequest {
     /// The file.
     pub path: PathBuf,
+    /// Where its content lies, if `path` only names it: a file that `Engine::new_upload` named. It is removed when its job
+    /// has ended.
+    pub upload: Option<PathBuf>,
     /// The format's name.
     pub format: Option<String>,
     /// `COLUMN=field`, by header or, without a header, by number.

@@ -47,6 +47,7 @@ use crate::{
         caches, disk, jobs,
         log::Commit,
         state::{Needs, State},
+        uploads,
     },
 };
 
@@ -82,9 +83,16 @@ impl Engine {
     /// `Usage` when the file and the request do not fit; `Refused` (nothing changed) for a repeat or an expectation that
     /// failed; `Stopped` on request; `Input`, `Storage` and `Corrupt` as they say.
     pub fn import_points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
+        let result = self.points(job, request, progress);
+        self.drop_upload(&request.file)?;
+        result
+    }
+
+    fn points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
         let began = Instant::now();
         progress.set_stage(Stage::Preparing);
-        let (source, layout) = input::understand(&request.file.path, Kind::Points, &hints(&request.file))?;
+        let _listed = self.running.list(JobKind::ImportPoints, request.file.path.clone(), progress);
+        let (source, layout) = understand(&request.file, Kind::Points)?;
         PointsRules::columns_of(&layout.mapping, request.mode)?;
         if layout.format.reason_required && job.reason.is_none() {
             return Err(Error::usage(format!("the format `{}` needs a reason", layout.format.name)).hint(
@@ -124,9 +132,16 @@ impl Engine {
         request: &CustomersRequest,
         progress: &Progress,
     ) -> Result<Summary> {
+        let result = self.customers(job, request, progress);
+        self.drop_upload(&request.file)?;
+        result
+    }
+
+    fn customers(&self, job: &JobRequest, request: &CustomersRequest, progress: &Progress) -> Result<Summary> {
         let began = Instant::now();
         progress.set_stage(Stage::Preparing);
-        let (source, layout) = input::understand(&request.file.path, Kind::Customers, &hints(&request.file))?;
+        let _listed = self.running.list(JobKind::ImportCustomers, request.file.path.clone(), progress);
+        let (source, layout) = understand(&request.file, Kind::Customers)?;
         let (program_id, program) = self.program(job.program.as_deref())?;
         let now = job.now.unwrap_or_else(clock::now);
         let settings = self.store.settings();
@@ -151,17 +166,35 @@ impl Engine {
     /// Goes on with an unfinished job; a finished one just tells its summary.
     ///
     /// # Errors
-    /// `Refused` when the file changed since; else as `import_points`.
+    /// `Refused` when the file changed since, or the job was cancelled; else as `import_points`.
     pub fn resume(&self, id: JobId, request: &ResumeRequest, progress: &Progress) -> Result<Summary> {
         let began = Instant::now();
-        let job = jobs::job(&self.store, id)?;
-        if job.state() == JobState::Finished {
-            progress.set_stage(Stage::Done);
-            return self.summary(&job);
+        let mut job = jobs::job(&self.store, id)?;
+        let mut held = None;
+        if job.state() == JobState::Unfinished {
+            // It may be running, and end while we wait for it: then this is no unfinished job any more.
+            held = Some(self.state_for_job(request.no_wait, progress)?);
+            job = jobs::job(&self.store, id)?;
         }
+        let mut held = match (job.state(), held) {
+            (JobState::Unfinished, Some(held)) => held,
+            (JobState::Cancelled, _) => {
+                return Err(Error::refused("job_cancelled", format!("job {id} was cancelled and cannot be resumed"))
+                    .hint(format!("what it applied stays; `tidemill job show {id}` tells how far it was"))
+                    .of_job(id));
+            }
+            (JobState::Finished | JobState::Unfinished, _) => {
+                progress.set_stage(Stage::Done);
+                return self.summary(&job);
+            }
+        };
         let mut parameters = parameters_of(&job)?;
-        let layout = parameters.layout.clone();
+        let layout = parameters.layout.clone().map(|layout| {
+            let location = uploads::located(&self.store, &layout.location).unwrap_or(layout.location);
+            Layout { location, ..layout }
+        });
         let layout = layout.ok_or_else(|| Error::internal(format!("job {id} has no file to go on with")))?;
+        let _listed = self.running.list(job.start.kind, layout.path.clone(), progress);
         let source = layout.open()?;
         let (_, program) = self.store.program(&parameters.program_code)?;
         let fingerprint = self.pool.install(|| input::fingerprint(&source, &parameters.identity()))?;
@@ -177,25 +210,32 @@ impl Engine {
             parameters.processed = None;
         }
         let run = Run { kind: job.start.kind, parameters, layout, source, program, now: job.start.now, began };
-        self.go_on(run, &job, progress)
+        let location = run.layout.location.clone();
+        let result = self.go_on(run, &job, &mut held, progress);
+        uploads::drop_unless_needed(&self.store, &location)?;
+        result
     }
 
     fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
         progress.set_bytes_total(run.source.file_bytes());
         reports::check(&run.layout.location, &run.parameters)?;
-        let mut held = self.state();
+        let mut held = self.state_for_job(request.no_wait, progress)?;
+        if progress.is_stopped() {
+            return Err(stopped(None));
+        }
         let fingerprint = self.pool.install(|| input::fingerprint(&run.source, &run.parameters.identity()))?;
         let earlier = jobs::jobs(&self.store)?
             .into_iter()
             .rev()
-            .find(|earlier| earlier.start.kind == run.kind && earlier.start.fingerprint == fingerprint);
+            .filter(|earlier| earlier.start.kind == run.kind && earlier.start.fingerprint == fingerprint)
+            // One that was given up before its first row left nothing that could be done twice.
+            .find(|earlier| earlier.state() != JobState::Cancelled || earlier.rows_read() > 0);
         match earlier {
             Some(earlier) if earlier.state() == JobState::Unfinished => {
                 let run = taken_up(run, &earlier, request.dry_run)?;
                 if request.dry_run {
                     return self.look_ahead(&run, Some(&earlier), request, &mut held, progress);
                 }
-                drop(held);
                 if earlier.window.is_none() {
                     // Nothing came of it yet, so it may still learn of other reports; later runs find them here.
                     let mut commit = Commit::default();
@@ -203,7 +243,23 @@ impl Engine {
                     jobs::put_start(&mut commit, earlier.id, &start)?;
                     self.store.log().commit(&commit)?;
                 }
-                return self.go_on(run, &earlier, progress);
+                let recorded = parameters_of(&earlier)?.layout;
+                let result = self.go_on(run, &earlier, &mut held, progress);
+                // The input that the job began with, if it came as a stream, and this time as another one.
+                recorded.map(|layout| uploads::drop_unless_needed(&self.store, &layout.location)).transpose()?;
+                return result;
+            }
+            Some(earlier) if !request.again && earlier.state() == JobState::Cancelled => {
+                let (id, rows) = (earlier.id, earlier.rows_read());
+                return Err(Error::refused(
+                    "repeated_file",
+                    format!("job {id} applied the first {rows} rows of this file before it was cancelled"),
+                )
+                .hint(
+                    "nothing was changed; import the other rows as a file of their own, or add `--again` if all of it is \
+                     meant to be applied",
+                )
+                .of_job(id));
             }
             Some(earlier) if !request.again => {
                 return Err(Error::refused(
@@ -302,14 +358,13 @@ impl Engine {
         Ok(summary)
     }
 
-    fn go_on(&self, mut run: Run, job: &jobs::Job, progress: &Progress) -> Result<Summary> {
+    fn go_on(&self, mut run: Run, job: &jobs::Job, held: &mut Option<State>, progress: &Progress) -> Result<Summary> {
         progress.set_job(job.id.0);
         progress.set_bytes_total(run.source.file_bytes());
         reports::check(&run.layout.location, &run.parameters).map_err(|error| error.of_job(job.id))?;
-        let mut held = self.state();
         let loading = Instant::now();
         progress.set_stage(Stage::Loading);
-        let state = self.load(&mut held, &run.needs())?;
+        let state = self.load(held, &run.needs())?;
         let load_s = loading.elapsed().as_secs_f64();
         let pass = Pass::going_on(job, &run, run.parameters.processed.is_some());
         if !pass.processed {
@@ -536,6 +591,19 @@ impl Engine {
         Ok((state, committed, is_finished))
     }
 
+    /// A name for a file that a stream is copied to, before it is imported with [`FileRequest::upload`].
+    ///
+    /// # Errors
+    /// When its directory cannot be made.
+    pub fn new_upload(&self) -> Result<PathBuf> {
+        uploads::new_file(&self.store)
+    }
+
+    /// Removes the input of an import that came as a stream, unless the job can still go on.
+    fn drop_upload(&self, file: &FileRequest) -> Result<()> {
+        file.upload.as_deref().map_or(Ok(()), |upload| uploads::drop_unless_needed(&self.store, upload))
+    }
+
     fn target<'a>(&'a self, job: Option<JobId>, progress: &'a Progress, began: Instant) -> Target<'a> {
         Target {
             store: &self.store,
@@ -665,6 +733,13 @@ fn read_chunk(
             Ok(false)
         }
     }
+}
+
+/// Opens the file of a request and finds out how it is to be read. An upload is called what the caller calls it.
+fn understand(file: &FileRequest, kind: Kind) -> Result<(Source, Layout)> {
+    let Some(upload) = &file.upload else { return input::understand(&file.path, kind, &hints(file)) };
+    let (source, layout) = input::understand(upload, kind, &hints(file))?;
+    Ok((source, Layout { path: file.path.clone(), ..layout }))
 }
 
 pub(super) fn hints(file: &FileRequest) -> InputHints {
