@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, TryLockError},
     time::{Duration, Instant},
 };
 
@@ -23,7 +23,7 @@ use crate::{
         format::Kind,
         spool::{self, Spool, Spooled},
     },
-    job::progress::Progress,
+    job::progress::{Progress, Stage},
     options::Options,
     report::{
         export::{self, Export},
@@ -46,9 +46,14 @@ mod run;
 mod adjust;
 mod look;
 pub mod preview;
+mod given_up;
+mod upkeep;
+mod running;
 
 use parameters::Parameters;
 use request::{FileRequest, SettingsChange};
+pub use running::RunningJob;
+use running::RunningJobs;
 use view::StoreView;
 
 /// An open store and the means to work on it. One job runs at a time; a second one waits.
@@ -60,6 +65,7 @@ pub struct Engine {
     /// What the last job left in memory, ready for the next. Taken while a job runs, so that it is also the lock which
     /// makes the next one wait; empty after a dry run or an error.
     state: Mutex<Option<State>>,
+    running: RunningJobs,
 }
 
 impl Engine {
@@ -122,13 +128,42 @@ impl Engine {
             .build()
             .map_err(|error| Error::internal(format!("the worker threads cannot start: {error}")))?;
         let store = Store::open(directory, create)?;
-        let mut engine = Engine { store, options, pool, opening: Duration::ZERO, state: Mutex::new(None) };
+        let mut engine = Engine {
+            store,
+            options,
+            pool,
+            opening: Duration::ZERO,
+            state: Mutex::new(None),
+            running: RunningJobs::default(),
+        };
         engine.remove_spool_orphans()?;
         engine.opening = began.elapsed();
         Ok(engine)
     }
 
-    /// Locks the state for a job; waits for the job that has it.
+    /// Locks the state for a job; waits for the job that has it, unless it shall not.
+    fn state_for_job(&self, no_wait: bool, progress: &Progress) -> Result<MutexGuard<'_, Option<State>>> {
+        match self.state.try_lock() {
+            Ok(held) => return Ok(held),
+            Err(TryLockError::Poisoned(held)) => return Ok(held.into_inner()),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if no_wait {
+            let numbers = self.running().into_iter().filter_map(|running| u32::try_from(running.snapshot.job).ok());
+            let job = numbers.filter(|&number| number > 0).map(JobId).next();
+            let name = job.map_or("another job".to_owned(), |job| format!("job {job}"));
+            let error = Error::refused("job_running", format!("{name} is running, and one job runs at a time"))
+                .hint("nothing was changed; wait for it, or leave `--no-wait` out");
+            return Err(match job {
+                Some(job) => error.of_job(job),
+                None => error,
+            });
+        }
+        progress.set_stage(Stage::Waiting);
+        Ok(self.state())
+    }
+
+    /// Locks the state; waits for the job that has it.
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         lock(&self.state)
     }
@@ -258,9 +293,15 @@ impl Engine {
     /// Writes a job's rejected rows as CSV; returns how many there are.
     ///
     /// # Errors
-    /// `NotFound`; when they cannot be written.
+    /// `NotFound`, with the code `rejects_forgotten` where they were dropped; when they cannot be written.
     pub fn write_rejects(&self, id: JobId, out: &mut dyn Write) -> Result<u64> {
         let job = jobs::job(&self.store, id)?;
+        if let Some(rows) = jobs::forgotten(&self.store, id)?.filter(|&rows| rows > 0) {
+            let message = format!("the rejected rows of job {id}, {rows} in number, were dropped");
+            return Err(Error::not_found("rejects_forgotten", message)
+                .hint("import the file once more as a dry run with `--rejects FILE`, if it is still there")
+                .of_job(id));
+        }
         rejects::write(&self.store, id, parameters_of(&job)?.layout.as_ref(), out)
     }
 

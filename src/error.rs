@@ -28,7 +28,7 @@ pub enum ErrorKind {
 }
 
 /// An error that ends a job or command: where, what, and what to do now.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error {
     kind: ErrorKind,
     code: &'static str,

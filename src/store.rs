@@ -41,6 +41,8 @@ pub mod verify;
 pub mod jobs;
 pub mod disk;
 pub mod memory;
+pub mod uploads;
+pub mod backup;
 
 use caches::CachePositions;
 use head::Head;
@@ -94,7 +96,9 @@ impl Store {
         let holder = format!("process {}, since {}\n", std::process::id(), crate::clock::now());
         io("cannot write the holder's name", fs::write(directory.join(HOLDER_FILE), holder))?;
         for entry in io("cannot read the staging directory", fs::read_dir(&staging))?.flatten() {
-            io("cannot empty the staging directory", fs::remove_file(entry.path()))?;
+            let path = entry.path();
+            let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            io("cannot empty the staging directory", removed)?;
         }
         let store = Store {
             settings: Mutex::default(),
@@ -107,6 +111,7 @@ impl Store {
         store.check_promise()?;
         store.read_meta()?;
         caches::drop_unreferenced(&store)?;
+        uploads::drop_unneeded(&store)?;
         Ok(store)
     }
 
@@ -134,6 +139,10 @@ impl Store {
                     }
                     Err(_) => true,
                 };
+                if directory.join(backup::BACKUP_FILE).exists() {
+                    return Err(Error::usage(format!("`{}` is a backup, not a store", directory.display()))
+                        .hint("make a store of it: `tidemill --store NEW restore DIR`"));
+                }
                 if !create {
                     return Err(Error::not_found(
                         "store_unknown",

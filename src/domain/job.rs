@@ -37,6 +37,8 @@ pub enum JobState {
     Unfinished,
     /// All rows have their outcome.
     Finished,
+    /// Given up in the middle: what was applied until then stays, and nothing more comes.
+    Cancelled,
 }
 
 impl JobState {
@@ -45,6 +47,7 @@ impl JobState {
         match self {
             JobState::Unfinished => "unfinished",
             JobState::Finished => "finished",
+            JobState::Cancelled => "cancelled",
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     error::{Error, Result},
     import::rows::{Faults, owner_fault, quoted},
-    job::output::Output,
+    job::{output::Output, progress::Progress},
     ledger::account_book::{AccountBook, encode_entries},
     report::amount::amount_text,
     store::{
@@ -78,7 +78,7 @@ impl Engine {
             }
         };
         let kinds = request.identifiers.iter().map(|(kind, _)| *kind).collect();
-        let mut held = self.state();
+        let mut held = self.state_for_job(job.no_wait, &Progress::default())?;
         let mut state = self.load(&mut held, &Needs { kinds, profiles: false, programs: vec![program_id] })?;
         let owned = owner(&state, &hashes).and_then(|owner| owner.ok_or(Rejection::IdentifierUnknown));
         let customer = match owned {

@@ -26,6 +26,21 @@ impl Engine {
     /// # Errors
     /// `NotFound` with code `customer_unknown`; `Usage` for an identifier that cannot be.
     pub fn customer(&self, kind: IdentifierKind, value: &str) -> Result<CustomerView> {
+        self.settled(|| self.customer_now(kind, value))
+    }
+
+    /// Looks again if a job wrote caches in the middle of a look, which may then have missed what went from one to the next.
+    fn settled<T>(&self, look: impl Fn() -> Result<T>) -> Result<T> {
+        loop {
+            let positions = self.store.positions();
+            let found = look();
+            if found.is_ok() || self.store.positions() == positions {
+                return found;
+            }
+        }
+    }
+
+    fn customer_now(&self, kind: IdentifierKind, value: &str) -> Result<CustomerView> {
         let (id, customer) = self.find(kind, value)?;
         let programs = self.store.programs();
         let accounts = cold::accounts(&self.store, id)?;
@@ -82,6 +97,18 @@ impl Engine {
     /// # Errors
     /// As `customer`.
     pub fn history(
+        &self,
+        kind: IdentifierKind,
+        value: &str,
+        program: Option<&str>,
+        before: Option<u64>,
+        lines_max: usize,
+        public: bool,
+    ) -> Result<HistoryPage> {
+        self.settled(|| self.history_now(kind, value, program, before, lines_max, public))
+    }
+
+    fn history_now(
         &self,
         kind: IdentifierKind,
         value: &str,

@@ -44,6 +44,8 @@ pub struct JobRequest {
     pub expect_rows: Option<u64>,
     /// Refuse the whole job unless the file's amounts sum up to this, in the program's decimals.
     pub expect_total: Option<String>,
+    /// Be refused instead of waiting while another job of this process runs.
+    pub no_wait: bool,
     /// Where to write the rejected rows.
     pub rejects: Option<PathBuf>,
     /// Where to write a line for every row.
@@ -55,6 +57,8 @@ pub struct JobRequest {
 pub struct ResumeRequest {
     /// Give up the processed report, whose file is lost: the job goes on without one.
     pub without_processed: bool,
+    /// Be refused instead of waiting while another job of this process runs.
+    pub no_wait: bool,
 }
 
 /// The input of a job and how to read it; what is left out is recognised.
@@ -66,6 +70,9 @@ pub struct FileRequest {
     pub spooled: Option<Spooled>,
     /// The stream that is read instead of a file and not kept: its job cannot be resumed, nor known again as a repeat.
     pub stream: Option<Stream>,
+    /// Where its content lies, if `path` only names it: a file that `Engine::new_upload` named. It is removed when its job
+    /// has ended.
+    pub upload: Option<PathBuf>,
     /// The format's name.
     pub format: Option<String>,
     /// `COLUMN=field`, by header or, without a header, by number.

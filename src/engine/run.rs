@@ -48,6 +48,7 @@ use crate::{
         caches, disk, jobs,
         log::Commit,
         state::{Needs, State},
+        uploads,
     },
 };
 
@@ -85,6 +86,13 @@ impl Engine {
     /// `Usage` when the file and the request do not fit; `Refused` (nothing changed) for a repeat or an expectation that
     /// failed; `Stopped` on request; `Input`, `Storage` and `Corrupt` as they say.
     pub fn import_points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
+        let _listed = self.running.list(JobKind::ImportPoints, request.file.path.clone(), progress);
+        let result = self.points(job, request, progress);
+        self.drop_upload(&request.file)?;
+        result
+    }
+
+    fn points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
         progress.set_stage(Stage::Preparing);
         let run = self.points_run(job, request)?;
         let format = &run.layout.format;
@@ -135,9 +143,11 @@ impl Engine {
         request: &CustomersRequest,
         progress: &Progress,
     ) -> Result<Summary> {
+        let _listed = self.running.list(JobKind::ImportCustomers, request.file.path.clone(), progress);
         progress.set_stage(Stage::Preparing);
-        let run = self.customers_run(job, request)?;
-        self.begin(run, job, progress)
+        let result = self.customers_run(job, request).and_then(|run| self.begin(run, job, progress));
+        self.drop_upload(&request.file)?;
+        result
     }
 
     /// What an import of customers is made of.
@@ -169,16 +179,33 @@ impl Engine {
     /// Goes on with an unfinished job; a finished one just tells its summary.
     ///
     /// # Errors
-    /// `Refused` when the file changed since; else as `import_points`.
+    /// `Refused` when the file changed since, or the job was cancelled; else as `import_points`.
     pub fn resume(&self, id: JobId, request: &ResumeRequest, progress: &Progress) -> Result<Summary> {
         let began = Instant::now();
-        let job = jobs::job(&self.store, id)?;
-        if job.state() == JobState::Finished {
-            progress.set_stage(Stage::Done);
-            return self.summary(&job);
+        let mut job = jobs::job(&self.store, id)?;
+        let mut held = None;
+        if job.state() == JobState::Unfinished {
+            // It may be running, and end while we wait for it: then this is no unfinished job any more.
+            held = Some(self.state_for_job(request.no_wait, progress)?);
+            job = jobs::job(&self.store, id)?;
         }
+        let mut held = match (job.state(), held) {
+            (JobState::Unfinished, Some(held)) => held,
+            (JobState::Cancelled, _) => {
+                return Err(Error::refused("job_cancelled", format!("job {id} was cancelled and cannot be resumed"))
+                    .hint(format!("what it applied stays; `tidemill job show {id}` tells how far it was"))
+                    .of_job(id));
+            }
+            (JobState::Finished | JobState::Unfinished, _) => {
+                progress.set_stage(Stage::Done);
+                return self.summary(&job);
+            }
+        };
         let mut parameters = parameters_of(&job)?;
-        let layout = parameters.layout.clone();
+        let layout = parameters.layout.clone().map(|layout| {
+            let location = uploads::located(&self.store, &layout.location).unwrap_or(layout.location);
+            Layout { location, ..layout }
+        });
         let layout = layout.ok_or_else(|| Error::internal(format!("job {id} has no file to go on with")))?;
         if layout.is_stream {
             let lines = job.window.as_ref().map_or(layout.start.lines, |(_, record)| record.position.lines);
@@ -187,6 +214,7 @@ impl Engine {
             return Err(Error::refused("stream_not_kept", what).hint(next).of_job(id));
         }
         let layout = self.found_again(layout);
+        let _listed = self.running.list(job.start.kind, layout.path.clone(), progress);
         let source = layout.open()?;
         let (_, program) = self.store.program(&parameters.program_code)?;
         let fingerprint = self.pool.install(|| input::fingerprint(&source, &parameters.identity()))?;
@@ -203,13 +231,19 @@ impl Engine {
         }
         let run =
             Run { kind: job.start.kind, parameters, layout, source, program, now: job.start.now, began, spooled: None };
-        self.go_on(run, &job, progress)
+        let location = run.layout.location.clone();
+        let result = self.go_on(run, &job, &mut held, progress);
+        uploads::drop_unless_needed(&self.store, &location)?;
+        result
     }
 
     fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
         progress.set_bytes_total(run.source.file_bytes());
         reports::check(&run.layout.location, &run.parameters)?;
-        let mut held = self.state();
+        let mut held = self.state_for_job(request.no_wait, progress)?;
+        if progress.is_stopped() {
+            return Err(stopped(None));
+        }
         let expects = request.max_rejects.is_some() || request.expect_rows.is_some() || request.expect_total.is_some();
         if run.layout.is_stream && expects && !request.dry_run {
             return Err(Error::usage(
@@ -232,14 +266,15 @@ impl Engine {
             .into_iter()
             .rev()
             .filter(|earlier| earlier.start.kind == run.kind && !fingerprint.is_empty())
-            .find(|earlier| earlier.start.fingerprint == fingerprint);
+            .filter(|earlier| earlier.start.fingerprint == fingerprint)
+            // One that was given up before its first row left nothing that could be done twice.
+            .find(|earlier| earlier.state() != JobState::Cancelled || earlier.rows_read() > 0);
         match earlier {
             Some(earlier) if earlier.state() == JobState::Unfinished => {
                 let run = taken_up(run, &earlier, request.dry_run, |layout| self.found_again(layout))?;
                 if request.dry_run {
                     return self.look_ahead(&run, Some(&earlier), request, &mut held, progress);
                 }
-                drop(held);
                 if earlier.window.is_none() {
                     // Nothing came of it yet, so it may still learn of other reports; later runs find them here.
                     let mut commit = Commit::default();
@@ -248,7 +283,23 @@ impl Engine {
                     self.store.log().commit(&commit)?;
                     run.keep_spool();
                 }
-                return self.go_on(run, &earlier, progress);
+                let recorded = parameters_of(&earlier)?.layout;
+                let result = self.go_on(run, &earlier, &mut held, progress);
+                // The input that the job began with, if it came as a stream, and this time as another one.
+                recorded.map(|layout| uploads::drop_unless_needed(&self.store, &layout.location)).transpose()?;
+                return result;
+            }
+            Some(earlier) if !request.again && earlier.state() == JobState::Cancelled => {
+                let (id, rows) = (earlier.id, earlier.rows_read());
+                return Err(Error::refused(
+                    "repeated_file",
+                    format!("job {id} applied the first {rows} rows of this file before it was cancelled"),
+                )
+                .hint(
+                    "nothing was changed; import the other rows as a file of their own, or add `--again` if all of it is \
+                     meant to be applied",
+                )
+                .of_job(id));
             }
             Some(earlier) if !request.again => {
                 return Err(Error::refused(
@@ -349,14 +400,13 @@ impl Engine {
         Ok(summary)
     }
 
-    fn go_on(&self, mut run: Run, job: &jobs::Job, progress: &Progress) -> Result<Summary> {
+    fn go_on(&self, mut run: Run, job: &jobs::Job, held: &mut Option<State>, progress: &Progress) -> Result<Summary> {
         progress.set_job(job.id.0);
         progress.set_bytes_total(run.source.file_bytes());
         reports::check(&run.layout.location, &run.parameters).map_err(|error| error.of_job(job.id))?;
-        let mut held = self.state();
         let loading = Instant::now();
         progress.set_stage(Stage::Loading);
-        let state = self.load(&mut held, &run.needs())?;
+        let state = self.load(held, &run.needs())?;
         let load_s = loading.elapsed().as_secs_f64();
         let pass = Pass::going_on(job, &run, run.parameters.processed.is_some());
         if !pass.processed {
@@ -602,6 +652,19 @@ impl Engine {
         }
     }
 
+    /// A name for a file that a stream is copied to, before it is imported with [`FileRequest::upload`].
+    ///
+    /// # Errors
+    /// When its directory cannot be made.
+    pub fn new_upload(&self) -> Result<PathBuf> {
+        uploads::new_file(&self.store)
+    }
+
+    /// Removes the input of an import that came as a stream, unless the job can still go on.
+    fn drop_upload(&self, file: &FileRequest) -> Result<()> {
+        file.upload.as_deref().map_or(Ok(()), |upload| uploads::drop_unless_needed(&self.store, upload))
+    }
+
     fn target<'a>(&'a self, job: Option<JobId>, progress: &'a Progress, began: Instant) -> Target<'a> {
         Target {
             store: &self.store,
@@ -744,7 +807,10 @@ fn read_chunk(
 pub(super) fn understood(file: &FileRequest, kind: Option<Kind>) -> Result<(Source, Layout)> {
     let hints = hints(file);
     let source = source(file)?;
-    let layout = input::understand(&source, &file.path, kind, &hints)?;
+    // An upload, like a stream, is called what the caller calls it.
+    let location = file.upload.as_deref().unwrap_or(&file.path);
+    let layout = input::understand(&source, location, kind, &hints)?;
+    let layout = Layout { path: file.path.clone(), ..layout };
     Ok((source, Layout { is_spooled: file.spooled.is_some(), is_stream: file.stream.is_some(), ..layout }))
 }
 
@@ -754,7 +820,7 @@ pub(super) fn source(file: &FileRequest) -> Result<Source> {
     match (&file.spooled, &file.stream) {
         (Some(spooled), _) => input::open(spooled.path(), &hints),
         (None, Some(stream)) => input::open_stream(&file.path, stream.clone(), &hints),
-        (None, None) => input::open(&file.path, &hints),
+        (None, None) => input::open(file.upload.as_deref().unwrap_or(&file.path), &hints),
     }
 }
 

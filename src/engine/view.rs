@@ -150,6 +150,33 @@ pub struct StoreView {
     pub programs: Vec<String>,
 }
 
+/// What became of a job's rejected rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ForgetView {
+    /// The job.
+    pub job: JobId,
+    /// How many rows were dropped now.
+    pub rows_dropped: u64,
+}
+
+/// A backup that was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BackupView {
+    /// Its directory.
+    pub directory: String,
+    /// Bytes of its files, those included that are links.
+    pub bytes: u64,
+}
+
+/// What writing the store's caches anew gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CompactView {
+    /// Bytes on disk before.
+    pub bytes_before: u64,
+    /// Bytes on disk now.
+    pub bytes_after: u64,
+}
+
 /// What a check of the whole store found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct VerifyView {

@@ -1,7 +1,7 @@
 //! How far a running job is, for whoever watches, and the wish that it stop.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
 };
 
@@ -11,16 +11,18 @@ use std::sync::{
 pub enum Stage {
     /// Opening the input and recognising it.
     Preparing = 0,
+    /// Waiting for another job of this process to end.
+    Waiting = 1,
     /// Loading the store's tables.
-    Loading = 1,
+    Loading = 2,
     /// Reading and applying rows.
-    Applying = 2,
+    Applying = 3,
     /// Making the last rows durable.
-    Committing = 3,
+    Committing = 4,
     /// Writing the caches and reports.
-    Finishing = 4,
+    Finishing = 5,
     /// All durable.
-    Done = 5,
+    Done = 6,
 }
 
 impl Stage {
@@ -28,6 +30,7 @@ impl Stage {
     pub fn word(self) -> &'static str {
         match self {
             Stage::Preparing => "preparing",
+            Stage::Waiting => "waiting",
             Stage::Loading => "loading",
             Stage::Applying => "applying",
             Stage::Committing => "committing",
@@ -47,7 +50,10 @@ struct Shared {
     bytes_total: AtomicU64,
     job: AtomicU64,
     stop: AtomicBool,
+    observer: OnceLock<Observer>,
 }
+
+type Observer = Box<dyn Fn(Snapshot) + Send + Sync>;
 
 /// A handle on a job's progress; clones show the same job. Cheap to read at any time from any thread.
 #[derive(Clone, Default)]
@@ -73,14 +79,32 @@ pub struct Snapshot {
 }
 
 impl Progress {
+    /// A progress that tells `observer` of every step, which is about every chunk of the input. It is called by the threads
+    /// that do the work, so it must be quick.
+    pub fn observed(observer: impl Fn(Snapshot) + Send + Sync + 'static) -> Progress {
+        Progress(Arc::new(Shared { observer: OnceLock::from(Box::new(observer) as Observer), ..Shared::default() }))
+    }
+
+    /// Whether it shows the same job.
+    pub(crate) fn is_same(&self, other: &Progress) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    fn tell(&self) {
+        if let Some(observer) = self.0.observer.get() {
+            observer(self.snapshot());
+        }
+    }
+
     /// What is so now.
     pub fn snapshot(&self) -> Snapshot {
         let stage = match self.0.stage.load(Relaxed) {
             0 => Stage::Preparing,
-            1 => Stage::Loading,
-            2 => Stage::Applying,
-            3 => Stage::Committing,
-            4 => Stage::Finishing,
+            1 => Stage::Waiting,
+            2 => Stage::Loading,
+            3 => Stage::Applying,
+            4 => Stage::Committing,
+            5 => Stage::Finishing,
             _ => Stage::Done,
         };
         Snapshot {
@@ -106,10 +130,12 @@ impl Progress {
 
     pub(crate) fn set_stage(&self, stage: Stage) {
         self.0.stage.store(stage as u8, Relaxed);
+        self.tell();
     }
 
     pub(crate) fn set_job(&self, job: u32) {
         self.0.job.store(u64::from(job), Relaxed);
+        self.tell();
     }
 
     pub(crate) fn set_bytes_total(&self, bytes: u64) {
@@ -124,9 +150,11 @@ impl Progress {
     pub(crate) fn set_rows(&self, rows: u64, rejected: u64) {
         self.0.rows.store(rows, Relaxed);
         self.0.rejected.store(rejected, Relaxed);
+        self.tell();
     }
 
     pub(crate) fn set_rows_durable(&self, rows: u64) {
         self.0.rows_durable.store(rows, Relaxed);
+        self.tell();
     }
 }

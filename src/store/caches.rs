@@ -348,6 +348,44 @@ fn drop_generation(store: &Store, family: &str, generation: u32) -> Result<()> {
     Ok(store.db().delete_file_in_range_cf(handle(store.db(), family)?, from, to)?)
 }
 
+/// Writes the caches and `tail` anew without what nothing names any more: dropping a generation unlinks its files, and
+/// leaves what was merged into a file with another one. Nothing may write caches meanwhile.
+///
+/// # Errors
+/// When the database fails.
+pub fn compact(store: &Store) -> Result<()> {
+    let positions = store.positions();
+    for family in [family::IDENTIFIERS, family::PROFILES, family::FILTERS, family::ACCOUNTS] {
+        for generation in generations(store, family)? {
+            if !positions.references(generation) {
+                // Numbers of generations are never given twice, so that the mark in the way harms no later one.
+                let (from, to) = (generation.to_be_bytes(), (generation + 1).to_be_bytes());
+                store.db().delete_range_cf(handle(store.db(), family)?, from, to)?;
+            }
+        }
+    }
+    // `log` is left out: its files do not overlap, so they would only be copied.
+    for family in family::ALL.into_iter().filter(|&family| family != family::LOG) {
+        let family = handle(store.db(), family)?;
+        store.db().flush_cf(family)?;
+        store.db().compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+    }
+    Ok(())
+}
+
+/// The numbers of all generations that have pages in a family.
+fn generations(store: &Store, family: &str) -> Result<Vec<u32>> {
+    let (mut found, mut from) = (Vec::new(), 0_u32);
+    while let Some(key) = first_key_from(store.db(), family, &from.to_be_bytes())? {
+        let generation = key.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+        let generation = generation.ok_or_else(|| Error::corrupt(format!("`{family}` has a key of no known kind")))?;
+        found.push(generation);
+        let Some(next) = generation.checked_add(1) else { break };
+        from = next;
+    }
+    Ok(found)
+}
+
 /// Drops the generations that a crash left behind before the positions named them.
 ///
 /// # Errors
@@ -355,15 +393,10 @@ fn drop_generation(store: &Store, family: &str, generation: u32) -> Result<()> {
 pub fn drop_unreferenced(store: &Store) -> Result<()> {
     let positions = store.positions();
     for family in [family::IDENTIFIERS, family::PROFILES, family::FILTERS, family::ACCOUNTS] {
-        let mut from = 0_u32;
-        while let Some(found) = first_key_from(store.db(), family, &from.to_be_bytes())? {
-            let generation = found.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
-            let generation =
-                generation.ok_or_else(|| Error::corrupt(format!("`{family}` has a key of no known kind")))?;
+        for generation in generations(store, family)? {
             if !positions.references(generation) {
                 drop_generation(store, family, generation)?;
             }
-            from = generation + 1;
         }
     }
     Ok(())

@@ -76,6 +76,18 @@ impl Head {
         Ok(Head { file, number, promise })
     }
 
+    /// Writes the file of a copy of the store, which has what was promised.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_copy(directory: &Path, promise: Promise) -> Result<()> {
+        let mut head = Head::open(directory, true)?;
+        head.promise = promise;
+        // Both places, so that the copy too stands a torn note.
+        head.write()?;
+        head.write()
+    }
+
     /// What must be in the store.
     pub fn promise(&self) -> Promise {
         self.promise

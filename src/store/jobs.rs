@@ -21,6 +21,8 @@ use crate::{
 };
 
 const RECORD: u32 = 0;
+/// In window 0, where no customers are touched: the note that the rejected rows were dropped.
+const FORGOTTEN: u32 = 1;
 const TOUCHED: u32 = 1;
 const REJECTS: u32 = 2;
 /// Raw bytes of rejected rows in one value.
@@ -42,6 +44,11 @@ impl Job {
     /// How far it is.
     pub fn state(&self) -> JobState {
         self.window.as_ref().map_or(JobState::Unfinished, |(_, record)| record.state)
+    }
+
+    /// How many rows of its input have their outcome.
+    pub fn rows_read(&self) -> u64 {
+        self.window.as_ref().map_or(0, |(_, record)| record.counts.read)
     }
 }
 
@@ -239,6 +246,35 @@ pub fn each_rejected(mut stored: &[u8], mut visit: impl FnMut(RejectedRow) -> Re
         visit(row.ok_or_else(|| Error::corrupt("rejected rows cannot be read"))?)?;
     }
     Ok(())
+}
+
+/// How many rejected rows of a job were dropped; none if they are kept.
+///
+/// # Errors
+/// `Corrupt` when the note is damaged.
+pub fn forgotten(store: &Store, id: JobId) -> Result<Option<u64>> {
+    let stored = store.log().get(LogKey::Job(id, 0, FORGOTTEN))?;
+    stored.map(|stored| open_json(Kind::Forgotten, &stored, &format!("the note of job {id}"))).transpose()
+}
+
+/// Drops the rejected rows of a job, and notes how many they were.
+///
+/// # Errors
+/// When the database fails.
+pub fn forget(store: &Store, id: JobId, rows: u64) -> Result<()> {
+    let mut parts = Vec::new();
+    let range = LogKey::Job(id, 1, 0)..LogKey::Job(JobId(id.0 + 1), 0, 0);
+    store.log().scan(range.start, range.end, |key, _| {
+        if let LogKey::Job(_, _, part) = key
+            && part >= REJECTS
+        {
+            parts.push(key);
+        }
+        Ok(true)
+    })?;
+    let mut commit = Commit::default();
+    commit.put(LogKey::Job(id, 0, FORGOTTEN), &sealed_json(Kind::Forgotten, &rows)?);
+    store.log().replace(&commit, &parts, range)
 }
 
 /// Goes over the customers that a job touched without an entry.

@@ -7,8 +7,9 @@ use crate::domain::id::{JobId, ProgramId, Sequence};
 pub enum LogKey {
     /// A page of customer records, by the number of its first record.
     Customers(u64),
-    /// Part of a job's window. Window 0, part 0 is the job's start; in a later window part 0 is the window's record,
-    /// part 1 the customers it touched without an entry, parts from 2 its rejected rows.
+    /// Part of a job's window. Window 0, part 0 is the job's start, part 1 the note that its rejected rows were dropped; in a
+    /// later window part 0 is the window's record, part 1 the customers it touched without an entry, parts from 2 its
+    /// rejected rows.
     Job(JobId, u32, u32),
     /// A page of ledger entries, by the number of its first entry.
     Ledger(Sequence),

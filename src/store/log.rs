@@ -6,7 +6,8 @@ use std::{
 };
 
 use rocksdb::{
-    DB, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions, SstFileWriter, WriteBatch, WriteOptions,
+    BottommostLevelCompaction, CompactOptions, DB, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions,
+    SstFileWriter, WriteBatch, WriteOptions,
 };
 
 use super::{
@@ -82,6 +83,8 @@ impl<'a> Log<'a> {
     /// # Errors
     /// After an error it is not known whether the commit was made: the store must be opened again to find out.
     pub fn commit(&self, commit: &Commit) -> Result<()> {
+        // Held until the commit is noted: a backup, which takes it too, never copies a note without what it notes.
+        let mut head = super::lock(self.head);
         if commit.bytes() <= TAIL_BYTES_MAX {
             self.commit_small(commit)?
         } else {
@@ -93,9 +96,41 @@ impl<'a> Log<'a> {
             _ => None,
         });
         match records.max() {
-            Some((job, window)) => super::lock(self.head).note_window(job, window),
+            Some((job, window)) => head.note_window(job, window),
             None => Ok(()),
         }
+    }
+
+    /// Puts `commit` and removes these keys, which all lie in `range`: all of it or nothing, and durably. Then the files that
+    /// hold something of the range are written anew, so that what was removed is gone from the disk too.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub fn replace(&self, commit: &Commit, removed: &[LogKey], range: std::ops::Range<LogKey>) -> Result<()> {
+        let families = [super::handle(self.db, family::LOG)?, super::handle(self.db, family::TAIL)?];
+        let mut batch = WriteBatch::default();
+        for (_, list) in commit.kinds() {
+            for (key, range) in list {
+                batch.put_cf(families[1], key.bytes(), &commit.bytes[range.clone()]);
+            }
+        }
+        for (key, family) in removed.iter().flat_map(|key| families.map(|family| (key, family))) {
+            batch.delete_cf(family, key.bytes());
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        let head = super::lock(self.head);
+        self.db.write_opt(batch, &options)?;
+        drop(head);
+        let mut compaction = CompactOptions::default();
+        // The last level too, where large windows lie; only files that touch the range are written anew.
+        compaction.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for family in families {
+            // What is still in memory only, else it would stay in the write-ahead log.
+            self.db.flush_cf(family)?;
+            self.db.compact_range_cf_opt(family, Some(range.start.bytes()), Some(range.end.bytes()), &compaction);
+        }
+        Ok(())
     }
 
     fn commit_small(&self, commit: &Commit) -> Result<()> {

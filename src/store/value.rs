@@ -31,6 +31,8 @@ pub enum Kind {
     AccountPage = 10,
     /// Settings, programs, cache positions.
     Meta = 11,
+    /// The note that a job's rejected rows were dropped.
+    Forgotten = 15,
 }
 
 /// Version of every body's layout; raised one by one when a layout changes.

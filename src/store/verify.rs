@@ -297,8 +297,11 @@ fn check_jobs(store: &Store, replayed: &Replayed, findings: &mut Findings) -> Re
             rejected += 1;
             Ok(())
         })?;
-        if rejected != record.counts.rejected {
-            findings.problem(format!("job {} rejected {} rows, {rejected} are kept", job.id, record.counts.rejected));
+        let dropped = super::jobs::forgotten(store, job.id)?.unwrap_or(0);
+        if rejected + dropped != record.counts.rejected {
+            let (id, counted) = (job.id, record.counts.rejected);
+            findings
+                .problem(format!("job {id} rejected {counted} rows, {rejected} are kept and {dropped} were dropped"));
         }
         end = super::jobs::sequences(store, job.id)?.iter().map(|&(_, to)| to).fold(end, u64::max);
     }

@@ -2,11 +2,14 @@
 //!
 //! `model` is the first to read: random files against a plain model of the rules. `rules` says the same rules as
 //! tables, `datasets` on the sample data, `bad_input` what happens when input, disk or store are not as they should be,
-//! `kill`, `stop` and `unfinished` what happens when a job ends in the middle, `cmd` what the command line says, `readme`
+//! `kill`, `stop` and `unfinished` what happens when a job ends in the middle, `service` the library on a
+//! runtime, `upkeep` and `backup` what is done to a
+//! store beside its jobs, `cmd` what the command line says, `readme`
 //! that the README says the same. `tidy` looks at the sources themselves.
 //!
 //! Everything here makes its own directory; no test depends on another, on the clock or on the network.
 
+mod backup;
 mod bad_input;
 mod cmd;
 mod datasets;
@@ -16,8 +19,10 @@ mod model;
 mod preview;
 mod readme;
 mod rules;
+mod service;
 mod stop;
 mod stream;
 mod support;
 mod tidy;
 mod unfinished;
+mod upkeep;

@@ -199,6 +199,16 @@ fn first_column(text: &str, heading: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn the_readme_shows_the_example_as_it_is_compiled() {
+    let example = std::fs::read_to_string(root().join("examples/host_service.rs")).expect("it is in the repository");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let readme = readme();
+    let mut blocks = readme.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let shown = blocks.find(|block| block.contains("upload_points")).expect("the README shows it");
+    assert!(words(&example).contains(&words(shown)), "the README shows\n\n{shown}");
+}
+
+#[test]
 fn the_readme_lists_the_dependencies_of_cargo_toml() {
     let text = std::fs::read_to_string(root().join("Cargo.toml")).expect("it is in the repository");
     let manifest: toml::Table = text.parse().expect("TOML");

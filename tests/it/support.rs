@@ -4,6 +4,7 @@ pub mod binary;
 pub mod content;
 pub mod model;
 pub mod model_strategies;
+pub mod shop;
 
 use proptest::test_runner::Config;
 use tidemill::domain::time::Timestamp;

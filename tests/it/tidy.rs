@@ -8,8 +8,15 @@ use std::{
 use super::support::binary::files_below;
 
 /// Modules in the order in which one may use the other: each uses its own tier and those before it.
-const TIERS: [&[&str]; 6] =
-    [&["domain"], &["error", "options", "clock"], &["store"], &["ledger", "job"], &["import", "report"], &["engine"]];
+const TIERS: [&[&str]; 7] = [
+    &["domain"],
+    &["error", "options", "clock"],
+    &["store"],
+    &["ledger", "job"],
+    &["import", "report"],
+    &["engine"],
+    &["service"],
+];
 
 /// A source file: its path below `src`, and its text.
 struct Source {

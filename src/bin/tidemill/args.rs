@@ -100,7 +100,7 @@ pub enum Command {
     /// Show one customer
     #[command(subcommand)]
     Customer(CustomerCommand),
-    /// List jobs, continue them, and get their rejected rows
+    /// List jobs, go on with them or give them up, and get their rejected rows
     #[command(subcommand)]
     Job(JobCommand),
     /// Write customers, balances, the ledger or lots as CSV
@@ -117,6 +117,12 @@ pub enum Command {
     Template(TemplateArgs),
     /// Check the whole store
     Verify,
+    /// Write a copy of the store
+    Backup(BackupArgs),
+    /// Make a store of a copy
+    Restore(RestoreArgs),
+    /// Write a script that completes command lines in a shell
+    Completions(CompletionsArgs),
     /// Measure the main works on this machine, or generate their input
     Bench(BenchArgs),
 }
@@ -305,6 +311,7 @@ impl FileFlags {
             path: self.path,
             spooled: None,
             stream: None,
+            upload: None,
             format: self.format,
             map: self.map,
             no_header: self.no_header,
@@ -390,6 +397,9 @@ pub struct EntryFlags {
     /// Take this as the present moment [default: the clock's]
     #[arg(long, value_name = "RFC3339", value_parser = moment)]
     now: Option<Timestamp>,
+    /// Be refused instead of waiting while another job of this process runs
+    #[arg(long)]
+    no_wait: bool,
 }
 
 impl EntryFlags {
@@ -401,6 +411,7 @@ impl EntryFlags {
             comment: self.comment,
             dry_run: self.dry_run,
             now: self.now,
+            no_wait: self.no_wait,
             ..JobRequest::default()
         }
     }
@@ -544,8 +555,12 @@ pub enum JobCommand {
     Show(JobArgs),
     /// Go on with a job that was interrupted
     Resume(ResumeArgs),
+    /// Give up a job that was interrupted: what it applied stays, and it cannot be resumed
+    Cancel(JobArgs),
     /// Write the rejected rows of a job as CSV
     Rejects(RejectsArgs),
+    /// Drop the rejected rows of a job that has ended
+    Forget(JobArgs),
 }
 
 #[derive(Clone, Copy, Args)]
@@ -562,6 +577,9 @@ pub struct ResumeArgs {
     /// Give up the processed report, whose file is lost
     #[arg(long)]
     pub without_processed: bool,
+    /// Be refused instead of waiting while another job of this process runs
+    #[arg(long)]
+    pub no_wait: bool,
 }
 
 #[derive(Args)]
@@ -629,6 +647,8 @@ pub enum StoreCommand {
     Info,
     /// Change settings
     Set(StoreSetArgs),
+    /// Write the caches anew without what is no longer used
+    Compact,
 }
 
 #[derive(Args)]
@@ -657,6 +677,27 @@ pub struct TemplateArgs {
     /// The file, ending in `.csv`; `-` or none is standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct BackupArgs {
+    /// The directory, which must be empty or not there yet
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+#[derive(Args)]
+pub struct RestoreArgs {
+    /// The directory that `backup` wrote; the store to make is the one of `--store`, and must not exist yet
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+}
+
+#[derive(Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Args)]

@@ -13,7 +13,7 @@ use crate::{
     summary::{kind_text, summary_text},
     text::{
         Side::{Left, Right},
-        grouped, table,
+        counted, grouped, table,
     },
     watch::watched,
 };
@@ -34,9 +34,26 @@ pub fn show(settings: &Settings, args: JobArgs) -> Result<Exit> {
 
 /// `tidemill job resume`.
 pub fn resume(settings: &Settings, args: ResumeArgs) -> Result<Exit> {
-    let request = ResumeRequest { without_processed: args.without_processed };
+    let request = ResumeRequest { without_processed: args.without_processed, no_wait: args.no_wait };
     let summary = watched(settings, |progress| settings.open()?.resume(args.job.job, &request, progress))?;
     finished(settings, &summary, None)
+}
+
+/// `tidemill job cancel`. It succeeds whatever the job's rows gave.
+pub fn cancel(settings: &Settings, args: JobArgs) -> Result<Exit> {
+    let summary = settings.open()?.cancel(args.job)?;
+    settings.output.result(&summary, || summary_text(&summary, None))?;
+    Ok(Exit::Done)
+}
+
+/// `tidemill job forget`.
+pub fn forget(settings: &Settings, args: JobArgs) -> Result<Exit> {
+    let view = settings.open()?.forget(args.job)?;
+    settings.output.result(&view, || {
+        let rows = counted(view.rows_dropped, "rejected row", "rejected rows");
+        format!("Dropped {rows} of job {}\n", view.job)
+    })?;
+    Ok(Exit::Done)
 }
 
 /// `tidemill job rejects`.

@@ -10,6 +10,7 @@ mod adjust;
 mod args;
 mod bench;
 mod child;
+mod completions;
 mod customer;
 mod exit;
 mod export;
@@ -69,16 +70,22 @@ fn run(settings: &Settings, command: Command) -> Result<Exit> {
         Command::Job(JobCommand::List) => job::list(settings),
         Command::Job(JobCommand::Show(show)) => job::show(settings, show),
         Command::Job(JobCommand::Resume(resume)) => job::resume(settings, resume),
+        Command::Job(JobCommand::Cancel(cancel)) => job::cancel(settings, cancel),
         Command::Job(JobCommand::Rejects(rejects)) => job::rejects(settings, &rejects),
+        Command::Job(JobCommand::Forget(forget)) => job::forget(settings, forget),
         Command::Export(export) => export::export(settings, &export),
         Command::Program(ProgramCommand::Add(add)) => program::add(settings, &add),
         Command::Program(ProgramCommand::List) => program::list(settings),
         Command::Store(StoreCommand::Info) => store::info(settings),
         Command::Store(StoreCommand::Set(set)) => store::set(settings, set),
         Command::Preview(preview) => preview::preview(settings, preview),
+        Command::Store(StoreCommand::Compact) => store::compact(settings),
         Command::Formats => formats::formats(settings),
         Command::Template(template) => formats::template(settings, &template),
         Command::Verify => verify::verify(settings),
+        Command::Backup(backup) => store::backup(settings, &backup),
+        Command::Restore(restore) => store::restore(settings, &restore),
+        Command::Completions(completions) => completions::completions(settings, completions),
         Command::Bench(bench) => bench::bench(settings, &bench),
     }
 }

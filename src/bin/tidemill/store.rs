@@ -1,12 +1,12 @@
 //! `tidemill store`.
 
 use tidemill::{
-    engine::{request::SettingsChange, view::StoreView},
+    engine::{Engine, request::SettingsChange, view::StoreView},
     error::Result,
 };
 
 use crate::{
-    args::StoreSetArgs,
+    args::{BackupArgs, RestoreArgs, StoreSetArgs},
     exit::Exit,
     settings::Settings,
     text::{Side::Left, bytes, counted, grouped, table},
@@ -28,6 +28,34 @@ pub fn set(settings: &Settings, args: StoreSetArgs) -> Result<Exit> {
         default_comment: args.default_comment,
     };
     let view = settings.create()?.set(change)?;
+    settings.output.result(&view, || store_text(&view))?;
+    Ok(Exit::Done)
+}
+
+/// `tidemill store compact`.
+pub fn compact(settings: &Settings) -> Result<Exit> {
+    let view = settings.open()?.compact()?;
+    settings.output.result(&view, || {
+        format!(
+            "Store `{}`: {} before, {} now\n",
+            settings.store.display(),
+            bytes(view.bytes_before),
+            bytes(view.bytes_after)
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
+/// `tidemill backup`.
+pub fn backup(settings: &Settings, args: &BackupArgs) -> Result<Exit> {
+    let view = settings.open()?.backup(&args.directory)?;
+    settings.output.result(&view, || format!("Backup `{}`: {}\n", view.directory, bytes(view.bytes)))?;
+    Ok(Exit::Done)
+}
+
+/// `tidemill restore`.
+pub fn restore(settings: &Settings, args: &RestoreArgs) -> Result<Exit> {
+    let view = Engine::restore(&args.directory, &settings.store, settings.options.clone())?.info()?;
     settings.output.result(&view, || store_text(&view))?;
     Ok(Exit::Done)
 }

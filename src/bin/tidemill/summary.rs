@@ -220,10 +220,10 @@ fn next_step(summary: &Summary, rejects: Option<&Path>) -> Option<String> {
     let has_rejects = summary.rows.rejected > 0 && summary.kind != JobKind::Adjust;
     match (summary.job, summary.state, rejects) {
         (Some(job), JobState::Unfinished, _) => Some(format!("Next: `tidemill job resume {job}` goes on with it")),
-        (Some(_), JobState::Finished, Some(file)) if has_rejects => {
+        (Some(_), JobState::Finished | JobState::Cancelled, Some(file)) if has_rejects => {
             Some(format!("Next: correct the rows in `{}` and import that file", file.display()))
         }
-        (Some(job), JobState::Finished, None) if has_rejects => Some(format!(
+        (Some(job), JobState::Finished | JobState::Cancelled, None) if has_rejects => Some(format!(
             "Next: `tidemill job rejects {job} -o rejects-{job}.csv` writes the rejected rows; correct and import them"
         )),
         (None, _, None) if has_rejects && summary.files.is_empty() => {
