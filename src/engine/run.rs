@@ -84,8 +84,8 @@ impl Engine {
     /// failed; `Stopped` on request; `Input`, `Storage` and `Corrupt` as they say.
     pub fn import_points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
         let result = self.points(job, request, progress);
-        self.drop_upload(&request.file)?;
-        result
+        let dropped = self.drop_upload(&request.file);
+        result.and_then(|summary| dropped.map(|()| summary))
     }
 
     fn points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
@@ -133,8 +133,8 @@ impl Engine {
         progress: &Progress,
     ) -> Result<Summary> {
         let result = self.customers(job, request, progress);
-        self.drop_upload(&request.file)?;
-        result
+        let dropped = self.drop_upload(&request.file);
+        result.and_then(|summary| dropped.map(|()| summary))
     }
 
     fn customers(&self, job: &JobRequest, request: &CustomersRequest, progress: &Progress) -> Result<Summary> {
@@ -212,8 +212,8 @@ impl Engine {
         let run = Run { kind: job.start.kind, parameters, layout, source, program, now: job.start.now, began };
         let location = run.layout.location.clone();
         let result = self.go_on(run, &job, &mut held, progress);
-        uploads::drop_unless_needed(&self.store, &location)?;
-        result
+        let dropped = uploads::drop_unless_needed(&self.store, &location);
+        result.and_then(|summary| dropped.map(|()| summary))
     }
 
     fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
@@ -246,8 +246,9 @@ impl Engine {
                 let recorded = parameters_of(&earlier)?.layout;
                 let result = self.go_on(run, &earlier, &mut held, progress);
                 // The input that the job began with, if it came as a stream, and this time as another one.
-                recorded.map(|layout| uploads::drop_unless_needed(&self.store, &layout.location)).transpose()?;
-                return result;
+                let dropped =
+                    recorded.map_or(Ok(()), |layout| uploads::drop_unless_needed(&self.store, &layout.location));
+                return result.and_then(|summary| dropped.map(|()| summary));
             }
             Some(earlier) if !request.again && earlier.state() == JobState::Cancelled => {
                 let (id, rows) = (earlier.id, earlier.rows_read());
