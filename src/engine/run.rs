@@ -88,8 +88,8 @@ impl Engine {
     pub fn import_points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
         let _listed = self.running.list(JobKind::ImportPoints, request.file.path.clone(), progress);
         let result = self.points(job, request, progress);
-        self.drop_upload(&request.file)?;
-        result
+        let dropped = self.drop_upload(&request.file);
+        result.and_then(|summary| dropped.map(|()| summary))
     }
 
     fn points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
@@ -146,8 +146,8 @@ impl Engine {
         let _listed = self.running.list(JobKind::ImportCustomers, request.file.path.clone(), progress);
         progress.set_stage(Stage::Preparing);
         let result = self.customers_run(job, request).and_then(|run| self.begin(run, job, progress));
-        self.drop_upload(&request.file)?;
-        result
+        let dropped = self.drop_upload(&request.file);
+        result.and_then(|summary| dropped.map(|()| summary))
     }
 
     /// What an import of customers is made of.
@@ -233,8 +233,8 @@ impl Engine {
             Run { kind: job.start.kind, parameters, layout, source, program, now: job.start.now, began, spooled: None };
         let location = run.layout.location.clone();
         let result = self.go_on(run, &job, &mut held, progress);
-        uploads::drop_unless_needed(&self.store, &location)?;
-        result
+        let dropped = uploads::drop_unless_needed(&self.store, &location);
+        result.and_then(|summary| dropped.map(|()| summary))
     }
 
     fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
@@ -286,8 +286,9 @@ impl Engine {
                 let recorded = parameters_of(&earlier)?.layout;
                 let result = self.go_on(run, &earlier, &mut held, progress);
                 // The input that the job began with, if it came as a stream, and this time as another one.
-                recorded.map(|layout| uploads::drop_unless_needed(&self.store, &layout.location)).transpose()?;
-                return result;
+                let dropped =
+                    recorded.map_or(Ok(()), |layout| uploads::drop_unless_needed(&self.store, &layout.location));
+                return result.and_then(|summary| dropped.map(|()| summary));
             }
             Some(earlier) if !request.again && earlier.state() == JobState::Cancelled => {
                 let (id, rows) = (earlier.id, earlier.rows_read());

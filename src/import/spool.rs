@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The directory in the store's.
-pub const DIRECTORY: &str = "spool";
+pub const DIRECTORY: &str = crate::store::uploads::SPOOL_DIRECTORY;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;

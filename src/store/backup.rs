@@ -58,6 +58,9 @@ pub fn backup(store: &Store, to: &Path) -> Result<u64> {
     }
 }
 
+/// Directories of inputs that came as streams, and that unfinished jobs need.
+const INPUTS: [&str; 2] = [uploads::DIRECTORY, uploads::SPOOL_DIRECTORY];
+
 /// A consistent state of the store in a directory beside it.
 fn take(store: &Store, prepared: &Path) -> Result<()> {
     let what = || format!("cannot prepare `{}`", prepared.display());
@@ -67,9 +70,11 @@ fn take(store: &Store, prepared: &Path) -> Result<()> {
     Checkpoint::new(&store.db)?.create_checkpoint(prepared.join(DATABASE))?;
     Head::write_copy(prepared, head.promise())?;
     // The input of an unfinished job is there as long as the job is unfinished, so now.
-    let from = uploads::directory(store.directory());
-    if from.is_dir() {
-        let to = uploads::directory(prepared);
+    for name in INPUTS {
+        let (from, to) = (store.directory().join(name), prepared.join(name));
+        if !from.is_dir() {
+            continue;
+        }
         io(what(), fs::create_dir_all(&to))?;
         for entry in io(what(), fs::read_dir(&from))?.flatten() {
             transfer(&entry.path(), &to.join(entry.file_name()), true)?;
@@ -115,18 +120,19 @@ pub fn restore(from: &Path, to: &Path) -> Result<()> {
     restored.or_else(|error| target.fail(error))
 }
 
-/// Copies database, head and uploads, and syncs them.
+/// Copies database, head and inputs, and syncs them.
 fn copy(from: &Path, to: &Path, may_link: bool) -> Result<()> {
-    for name in [DATABASE, uploads::DIRECTORY] {
+    for name in [&[DATABASE][..], &INPUTS].concat() {
         let (from, to) = (from.join(name), to.join(name));
-        if name == uploads::DIRECTORY && !from.is_dir() {
+        let is_input = INPUTS.contains(&name);
+        if is_input && !from.is_dir() {
             continue;
         }
         io(format_args!("cannot create `{}`", to.display()), fs::create_dir_all(&to))?;
         for entry in io(format_args!("cannot read `{}`", from.display()), fs::read_dir(&from))? {
             let entry = io(format_args!("cannot read `{}`", from.display()), entry)?;
             // Tables and inputs are never written again; the database's other files are.
-            let is_final = name == uploads::DIRECTORY || entry.path().extension().is_some_and(|end| end == "sst");
+            let is_final = is_input || entry.path().extension().is_some_and(|end| end == "sst");
             transfer(&entry.path(), &to.join(entry.file_name()), may_link && is_final)?;
         }
         disk::sync_directory(&to)?;

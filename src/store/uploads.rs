@@ -12,6 +12,9 @@ use crate::{domain::job::JobState, error::Result};
 /// The directory's name in the store's.
 pub const DIRECTORY: &str = "uploads";
 
+/// The directory of what the engine itself keeps of a stream while it reads it, see `import::spool`.
+pub const SPOOL_DIRECTORY: &str = "spool";
+
 /// Tells one upload of this process from another.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 

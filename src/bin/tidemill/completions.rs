@@ -30,7 +30,7 @@ mod tests {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "tidemill", &mut script);
             let script = String::from_utf8(script).unwrap();
-            assert!(["completions", "import", "--on-overdraft"].iter().all(|word| script.contains(word)), "{shell}");
+            assert!(["completions", "import", "on-overdraft"].iter().all(|word| script.contains(word)), "{shell}");
         }
     }
 }
