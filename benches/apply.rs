@@ -19,9 +19,11 @@ use tidemill::{
         account::Account,
         apply::apply,
         command::{OnOverdraft, Operation, ResolvedCommand},
+        entry::{DetailAt, Entries},
         id::{CustomerId, ProgramId},
+        time::{TimeZone, Timestamp},
     },
-    ledger::account_book::AccountBook,
+    ledger::account_book::{AccountBook, BookRules},
     store::{
         state::{Accounts, State},
         tuning,
@@ -71,7 +73,7 @@ fn commands(
         let customer = u32::try_from(random(&mut state) % customers).expect("fewer customers than 2^32");
         let operation = operation_of(random(&mut state) % 100);
         let amount = (random(&mut state) % 5_000).cast_signed() + 1;
-        (CustomerId(customer), ResolvedCommand { operation, amount })
+        (CustomerId(customer), ResolvedCommand::plain(operation, amount))
     };
     (0..count).map(|_| command()).collect()
 }
@@ -88,8 +90,10 @@ fn book(customers: u64) -> AccountBook {
     list.iter_mut().step_by(2).for_each(|account| account.balance = 10_000);
     let total = list.iter().map(|account| i128::from(account.balance)).sum();
     let mut state = State { customers: customers as u32, next_sequence: 1, ..State::default() };
-    state.accounts.insert(PROGRAM, Accounts { list, total });
-    AccountBook::take(&mut state, PROGRAM, OnOverdraft::Reject).expect("the program's accounts were put in")
+    state.accounts.insert(PROGRAM, Accounts { list, total, ..Accounts::default() });
+    let now = Timestamp::from_millis(0).expect("1970 is a year");
+    let rules = BookRules { on_overdraft: OnOverdraft::Reject, today: TimeZone::utc().day_of(now), now };
+    AccountBook::take(&mut state, &[PROGRAM], rules).expect("the program's accounts were put in")
 }
 
 fn account_book(criterion: &mut Criterion) {
@@ -100,7 +104,7 @@ fn account_book(criterion: &mut Criterion) {
         let commands = commands(customers, count, operation_of);
         for is_prefetched in [true, false] {
             let mut book = book(customers);
-            let mut entries = Vec::with_capacity(CHUNK_ROWS);
+            let mut entries = Entries::default();
             // Every iteration is another chunk, so that no account is still in the cache from the one before.
             let mut chunks = commands.chunks_exact(CHUNK_ROWS).cycle();
             let name = format!("{name}/{}", if is_prefetched { "prefetched" } else { "bare" });
@@ -110,9 +114,9 @@ fn account_book(criterion: &mut Criterion) {
                     entries.clear();
                     for (at, &(customer, command)) in chunk.iter().enumerate() {
                         if is_prefetched && let Some(&(ahead, _)) = chunk.get(at + PREFETCH_ROWS) {
-                            book.prefetch(ahead);
+                            book.prefetch(PROGRAM, ahead);
                         }
-                        black_box(book.apply(customer, command, at as u64 + 2, &mut entries));
+                        black_box(book.apply(PROGRAM, customer, command, at as u64 + 2, DetailAt::NONE, &mut entries));
                     }
                     black_box(&entries);
                 });

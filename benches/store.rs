@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tidemill::{
     domain::{
         customer::{CustomerChange, Gender},
-        entry::{Entry, EntryKind},
+        entry::{DetailAt, Entries, Entry, EntryKind},
         id::{CustomerId, JobId, ProgramId, Sequence},
         identifier::IdentifierKind,
         time::{Date, Timestamp},
@@ -232,7 +232,7 @@ fn runs(criterion: &mut Criterion) {
 }
 
 /// Entries as W1 makes them on ten million customers.
-fn entries(count: usize) -> Vec<Entry> {
+fn entries(count: usize) -> Entries {
     let mut state = 1;
     let mut entry = |row: u64| {
         let is_debit = random(&mut state).is_multiple_of(10);
@@ -246,9 +246,13 @@ fn entries(count: usize) -> Vec<Entry> {
             // Half of the accounts were never changed before.
             previous: Sequence((random(&mut state) % 10_000_000).saturating_sub(5_000_000)),
             row,
+            expires_on: None,
+            detail: DetailAt::NONE,
         }
     };
-    (0..count as u64).map(|at| entry(at + 2)).collect()
+    let mut entries = Entries::default();
+    entries.list.extend((0..count as u64).map(|at| entry(at + 2)));
+    entries
 }
 
 const FIRST: Sequence = Sequence(10_000_000);
@@ -256,14 +260,14 @@ const FIRST: Sequence = Sequence(10_000_000);
 fn ledger_pages(criterion: &mut Criterion) {
     let entries = entries(ENTRIES_MAX);
     let mut page = Vec::new();
-    ledger_page::encode(FIRST, JOB, time(), &entries, &mut page);
+    ledger_page::encode(FIRST, JOB, time(), &entries, 0..ENTRIES_MAX, &mut page);
     let mut group = criterion.benchmark_group("ledger_page");
     group.throughput(Throughput::Elements(ENTRIES_MAX as u64));
     let mut out = Vec::new();
     group.bench_function("encode", |bencher| {
         bencher.iter(|| {
             out.clear();
-            ledger_page::encode(FIRST, JOB, time(), black_box(&entries), &mut out);
+            ledger_page::encode(FIRST, JOB, time(), black_box(&entries), 0..ENTRIES_MAX, &mut out);
             black_box(&out);
         });
     });
@@ -411,11 +415,12 @@ fn commits(criterion: &mut Criterion) {
         let mut window = || {
             let mut commit = Commit::default();
             let mut page = Vec::new();
-            for entries in entries.chunks(ENTRIES_MAX) {
+            for start in (0..count).step_by(ENTRIES_MAX) {
+                let page_of = start..(start + ENTRIES_MAX).min(count);
                 page.clear();
-                ledger_page::encode(Sequence(sequence), JOB, time(), entries, &mut page);
+                ledger_page::encode(Sequence(sequence), JOB, time(), &entries, page_of.clone(), &mut page);
                 commit.put(LogKey::Ledger(Sequence(sequence)), &page);
-                sequence += entries.len() as u64;
+                sequence += page_of.len() as u64;
             }
             commit
         };

@@ -1,6 +1,7 @@
 //! The façade: everything that tidemill does, for the binary and for a host service.
 
 use std::{
+    collections::BTreeMap,
     io::{Read, Write},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, TryLockError},
@@ -10,13 +11,14 @@ use std::{
 use rayon::ThreadPool;
 
 use crate::{
+    clock,
     domain::{
         id::{JobId, ProgramId},
         job::{JobState, Total},
         phone::Region,
         program::Program,
         tier::Tiers,
-        time::TimeZone,
+        time::{Date, TimeZone, Timestamp},
     },
     error::{Error, Result},
     import::{
@@ -42,14 +44,20 @@ pub mod request;
 pub mod view;
 mod parameters;
 mod reports;
+mod reading;
+mod expectations;
 mod run;
+mod earlier;
+mod pass;
 mod adjust;
+mod expire;
 mod look;
 pub mod preview;
 mod given_up;
 mod upkeep;
 mod running;
 
+use adjust::AdjustQueue;
 use parameters::Parameters;
 use request::{FileRequest, SettingsChange};
 pub use running::RunningJob;
@@ -66,6 +74,8 @@ pub struct Engine {
     /// makes the next one wait; empty after a dry run or an error.
     state: Mutex<Option<State>>,
     running: RunningJobs,
+    /// Adjustments that wait for the state, or for a place between the rows of the job that has it.
+    adjustments: AdjustQueue,
 }
 
 impl Engine {
@@ -91,7 +101,7 @@ impl Engine {
     /// # Errors
     /// As `import_points` and `import_customers` for the file.
     pub fn check_file(kind: Kind, file: &FileRequest) -> Result<()> {
-        run::understood(file, Some(kind)).map(drop)
+        reading::understood(file, Some(kind)).map(drop)
     }
 
     /// Takes in a stream, such as a request's body, for a job to read: put it into `FileRequest::spooled`. See
@@ -135,6 +145,7 @@ impl Engine {
             opening: Duration::ZERO,
             state: Mutex::new(None),
             running: RunningJobs::default(),
+            adjustments: AdjustQueue::default(),
         };
         engine.remove_spool_orphans()?;
         engine.opening = began.elapsed();
@@ -305,6 +316,11 @@ impl Engine {
         rejects::write(&self.store, id, parameters_of(&job)?.layout.as_ref(), out)
     }
 
+    /// The day that it is in the store's time zone, now or at another moment.
+    fn today(&self, now: Option<Timestamp>) -> Date {
+        self.store.settings().zone().day_of(now.unwrap_or_else(clock::now))
+    }
+
     /// Writes an export as CSV on one consistent state; returns the number of rows.
     ///
     /// # Errors
@@ -316,9 +332,19 @@ impl Engine {
             let parameters = parameters_of(&jobs::job(&self.store, job)?)?;
             Ok((parameters.reason, parameters.comment))
         };
-        let written = export::write(&self.store, what, &texts, out);
+        let written = export::write(&self.store, what, self.today(None), &texts, out);
         drop(held);
         written
+    }
+
+    /// Programs with their codes and decimals, and a sum of each.
+    fn named(&self, sums: &BTreeMap<u16, Total>) -> BTreeMap<u16, (String, u8, Total)> {
+        let programs = self.store.programs();
+        let named = |(&number, &sum): (&u16, &Total)| {
+            let program = programs.get(usize::from(number))?;
+            Some((number, (program.code.clone(), program.decimals, sum)))
+        };
+        sums.iter().filter_map(named).collect()
     }
 
     fn summary(&self, job: &Job) -> Result<Summary> {
@@ -335,6 +361,7 @@ impl Engine {
             counts: &counts,
             balance: (before.0, record.map_or(before, |record| record.balance_after).0),
             program: (parameters.program_code.clone(), decimals),
+            others: self.named(&job.start.other_balances_before),
             elapsed_ms: record.map_or(0, |record| record.elapsed_ms),
             bytes_read: record.map_or(0, |record| record.bytes_read),
         });

@@ -7,6 +7,7 @@ pub mod chunk;
 pub mod csv;
 pub mod format;
 pub mod rows;
+pub mod surroundings;
 pub mod input;
 pub mod points;
 pub mod customers;

@@ -6,3 +6,4 @@ pub mod pipeline;
 pub mod committer;
 pub mod processed_file;
 pub mod seen;
+pub mod live;

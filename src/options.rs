@@ -15,6 +15,9 @@ pub struct Options {
     pub window_bytes: usize,
     /// Log records that may lie behind the stored caches before these are written again: the bound of replay at open.
     pub cache_lag_entries_min: u64,
+    /// Keys of rows that a job holds in memory before it writes them as a run: 48 MB of table. Fewer would be looked for in
+    /// more runs.
+    pub row_keys_max: usize,
     /// Free bytes that the store's disk must have before a window is committed.
     pub disk_free_min: u64,
 }
@@ -27,6 +30,7 @@ impl Default for Options {
             window_rows: 1 << 20,
             window_bytes: 256 << 20,
             cache_lag_entries_min: 1 << 20,
+            row_keys_max: 1 << 21,
             disk_free_min: 64 << 20,
         }
     }

@@ -29,6 +29,8 @@ pub mod ledger_page;
 pub mod customer_page;
 pub mod identifiers;
 pub mod filter_page;
+pub mod lot_page;
+pub mod row_keys;
 pub mod log;
 pub mod head;
 pub mod tuning;
@@ -220,7 +222,7 @@ impl Store {
             return Ok(());
         }
         let settings = Settings::of_new_store();
-        let points = Program::new("points", "Points", 0, None).map_err(Error::internal)?;
+        let points = Program::of_new_store();
         self.put_meta("programs", &vec![points.clone()])?;
         self.put_meta("settings", &settings)?;
         *lock(&self.settings) = settings;

@@ -8,8 +8,8 @@ const SEQUENCE_MASK: u64 = (1 << SEQUENCE_BITS) - 1;
 
 /// Balance and newest entry of one account: 16 bytes, so that a cache line holds four and ten million take 160 MB.
 ///
-/// Permanent points without reference need nothing more: they are what the balance has beyond the dated lots. An
-/// account that has dated or referenced lots says so by a flag, and its lots are kept beside it (`domain::lot`).
+/// Permanent points without reference need nothing more: they are what the balance has beyond the other lots. An account
+/// that has those says so by a flag, and they are kept beside it (`domain::lot`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Available points less overdraft, in the program's smallest unit.

@@ -31,7 +31,8 @@ pub enum Effect {
 
 /// Applies a command to a balance: a debit beyond it goes by the policy, a reset sets it, sums are checked.
 ///
-/// The command's amount is never negative. Pure: no clock, no randomness, nothing but its arguments.
+/// The command's amount is never negative, and `balance` has no points whose last day is over. Which lots the change is
+/// made of: `lot_of` and `domain::lot::split_debit`. Pure: no clock, no randomness, nothing but its arguments.
 #[inline]
 pub fn apply(balance: i64, command: ResolvedCommand, on_overdraft: OnOverdraft) -> Effect {
     let amount = command.amount;
@@ -41,6 +42,9 @@ pub fn apply(balance: i64, command: ResolvedCommand, on_overdraft: OnOverdraft) 
             Some(balance_after) => Effect::Entry { kind: EntryKind::Credit, amount, balance_after, not_taken: 0 },
             None => Effect::Rejected(Rejection::BalanceOverflow),
         },
+        // Promised points are not in the balance.
+        Operation::Promise if amount == 0 => Effect::Unchanged { not_taken: 0 },
+        Operation::Promise => Effect::Entry { kind: EntryKind::Promise, amount, balance_after: balance, not_taken: 0 },
         Operation::Debit if amount == 0 => Effect::Unchanged { not_taken: 0 },
         Operation::Debit => debit(balance, amount, on_overdraft),
         Operation::Set if balance == amount => Effect::Unchanged { not_taken: 0 },
@@ -72,6 +76,12 @@ fn debit(balance: i64, amount: i64, on_overdraft: OnOverdraft) -> Effect {
     }
 }
 
+/// What is left of points that were added: an overdraft is paid back first. None is left if it takes all.
+#[inline]
+pub fn left_of_credit(amount: i64, balance_after: i64) -> i64 {
+    amount.min(balance_after.max(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,7 +92,7 @@ mod tests {
     #[test]
     fn commands_follow_the_rules() {
         use OnOverdraft::{Allow, Clamp, Reject};
-        use Operation::{Credit, Debit, Set};
+        use Operation::{Credit, Debit, Promise, Set};
         let cases = [
             // A credit adds, whatever the policy; nothing is nothing; an overdraft is paid back first.
             (0, Credit, 50, Reject, "credit +50 → 50"),
@@ -101,6 +111,10 @@ mod tests {
             (50, Debit, 80, Allow, "debit -80 → -30"),
             (-5, Debit, 80, Allow, "debit -80 → -85"),
             (-MAX, Debit, 1, Allow, "balance_overflow"),
+            // A promise leaves the balance as it is.
+            (50, Promise, 80, Reject, "promise +80 → 50"),
+            (-5, Promise, 80, Reject, "promise +80 → -5"),
+            (50, Promise, 0, Reject, "unchanged"),
             // A reset writes the difference, also of an overdraft.
             (50, Set, 80, Reject, "reset +30 → 80"),
             (50, Set, 20, Reject, "reset -30 → 20"),
@@ -110,7 +124,7 @@ mod tests {
             (-5, Set, MAX, Reject, "balance_overflow"),
         ];
         for (balance, operation, amount, policy, expected) in cases {
-            let found = match apply(balance, ResolvedCommand { operation, amount }, policy) {
+            let found = match apply(balance, ResolvedCommand::plain(operation, amount), policy) {
                 Effect::Entry { kind, amount, balance_after, not_taken: 0 } => {
                     format!("{} {amount:+} → {balance_after}", kind.word())
                 }
@@ -122,6 +136,13 @@ mod tests {
                 Effect::Rejected(rejection) => rejection.code().into(),
             };
             assert_eq!(found, expected, "{balance} {operation:?} {amount} {policy:?}");
+        }
+    }
+
+    #[test]
+    fn a_credit_pays_an_overdraft_back_first() {
+        for (balance, amount, left) in [(0, 50, 50), (10, 50, 50), (-30, 50, 20), (-50, 50, 0), (-80, 50, 0)] {
+            assert_eq!(left_of_credit(amount, balance + amount), left, "{balance} {amount}");
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::time::{Date, Timestamp};
+
 /// What to do with an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
@@ -13,6 +15,8 @@ pub enum Operation {
     Debit = 1,
     /// Make it the balance.
     Set = 2,
+    /// Promise it: it is added when the promise is kept.
+    Promise = 3,
 }
 
 /// What happens to a debit beyond the available balance.
@@ -61,6 +65,17 @@ pub enum Mode {
     Reset,
 }
 
+/// What tells points that are added from the account's plain ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LotTerms {
+    /// Their last day; none: permanent.
+    pub expires_on: Option<Date>,
+    /// When they were earned; none: now.
+    pub credited_at: Option<Timestamp>,
+    /// Whether they have a reference or a promotion.
+    pub is_referenced: bool,
+}
+
 /// A command for one account, complete: applying it needs nothing but the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResolvedCommand {
@@ -68,4 +83,19 @@ pub struct ResolvedCommand {
     pub operation: Operation,
     /// With how much; never negative.
     pub amount: i64,
+    /// Of what kind the points are that it adds.
+    pub terms: LotTerms,
+}
+
+impl ResolvedCommand {
+    /// A command on permanent points without reference.
+    pub fn plain(operation: Operation, amount: i64) -> ResolvedCommand {
+        ResolvedCommand { operation, amount, terms: LotTerms::default() }
+    }
+
+    /// Whether points that it adds are a lot of their own.
+    #[inline]
+    pub fn makes_lot(&self) -> bool {
+        self.terms.expires_on.is_some() || self.terms.is_referenced || self.operation == Operation::Promise
+    }
 }

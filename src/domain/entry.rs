@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{CustomerId, ProgramId, Sequence};
+use super::{
+    id::{CustomerId, ProgramId, Sequence},
+    lot::Taken,
+    time::{Date, Timestamp},
+};
 
 /// What an entry records. The byte is stored: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -73,7 +77,7 @@ pub struct Entry {
     pub program: ProgramId,
     /// What it records.
     pub kind: EntryKind,
-    /// Signed change of the balance, in the program's smallest unit.
+    /// Signed change of the balance, in the program's smallest unit; of promise kinds, of the promised points.
     pub amount: i64,
     /// The balance with this entry.
     pub balance_after: i64,
@@ -81,6 +85,160 @@ pub struct Entry {
     pub previous: Sequence,
     /// Physical line of the input that caused it, from 1; 0 if none did.
     pub row: u64,
+    /// Last day of the points that it credits, promises or expires; none: permanent, or several lots.
+    pub expires_on: Option<Date>,
+    /// What only some entries have, beside them.
+    pub detail: DetailAt,
+}
+
+/// The place of an entry's detail among those of its batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DetailAt(u32);
+
+impl DetailAt {
+    /// No detail.
+    pub const NONE: DetailAt = DetailAt(0);
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// The texts that an entry may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EntryText {
+    /// Type of what the points were given for.
+    RefType = 0,
+    /// What they were given for.
+    RefId = 1,
+    /// The promotion that gave them.
+    PromotionId = 2,
+    /// Internal reason, where the row has one of its own.
+    Reason = 3,
+    /// Comment shown to the customer, where the row has one of its own.
+    Comment = 4,
+}
+
+impl EntryText {
+    /// Every text, in the order of their numbers.
+    pub const ALL: [EntryText; 5] =
+        [EntryText::RefType, EntryText::RefId, EntryText::PromotionId, EntryText::Reason, EntryText::Comment];
+    /// Those by which a lot is told from the account's other points.
+    pub const OF_LOT: [EntryText; 3] = [EntryText::RefType, EntryText::RefId, EntryText::PromotionId];
+}
+
+/// A row's own key and what it was applied with: 96 bits of a hash of program, customer and id, and 32 of its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowKey {
+    /// Upper 64 bits of the key; never 0.
+    pub high: u64,
+    /// Lower 32 bits of the key.
+    pub low: u32,
+    /// Hash of what the row said.
+    pub content: u32,
+}
+
+/// What only some entries have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// When the points were earned, if the row says so.
+    pub credited_at: Option<Timestamp>,
+    /// Bounds of its texts; empty: none.
+    texts: [(u32, u32); EntryText::ALL.len()],
+    /// Bounds of what it took of lots.
+    taken: (u32, u32),
+    /// The row's own key.
+    pub row_key: Option<RowKey>,
+}
+
+impl Detail {
+    /// The detail of points that were earned then.
+    pub fn credited_at(credited_at: Option<Timestamp>) -> Detail {
+        Detail { credited_at, ..Detail::default() }
+    }
+}
+
+/// Entries of a batch, with what only some of them have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entries {
+    /// In the order of their numbers.
+    pub list: Vec<Entry>,
+    details: Vec<Detail>,
+    texts: Vec<u8>,
+    taken: Vec<Taken>,
+}
+
+impl Entries {
+    /// Empties it, keeping its buffers.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.details.clear();
+        self.texts.clear();
+        self.taken.clear();
+    }
+
+    /// Adds a detail that an entry can name.
+    pub fn add_detail(&mut self, detail: Detail) -> DetailAt {
+        self.details.push(detail);
+        DetailAt(self.details.len() as u32)
+    }
+
+    /// Adds a text to a detail that is not added yet.
+    pub fn set_text(&mut self, detail: &mut Detail, text: EntryText, value: &str) {
+        let start = self.texts.len() as u32;
+        self.texts.extend_from_slice(value.as_bytes());
+        detail.texts[text as usize] = (start, self.texts.len() as u32);
+    }
+
+    /// Adds an entry that took these of lots.
+    pub fn push(&mut self, mut entry: Entry, taken: &[Taken]) {
+        if !taken.is_empty() {
+            if entry.detail.is_none() {
+                entry.detail = self.add_detail(Detail::default());
+            }
+            let start = self.taken.len() as u32;
+            self.taken.extend_from_slice(taken);
+            let end = self.taken.len() as u32;
+            if let Some(detail) = self.details.get_mut(entry.detail.0 as usize - 1) {
+                detail.taken = (start, end);
+            }
+        }
+        self.list.push(entry);
+    }
+
+    /// A detail by its place.
+    #[inline]
+    pub fn detail(&self, at: DetailAt) -> Option<&Detail> {
+        self.details.get(at.0.checked_sub(1)? as usize)
+    }
+
+    /// Gives a detail its row's key.
+    pub fn set_row_key(&mut self, at: DetailAt, key: RowKey) {
+        if let Some(detail) = at.0.checked_sub(1).and_then(|at| self.details.get_mut(at as usize)) {
+            detail.row_key = Some(key);
+        }
+    }
+
+    /// A text of a detail, if it has it.
+    pub fn text(&self, detail: &Detail, text: EntryText) -> Option<&str> {
+        let (start, end) = detail.texts[text as usize];
+        let bytes = self.texts.get(start as usize..end as usize).filter(|bytes| !bytes.is_empty())?;
+        std::str::from_utf8(bytes).ok()
+    }
+
+    /// Whether a detail has one of the texts by which a lot is told from other points.
+    #[inline]
+    pub fn is_referenced(&self, detail: &Detail) -> bool {
+        EntryText::OF_LOT.iter().any(|&text| detail.texts[text as usize].0 < detail.texts[text as usize].1)
+    }
+
+    /// What the entry with this detail took of lots.
+    pub fn taken(&self, detail: &Detail) -> &[Taken] {
+        self.taken.get(detail.taken.0 as usize..detail.taken.1 as usize).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

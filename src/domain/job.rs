@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{outcome::Status, rejection::Rejection, time::Timestamp};
+use super::{
+    entry::EntryKind, id::ProgramId, outcome::Status, program::PROGRAM_DECIMALS_MAX, rejection::Rejection,
+    time::Timestamp,
+};
 
 /// What a job does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,6 +19,8 @@ pub enum JobKind {
     ImportCustomers,
     /// One customer's balance.
     Adjust,
+    /// Lots whose last day is over.
+    Expire,
 }
 
 impl JobKind {
@@ -25,6 +30,7 @@ impl JobKind {
             JobKind::ImportPoints => "import-points",
             JobKind::ImportCustomers => "import-customers",
             JobKind::Adjust => "adjust",
+            JobKind::Expire => "expire",
         }
     }
 }
@@ -111,6 +117,76 @@ impl Accounting {
     }
 }
 
+/// What happened to the points of one program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PointsCounts {
+    /// Sum of the entries that added points, positive.
+    pub credited: Total,
+    /// Sum of the entries that took points, positive.
+    pub debited: Total,
+    /// Sum of the points whose last day was over, positive.
+    #[serde(default)]
+    pub expired: Total,
+    /// Sum of the points that were promised.
+    #[serde(default)]
+    pub promised: Total,
+    /// Sum of the promised points whose last day was over, positive.
+    #[serde(default)]
+    pub promises_expired: Total,
+    /// Credits of add rows.
+    pub credits: Accounting,
+    /// Debits of add rows, positive.
+    pub debits: Accounting,
+    /// Rows that set the balance.
+    pub set_rows: u64,
+    /// What these set it to, in all.
+    #[serde(default)]
+    pub set: Total,
+    /// Rows whose amount can be read and whose operation cannot.
+    #[serde(default)]
+    pub unassigned_rows: u64,
+    /// The amounts of these, in all.
+    #[serde(default)]
+    pub unassigned: Total,
+}
+
+impl PointsCounts {
+    fn add(&mut self, other: &PointsCounts) {
+        self.credited += other.credited;
+        self.debited += other.debited;
+        self.expired += other.expired;
+        self.promised += other.promised;
+        self.promises_expired += other.promises_expired;
+        self.credits.add(&other.credits);
+        self.debits.add(&other.debits);
+        self.set_rows += other.set_rows;
+        self.set += other.set;
+        self.unassigned_rows += other.unassigned_rows;
+        self.unassigned += other.unassigned;
+    }
+
+    /// Counts what an entry did to the balance.
+    #[inline]
+    pub fn moved(&mut self, kind: EntryKind, amount: i64) {
+        match kind {
+            EntryKind::Promise => self.promised += amount,
+            EntryKind::Expire => self.expired.0 -= i128::from(amount),
+            EntryKind::PromiseExpire => self.promises_expired.0 -= i128::from(amount),
+            _ if amount >= 0 => self.credited += amount,
+            _ => self.debited.0 -= i128::from(amount),
+        }
+    }
+
+    /// By how much it changed the sum of the balances.
+    pub fn change(&self) -> i128 {
+        self.credited.0 - self.debited.0 - self.expired.0
+    }
+
+    fn amounts_total(&self) -> i128 {
+        self.credits.in_file.0 - self.debits.in_file.0 + self.set.0 + self.unassigned.0
+    }
+}
+
 /// What a job, or a part of it, counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -128,27 +204,17 @@ pub struct Counts {
     pub rejected: u64,
     /// Refused rows by reason.
     pub rejects: BTreeMap<Rejection, u64>,
-    /// Sum of the entries that added points, positive.
-    pub credited: Total,
-    /// Sum of the entries that took points, positive.
-    pub debited: Total,
-    /// Credits of add rows.
-    pub credits: Accounting,
-    /// Debits of add rows, positive.
-    pub debits: Accounting,
-    /// Rows that set the balance.
-    pub set_rows: u64,
-    /// What these set it to, in all.
+    /// Points of the job's program.
+    #[serde(flatten)]
+    pub points: PointsCounts,
+    /// Points of other programs that rows named.
     #[serde(default)]
-    pub set: Total,
-    /// Rows whose amount can be read and whose operation cannot.
-    #[serde(default)]
-    pub unassigned_rows: u64,
-    /// The amounts of these, in all.
-    #[serde(default)]
-    pub unassigned: Total,
+    pub other_programs: BTreeMap<u16, PointsCounts>,
     /// Rows without a readable amount.
     pub unreadable_amounts: u64,
+    /// Debits with a last day, which means nothing for points that are taken.
+    #[serde(default)]
+    pub expiries_ignored: u64,
     /// Cells that a rule kept from being written.
     pub kept: u64,
     /// Different customers who were there before the job and whom a row named. Rows that could not be read, or whose
@@ -179,6 +245,12 @@ impl Counts {
         *self.rejects.entry(rejection).or_default() += 1;
     }
 
+    /// What is counted of a program's points; `main` is the job's program.
+    #[inline]
+    pub fn points_of(&mut self, program: ProgramId, main: ProgramId) -> &mut PointsCounts {
+        if program == main { &mut self.points } else { self.other_programs.entry(program.0).or_default() }
+    }
+
     /// Adds another part's counts.
     pub fn add(&mut self, other: &Counts) {
         self.read += other.read;
@@ -190,32 +262,38 @@ impl Counts {
         for (&rejection, &count) in &other.rejects {
             *self.rejects.entry(rejection).or_default() += count;
         }
-        self.credited += other.credited;
-        self.debited += other.debited;
-        self.credits.add(&other.credits);
-        self.debits.add(&other.debits);
-        self.set_rows += other.set_rows;
-        self.set += other.set;
-        self.unassigned_rows += other.unassigned_rows;
-        self.unassigned += other.unassigned;
+        self.points.add(&other.points);
+        for (&program, points) in &other.other_programs {
+            self.other_programs.entry(program).or_default().add(points);
+        }
         self.unreadable_amounts += other.unreadable_amounts;
+        self.expiries_ignored += other.expiries_ignored;
         self.kept += other.kept;
         self.customers_matched += other.customers_matched;
         self.customers_created += other.customers_created;
         self.customers_repeated += other.customers_repeated;
     }
 
-    /// The sum of all amounts that can be read, debits negative: what `--expect-total` is compared with. Amounts that
-    /// balances were set to, and those without a readable operation, stand in it as they stand in the file.
-    pub fn amounts_total(&self) -> i128 {
-        self.credits.in_file.0 - self.debits.in_file.0 + self.set.0 + self.unassigned.0
+    /// The sum of all amounts that can be read, debits negative, in units of 10^-`PROGRAM_DECIMALS_MAX`: what
+    /// `--expect-total` is compared with. Amounts that balances were set to, and those without a readable operation, stand
+    /// in it as they stand in the file. `decimals` says how many a program has; none is asked for the job's own.
+    pub fn amounts_total(&self, decimals: impl Fn(Option<ProgramId>) -> u8) -> i128 {
+        let scaled = |points: &PointsCounts, program| {
+            let missing = PROGRAM_DECIMALS_MAX.saturating_sub(decimals(program));
+            points.amounts_total() * 10_i128.pow(u32::from(missing))
+        };
+        let others = self.other_programs.iter().map(|(&program, points)| scaled(points, Some(ProgramId(program))));
+        scaled(&self.points, None) + others.sum::<i128>()
     }
 
     /// Whether every row and every point is accounted for: the parts add up to what was read.
     pub fn is_balanced(&self) -> bool {
         let rows = self.applied + self.created + self.updated + self.unchanged + self.rejected;
         let reasons: u64 = self.rejects.values().sum();
-        self.read == rows && self.rejected == reasons && self.credits.is_balanced() && self.debits.is_balanced()
+        let mut points = self.other_programs.values().chain([&self.points]);
+        self.read == rows
+            && self.rejected == reasons
+            && points.all(|points| points.credits.is_balanced() && points.debits.is_balanced())
     }
 }
 
@@ -245,6 +323,9 @@ pub struct JobStart {
     pub fingerprint: String,
     /// Sum of the program's balances before.
     pub balance_before: Total,
+    /// The same of other programs that rows may name.
+    #[serde(default)]
+    pub other_balances_before: BTreeMap<u16, Total>,
     /// Number of customers before.
     pub customers_before: u32,
     /// First customer record that may be this job's.

@@ -1,7 +1,17 @@
-//! Points credited together.
+//! Points credited together, in the order in which debits take them.
 //!
-//! Permanent points without reference form one lot an account, which is not stored: it is what the balance has beyond
-//! the account's other lots. The pages of the ledger and the family `lots` have their places for the others.
+//! Permanent points without reference form one lot an account, which is not kept here: it is what the balance has beyond
+//! the account's other lots. So an account without dated, referenced or promised points costs nothing, and most have none.
+//!
+//! A lot is named by the entry that credited it: everything that never changes about it (its reference, its promotion)
+//! stands in that entry.
+
+use std::collections::BTreeMap;
+
+use super::{
+    id::{CustomerId, Sequence},
+    time::{Date, Timestamp},
+};
 
 /// Whether the points of a lot can be spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +29,467 @@ impl LotState {
         match self {
             LotState::Available => "available",
             LotState::Promised => "promised",
+        }
+    }
+}
+
+/// Points credited together, as far as they are left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lot {
+    /// The entry that credited or promised it.
+    pub credit: Sequence,
+    /// What is left of it, above zero.
+    pub remaining: i64,
+    /// The last day on which it is valid; none: permanent.
+    pub expires_on: Option<Date>,
+    /// When its points were earned: the age by which debits take lots of one last day.
+    pub credited_at: Timestamp,
+    /// Whether it can be spent.
+    pub state: LotState,
+    /// Whether the entry that credited it says what for.
+    pub is_referenced: bool,
+}
+
+impl Lot {
+    /// Whether its last day is over.
+    pub fn is_overdue(&self, today: Date) -> bool {
+        self.expires_on.is_some_and(|last| last < today)
+    }
+
+    /// What debits and expiry sort by: the last day, permanent ones behind all others, then age.
+    pub fn order(&self) -> LotOrder {
+        let last_day = self.expires_on.map_or(i32::MAX, Date::days);
+        LotOrder { last_day, credited_at: self.credited_at.millis(), credit: self.credit.0 }
+    }
+}
+
+/// The order of an account's lots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LotOrder {
+    last_day: i32,
+    credited_at: i64,
+    credit: u64,
+}
+
+/// What an entry took of a lot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The entry that credited the lot.
+    pub lot: Sequence,
+    /// How much, above zero.
+    pub amount: i64,
+}
+
+/// What ends on one day.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DueDay {
+    /// Points that can be spent until then.
+    pub available: i128,
+    /// Promised points.
+    pub promised: i128,
+    /// Whose lots ended or end then: some may have spent theirs, and one may be named twice.
+    customers: Vec<u32>,
+}
+
+/// Lots of an account above which they are kept in a tree: a list of so many is walked in less than a microsecond, and
+/// one account with a million lots must not take a second for each.
+const LIST_MAX: u32 = 32;
+/// Marks a head that names a tree and not a node.
+const IS_TREE: u32 = 1 << 31;
+/// Marks the credit of a promised lot. Entry numbers have 48 bits.
+const IS_PROMISED: u64 = 1 << 63;
+/// Marks the credit of a lot with a reference or a promotion.
+const IS_REFERENCED: u64 = 1 << 62;
+/// The credit's number alone.
+const CREDIT_MASK: u64 = IS_REFERENCED - 1;
+
+/// A lot in an account's list.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    credit_and_state: u64,
+    remaining: i64,
+    credited_at: i64,
+    last_day: i32,
+    /// Place of the next node and one; 0: none.
+    next: u32,
+}
+
+impl Node {
+    fn of(lot: &Lot, next: u32) -> Node {
+        let promised = if lot.state == LotState::Promised { IS_PROMISED } else { 0 };
+        Node {
+            credit_and_state: lot.credit.0 | promised | if lot.is_referenced { IS_REFERENCED } else { 0 },
+            remaining: lot.remaining,
+            credited_at: lot.credited_at.millis(),
+            last_day: lot.expires_on.map_or(i32::MAX, Date::days),
+            next,
+        }
+    }
+
+    fn lot(&self) -> Lot {
+        Lot {
+            credit: Sequence(self.credit_and_state & CREDIT_MASK),
+            remaining: self.remaining,
+            expires_on: Date::from_days(self.last_day),
+            credited_at: Timestamp::from_millis(self.credited_at).unwrap_or(Timestamp::MIN),
+            state: if self.credit_and_state & IS_PROMISED == 0 { LotState::Available } else { LotState::Promised },
+            is_referenced: self.credit_and_state & IS_REFERENCED != 0,
+        }
+    }
+
+    fn order(&self) -> LotOrder {
+        LotOrder { last_day: self.last_day, credited_at: self.credited_at, credit: self.credit_and_state & CREDIT_MASK }
+    }
+}
+
+/// What a tree keeps of a lot besides its place.
+#[derive(Clone, Copy, Debug)]
+pub struct TreeLot {
+    remaining: i64,
+    state: LotState,
+    is_referenced: bool,
+}
+
+impl TreeLot {
+    fn of(lot: &Lot) -> TreeLot {
+        TreeLot { remaining: lot.remaining, state: lot.state, is_referenced: lot.is_referenced }
+    }
+}
+
+/// The dated, referenced and promised lots of all accounts of one program.
+///
+/// An account's lots are a list of 32-byte nodes in the order of taking; an account with many has a tree. Beside them an
+/// index of last days says what ends when and whose it is, so that expiring visits nobody else.
+#[derive(Clone, Debug, Default)]
+pub struct Lots {
+    /// By customer: place of the first node and one, or the number of a tree; 0: no lots.
+    heads: Vec<u32>,
+    nodes: Vec<Node>,
+    /// First free node and one.
+    free: u32,
+    trees: Vec<BTreeMap<LotOrder, TreeLot>>,
+    days: BTreeMap<Date, DueDay>,
+    count: u64,
+}
+
+impl Lots {
+    /// How many lots there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Makes room for so many lots of so many customers.
+    pub fn reserve(&mut self, lots: usize, customers: usize) {
+        self.nodes.reserve(lots);
+        self.heads.resize(customers.max(self.heads.len()), 0);
+    }
+
+    /// The lots of a customer, in the order in which they are taken.
+    pub fn of(&self, customer: CustomerId) -> LotsOf<'_> {
+        match self.heads.get(customer.index()).copied().unwrap_or(0) {
+            head if head & IS_TREE == 0 => LotsOf::List(self, head),
+            head => LotsOf::Tree(self.trees[(head & !IS_TREE) as usize].iter()),
+        }
+    }
+
+    /// Whether a customer has lots.
+    pub fn has(&self, customer: CustomerId) -> bool {
+        match self.heads.get(customer.index()).copied().unwrap_or(0) {
+            0 => false,
+            head if head & IS_TREE == 0 => true,
+            head => !self.trees[(head & !IS_TREE) as usize].is_empty(),
+        }
+    }
+
+    /// Where a customer's first node lies, to be fetched soon.
+    #[inline]
+    pub fn first_of(&self, customer: CustomerId) -> Option<*const u8> {
+        let head = self.heads.get(customer.index()).copied().unwrap_or(0);
+        let node = self.nodes.get((head & !IS_TREE).checked_sub(1)? as usize)?;
+        Some(std::ptr::from_ref(node).cast())
+    }
+
+    /// The last days with what ends on them, in order.
+    pub fn days(&self) -> impl Iterator<Item = (Date, &DueDay)> {
+        let is_filled = |(_, day): &(&Date, &DueDay)| day.available != 0 || day.promised != 0;
+        self.days.iter().filter(is_filled).map(|(day, due)| (*day, due))
+    }
+
+    /// Available and promised points of permanent lots that have a reference, by the accounts' lots themselves.
+    pub fn promised_total(&self) -> i128 {
+        let dated: i128 = self.days.values().map(|day| day.promised).sum();
+        dated + self.permanent_promised()
+    }
+
+    fn permanent_promised(&self) -> i128 {
+        let listed = self.heads.iter().filter(|&&head| head != 0).flat_map(|&head| match head & IS_TREE {
+            0 => LotsOf::List(self, head),
+            _ => LotsOf::Tree(self.trees[(head & !IS_TREE) as usize].iter()),
+        });
+        listed
+            .filter(|lot| lot.expires_on.is_none() && lot.state == LotState::Promised)
+            .map(|lot| i128::from(lot.remaining))
+            .sum()
+    }
+
+    /// Customers with lots whose last day is before `today`, in ascending order.
+    pub fn due(&self, today: Date) -> Vec<CustomerId> {
+        let due = self.days.range(..today).filter(|(_, day)| day.available != 0 || day.promised != 0);
+        let mut customers: Vec<u32> = due.flat_map(|(_, day)| day.customers.iter().copied()).collect();
+        customers.sort_unstable();
+        customers.dedup();
+        let is_due = |&customer: &CustomerId| self.of(customer).next().is_some_and(|lot| lot.is_overdue(today));
+        customers.into_iter().map(CustomerId).filter(is_due).collect()
+    }
+
+    /// Sum of a customer's available lots whose last day is before `today`: points that are in the balance and dead.
+    #[inline]
+    pub fn overdue(&self, customer: CustomerId, today: Date) -> i64 {
+        let overdue = self.of(customer).take_while(|lot| lot.is_overdue(today));
+        overdue.filter(|lot| lot.state == LotState::Available).map(|lot| lot.remaining).sum()
+    }
+
+    /// Sum of a customer's promised lots that are valid on `today`.
+    pub fn promised(&self, customer: CustomerId, today: Date) -> i64 {
+        let promised = self.of(customer).filter(|lot| lot.state == LotState::Promised && !lot.is_overdue(today));
+        promised.map(|lot| lot.remaining).sum()
+    }
+
+    /// Adds a lot. One of the same entry must not be there.
+    pub fn insert(&mut self, customer: CustomerId, lot: Lot) {
+        self.note(customer, &lot, lot.remaining, true);
+        self.count += 1;
+        if customer.index() >= self.heads.len() {
+            // Half as many again, so that creating millions of accounts stays linear.
+            let room = customer.index() + 1 + self.heads.len() / 2;
+            self.heads.resize(room, 0);
+        }
+        let head = self.heads[customer.index()];
+        if head & IS_TREE != 0 {
+            self.trees[(head & !IS_TREE) as usize].insert(lot.order(), TreeLot::of(&lot));
+            return;
+        }
+        let order = lot.order();
+        let (mut before, mut at, mut passed) = (0, head, 0);
+        while at != 0 {
+            let node = &self.nodes[at as usize - 1];
+            if node.order() > order {
+                break;
+            }
+            (before, at, passed) = (at, node.next, passed + 1);
+        }
+        if passed >= LIST_MAX {
+            self.grow_tree(customer, head);
+            let head = self.heads[customer.index()];
+            self.trees[(head & !IS_TREE) as usize].insert(order, TreeLot::of(&lot));
+            return;
+        }
+        let node = Node::of(&lot, at);
+        let place = match self.free {
+            0 => {
+                self.nodes.push(node);
+                self.nodes.len() as u32
+            }
+            place => {
+                self.free = std::mem::replace(&mut self.nodes[place as usize - 1], node).next;
+                place
+            }
+        };
+        match before {
+            0 => self.heads[customer.index()] = place,
+            before => self.nodes[before as usize - 1].next = place,
+        }
+    }
+
+    /// Turns a customer's list into a tree.
+    fn grow_tree(&mut self, customer: CustomerId, head: u32) {
+        let tree = LotsOf::List(self, head).map(|lot| (lot.order(), TreeLot::of(&lot))).collect();
+        let mut at = head;
+        while at != 0 {
+            let next = std::mem::replace(&mut self.nodes[at as usize - 1].next, self.free);
+            self.free = at;
+            at = next;
+        }
+        self.heads[customer.index()] = self.trees.len() as u32 | IS_TREE;
+        self.trees.push(tree);
+    }
+
+    /// Takes from a customer's lot; none, and nothing, if there is no such lot or not so much in it. Returns the lot as it
+    /// was.
+    pub fn take(&mut self, customer: CustomerId, taken: Taken) -> Option<Lot> {
+        let lot = self.of(customer).find(|lot| lot.credit == taken.lot)?;
+        let left = lot.remaining.checked_sub(taken.amount).filter(|&left| left >= 0 && taken.amount > 0)?;
+        self.note(customer, &lot, -taken.amount, false);
+        self.count -= u64::from(left == 0);
+        let head = self.heads[customer.index()];
+        if head & IS_TREE != 0 {
+            let tree = &mut self.trees[(head & !IS_TREE) as usize];
+            match left {
+                0 => drop(tree.remove(&lot.order())),
+                left => drop(tree.insert(lot.order(), TreeLot { remaining: left, ..TreeLot::of(&lot) })),
+            }
+            return Some(lot);
+        }
+        let (mut before, mut at) = (0, head);
+        while at != 0 {
+            let node = &mut self.nodes[at as usize - 1];
+            if node.credit_and_state & CREDIT_MASK == taken.lot.0 {
+                node.remaining = left;
+                if left == 0 {
+                    let next = std::mem::replace(&mut node.next, self.free);
+                    self.free = at;
+                    match before {
+                        0 => self.heads[customer.index()] = next,
+                        before => self.nodes[before as usize - 1].next = next,
+                    }
+                }
+                break;
+            }
+            (before, at) = (at, node.next);
+        }
+        Some(lot)
+    }
+
+    /// Keeps the index of last days true.
+    fn note(&mut self, customer: CustomerId, lot: &Lot, change: i64, is_new: bool) {
+        let Some(last_day) = lot.expires_on else { return };
+        let day = self.days.entry(last_day).or_default();
+        match lot.state {
+            LotState::Available => day.available += i128::from(change),
+            LotState::Promised => day.promised += i128::from(change),
+        }
+        if is_new {
+            day.customers.push(customer.0);
+        }
+    }
+}
+
+/// A customer's lots, in the order in which they are taken.
+#[derive(Clone, Debug)]
+pub enum LotsOf<'a> {
+    /// Of an account with few: the place of the next node and one.
+    List(&'a Lots, u32),
+    /// Of an account with many.
+    Tree(std::collections::btree_map::Iter<'a, LotOrder, TreeLot>),
+}
+
+impl Iterator for LotsOf<'_> {
+    type Item = Lot;
+
+    #[inline]
+    fn next(&mut self) -> Option<Lot> {
+        match self {
+            LotsOf::List(lots, at) => {
+                let node = lots.nodes.get(at.checked_sub(1)? as usize)?;
+                *at = node.next;
+                Some(node.lot())
+            }
+            LotsOf::Tree(lots) => lots.next().map(|(order, rest)| Lot {
+                credit: Sequence(order.credit),
+                remaining: rest.remaining,
+                expires_on: Date::from_days(order.last_day),
+                credited_at: Timestamp::from_millis(order.credited_at).unwrap_or(Timestamp::MIN),
+                state: rest.state,
+                is_referenced: rest.is_referenced,
+            }),
+        }
+    }
+}
+
+/// Splits a debit over the available lots, soonest last day first, then oldest; what they do not cover is taken from the
+/// permanent points without reference, which have no lot. Appends what is taken of each.
+pub fn split_debit(lots: impl Iterator<Item = Lot>, amount: i64, taken: &mut Vec<Taken>) {
+    let mut left = amount;
+    for lot in lots.filter(|lot| lot.state == LotState::Available) {
+        if left <= 0 {
+            return;
+        }
+        let amount = lot.remaining.min(left);
+        taken.push(Taken { lot: lot.credit, amount });
+        left -= amount;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lot(credit: u64, remaining: i64, day: Option<i32>, age: i64) -> Lot {
+        Lot {
+            credit: Sequence(credit),
+            remaining,
+            expires_on: day.and_then(Date::from_days),
+            credited_at: Timestamp::from_millis(age).unwrap(),
+            state: if credit % 5 == 0 { LotState::Promised } else { LotState::Available },
+            is_referenced: credit % 3 == 0,
+        }
+    }
+
+    #[test]
+    fn a_debit_takes_what_expires_first_then_what_is_oldest_and_permanent_points_last() {
+        let mut lots = Lots::default();
+        for (credit, remaining, day, age) in
+            [(1, 10, None, 0), (2, 20, Some(300), 5), (3, 30, Some(200), 9), (4, 40, Some(300), 1), (5, 9, Some(1), 0)]
+        {
+            lots.insert(CustomerId(7), lot(credit, remaining, day, age));
+        }
+        let split = |amount| {
+            let mut taken = Vec::new();
+            split_debit(lots.of(CustomerId(7)), amount, &mut taken);
+            taken.iter().map(|taken| (taken.lot.0, taken.amount)).collect::<Vec<_>>()
+        };
+        assert_eq!(split(30), [(3, 30)]);
+        assert_eq!(split(75), [(3, 30), (4, 40), (2, 5)]);
+        assert_eq!(split(1000), [(3, 30), (4, 40), (2, 20), (1, 10)]);
+        assert!(split(0).is_empty());
+    }
+
+    proptest! {
+        /// The lists and trees beside a plain list that is sorted anew each time.
+        #[test]
+        fn lots_answer_as_a_sorted_list_does(
+            steps in prop::collection::vec((0..3_u32, 0..4_u8, 1..50_i64, 0..6_i32, 0..4_i64), 0..300)
+        ) {
+            let mut lots = Lots::default();
+            let mut plain: Vec<(u32, Lot)> = Vec::new();
+            for (credit, (customer, step, amount, day, age)) in steps.into_iter().enumerate() {
+                let id = CustomerId(customer);
+                if step > 0 {
+                    let new = lot(credit as u64 + 1, amount, (day > 0).then_some(day), age);
+                    lots.insert(id, new);
+                    plain.push((customer, new));
+                } else if let Some(at) = plain.iter().position(|(owner, _)| *owner == customer) {
+                    let (_, lot) = plain[at];
+                    let taken = Taken { lot: lot.credit, amount: amount.min(lot.remaining) };
+                    prop_assert_eq!(lots.take(id, taken), Some(lot));
+                    plain[at].1.remaining -= taken.amount;
+                    plain.retain(|(_, lot)| lot.remaining > 0);
+                    prop_assert_eq!(lots.take(id, Taken { lot: Sequence(9999), amount: 1 }), None);
+                }
+            }
+            prop_assert_eq!(lots.count(), plain.len() as u64);
+            let today = Date::from_days(3).unwrap();
+            let mut due = Vec::new();
+            for customer in 0..3 {
+                let mut own: Vec<Lot> = plain.iter().filter(|(o, _)| *o == customer).map(|(_, lot)| *lot).collect();
+                own.sort_by_key(Lot::order);
+                prop_assert_eq!(lots.of(CustomerId(customer)).collect::<Vec<_>>(), own.clone());
+                prop_assert_eq!(lots.has(CustomerId(customer)), !own.is_empty());
+                let overdue = |lot: &&Lot| lot.is_overdue(today) && lot.state == LotState::Available;
+                let sum: i64 = own.iter().filter(overdue).map(|lot| lot.remaining).sum();
+                prop_assert_eq!(lots.overdue(CustomerId(customer), today), sum);
+                if own.iter().any(|lot| lot.is_overdue(today)) {
+                    due.push(CustomerId(customer));
+                }
+            }
+            prop_assert_eq!(lots.due(today), due);
+            for (day, found) in lots.days() {
+                let sum = |state| plain.iter().filter(|(_, lot)| lot.expires_on == Some(day) && lot.state == state)
+                    .map(|(_, lot)| i128::from(lot.remaining)).sum::<i128>();
+                prop_assert_eq!((found.available, found.promised), (sum(LotState::Available), sum(LotState::Promised)));
+            }
         }
     }
 }

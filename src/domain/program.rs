@@ -24,6 +24,11 @@ pub struct Program {
 }
 
 impl Program {
+    /// The one that a new store has.
+    pub fn of_new_store() -> Program {
+        Program { code: "points".to_owned(), name: "Points".to_owned(), decimals: 0, currency: None }
+    }
+
     /// Returns a programme with these values; a blank name becomes the code.
     ///
     /// # Errors

@@ -9,15 +9,21 @@ use super::{
 use crate::{
     domain::{
         customer::{Customer, LTV_DECIMALS},
+        entry::EntryText,
         id::{CustomerId, JobId, Sequence},
         identifier::{IdentifierKind, normalize},
         lot::LotState,
         phone::Region,
+        program::Program,
         tier::Tiers,
+        time::Date,
     },
     error::{Error, Result},
     report::amount::amount_text,
-    store::{cold, jobs, verify},
+    store::{
+        cold::{self, ColdAccount},
+        jobs, verify,
+    },
 };
 
 impl Engine {
@@ -30,7 +36,7 @@ impl Engine {
     }
 
     /// Looks again if a job wrote caches in the middle of a look, which may then have missed what went from one to the next.
-    fn settled<T>(&self, look: impl Fn() -> Result<T>) -> Result<T> {
+    pub(super) fn settled<T>(&self, look: impl Fn() -> Result<T>) -> Result<T> {
         loop {
             let positions = self.store.positions();
             let found = look();
@@ -44,28 +50,16 @@ impl Engine {
         let (id, customer) = self.find(kind, value)?;
         let programs = self.store.programs();
         let accounts = cold::accounts(&self.store, id)?;
-        let accounts = programs.iter().zip(accounts).map(|(program, account)| {
-            let text = |amount: i64| amount_text(i128::from(amount), program.decimals);
-            let lot = LotView {
-                remaining: text(account.balance),
-                state: LotState::Available.word().to_owned(),
-                expires_on: None,
-            };
-            AccountView {
-                program: program.code.clone(),
-                balance: text(account.balance),
-                promised: text(0),
-                newest_entry: Some(account.newest.0).filter(|&newest| newest > 0),
-                lots: if account.balance > 0 { vec![lot] } else { Vec::new() },
-            }
-        });
+        let today = self.today(None);
+        let accounts = programs.iter().zip(accounts).map(|(program, account)| self.account(program, &account, today));
+        let accounts = accounts.collect::<Result<Vec<_>>>()?;
         // As the store shows it, which may have declared another spelling since the record was written.
         let tiers = Tiers::from_parts(&self.store.positions().tiers, &self.store.settings().tiers);
         let tiers = tiers.map_err(Error::corrupt)?;
         let shown = |tier: String| tiers.lookup(&tier).and_then(|id| tiers.name(id)).map_or(tier, str::to_owned);
         Ok(CustomerView {
             customer: id.0,
-            accounts: accounts.collect(),
+            accounts,
             user_id: customer.user_id,
             external_id: customer.external_id,
             email: customer.email,
@@ -79,6 +73,44 @@ impl Engine {
             ltv: customer.ltv.map(|ltv| amount_text(i128::from(ltv), LTV_DECIMALS)),
             orders: customer.orders,
             created_at: customer.created_at.map(|time| time.to_string()),
+        })
+    }
+
+    /// An account with what of it is valid on a day.
+    fn account(&self, program: &Program, account: &ColdAccount, today: Date) -> Result<AccountView> {
+        let text = |amount: i64| amount_text(i128::from(amount), program.decimals);
+        let (mut balance, mut promised, mut plain) = (account.balance, 0, account.balance);
+        let mut lots = Vec::new();
+        for lot in &account.lots {
+            let is_available = lot.state == LotState::Available;
+            plain -= if is_available { lot.remaining } else { 0 };
+            if lot.is_overdue(today) {
+                balance -= if is_available { lot.remaining } else { 0 };
+                continue;
+            }
+            promised += if is_available { 0 } else { lot.remaining };
+            let credit = if lot.is_referenced { Some(cold::entry(&self.store, lot.credit)?) } else { None };
+            let of_credit = |name| credit.as_ref().and_then(|credit| credit.text(name)).map(str::to_owned);
+            lots.push(LotView {
+                remaining: text(lot.remaining),
+                state: lot.state.word().to_owned(),
+                expires_on: lot.expires_on.map(|day| day.to_string()),
+                ref_type: of_credit(EntryText::RefType),
+                ref_id: of_credit(EntryText::RefId),
+                promotion_id: of_credit(EntryText::PromotionId),
+                credited_at: Some(lot.credited_at.to_string()),
+            });
+        }
+        if plain > 0 {
+            let state = LotState::Available.word().to_owned();
+            lots.push(LotView { remaining: text(plain), state, ..LotView::default() });
+        }
+        Ok(AccountView {
+            program: program.code.clone(),
+            balance: text(balance),
+            promised: text(promised),
+            newest_entry: Some(account.newest.0).filter(|&newest| newest > 0),
+            lots,
         })
     }
 
@@ -151,7 +183,9 @@ impl Engine {
                     place.insert((parameters.reason, parameters.comment))
                 }
             };
-            let (reason, comment) = (reason.clone(), comment.clone());
+            let own = |text| dated.text(text).map(str::to_owned);
+            let reason = own(EntryText::Reason).or_else(|| reason.clone());
+            let comment = own(EntryText::Comment).or_else(|| comment.clone());
             let program = programs.get(usize::from(dated.entry.program.0));
             let program = program.ok_or_else(|| Error::corrupt(format!("ledger entry {sequence}: no such program")))?;
             let text = |amount: i64| amount_text(i128::from(amount), program.decimals);
@@ -162,6 +196,10 @@ impl Engine {
                 kind: dated.entry.kind.word().to_owned(),
                 amount: text(dated.entry.amount),
                 balance_after: text(dated.entry.balance_after),
+                expires_on: dated.entry.expires_on.map(|day| day.to_string()),
+                ref_type: own(EntryText::RefType),
+                ref_id: own(EntryText::RefId),
+                promotion_id: own(EntryText::PromotionId),
                 job: Some(dated.job).filter(|_| !public),
                 row: Some(dated.entry.row).filter(|_| !public),
                 reason: reason.filter(|_| !public),

@@ -10,13 +10,15 @@ use crate::{
         id::ProgramId,
         phone::Region,
         points::Conversion,
+        program::Program,
         time::{Date, TimeZone, Timestamp},
     },
     import::{
         format::{ColumnField, Format},
         input::Layout,
+        surroundings::Surroundings,
     },
-    store::settings::Settings,
+    store::Store,
 };
 
 /// What the store's settings said when the job began. A resume goes by these, whatever was set since: half a file must not
@@ -31,17 +33,35 @@ pub struct JobSettings {
     pub today: Date,
     /// Declared tiers, lowest first.
     pub tiers: Vec<String>,
+    /// How many programs there were: one that was added since is unknown to the job's rows.
+    pub programs: u16,
 }
 
 impl JobSettings {
     /// The settings for a job with this `now`.
-    pub fn of(settings: &Settings, now: Timestamp) -> JobSettings {
+    pub fn of(store: &Store, now: Timestamp) -> JobSettings {
+        let settings = store.settings();
         let zone = settings.zone();
         JobSettings {
             region: settings.default_region.as_deref().and_then(Region::new),
             today: zone.day_of(now),
             zone,
             tiers: settings.tiers.clone(),
+            programs: store.programs().len() as u16,
+        }
+    }
+
+    /// What reading a file goes by.
+    pub fn surroundings(&self, program: ProgramId, mut programs: Vec<Program>, now: Timestamp) -> Surroundings {
+        programs.truncate(usize::from(self.programs));
+        Surroundings {
+            program,
+            programs,
+            region: self.region,
+            zone: self.zone.clone(),
+            tiers: self.tiers.clone(),
+            now,
+            today: self.today,
         }
     }
 }
@@ -72,6 +92,12 @@ pub struct Parameters {
     /// How the file's amounts become points of the program.
     #[serde(default)]
     pub conversion: Option<Conversion>,
+    /// Lots expire whose last day is before this one.
+    #[serde(default)]
+    pub as_of: Option<Date>,
+    /// Whether only lots of the program expire, and not those of all.
+    #[serde(default)]
+    pub only_program: bool,
     /// Where rejected rows are written.
     pub rejects: Option<PathBuf>,
     /// Where a line for every row is written.

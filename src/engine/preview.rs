@@ -4,19 +4,21 @@ use std::{io::Read, sync::Arc};
 
 use super::{
     Engine,
+    parameters::JobSettings,
+    reading::{hints, source, understood},
     request::{CustomersRequest, FileRequest, JobRequest, PreviewRequest},
-    run::{hints, source, understood},
 };
 use crate::{
     clock,
-    domain::{outcome::Status, phone::Region},
+    domain::outcome::Status,
     error::{Error, Result},
     import::{
         format::{ColumnField, Kind},
         input::Layout,
-        preview::{self, Preview, RawPreview, Surroundings},
+        preview::{self, Preview, RawPreview},
         source::{Encoding, Source},
         spool::fresh_path,
+        surroundings::Surroundings,
     },
     job::progress::Progress,
 };
@@ -50,15 +52,9 @@ impl Engine {
     pub fn preview(&self, request: &PreviewRequest) -> Result<Preview> {
         let points = &request.points;
         let (source, layout) = understood(&points.file, None)?;
-        let (_, program) = self.program(request.program.as_deref())?;
-        let settings = self.store.settings();
-        let surroundings = Surroundings {
-            decimals: program.decimals,
-            region: settings.default_region.as_deref().and_then(Region::new),
-            zone: settings.zone(),
-            tiers: settings.tiers.clone(),
-            now: request.now.unwrap_or_else(clock::now),
-        };
+        let (program, _) = self.program(request.program.as_deref())?;
+        let now = request.now.unwrap_or_else(clock::now);
+        let surroundings = JobSettings::of(&self.store, now).surroundings(program, self.store.programs(), now);
         let (mut preview, end) =
             preview::preview(&source, &layout, &surroundings, points.mode, points.conversion, request.rows_max)?;
         let is_points = preview.kind == Kind::Points;

@@ -9,7 +9,7 @@ use crate::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown, Operation},
         identifier::IdentifierKind,
         points::Conversion,
-        time::{DateStyle, Timestamp},
+        time::{Date, DateStyle, Timestamp},
     },
     import::{source::Stream, spool::Spooled},
 };
@@ -141,6 +141,24 @@ pub struct AdjustRequest {
     pub amount: String,
     /// What happens to a debit beyond the balance.
     pub on_overdraft: OnOverdraft,
+    /// How long points that it adds are valid; none: for ever.
+    pub expiry: Option<PointsExpiry>,
+}
+
+/// How long points are valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PointsExpiry {
+    /// To the end of this day.
+    On(Date),
+    /// To the end of today and so many days.
+    InDays(u32),
+}
+
+/// Lots whose last day is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpireRequest {
+    /// Lots whose last day is before this one; none: before today.
+    pub as_of: Option<Date>,
 }
 
 /// What `store set` changes; none leaves a setting as it is, an empty text clears it.

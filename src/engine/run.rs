@@ -1,49 +1,43 @@
 //! Running an import: understand the file, refuse what must be refused, load, apply, make durable, report.
 
-use std::{path::PathBuf, sync::RwLock, time::Instant};
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use crate::{
     clock,
     domain::{
-        command::{OnOverdraft, OnRepeat, OnUnknown},
-        id::JobId,
+        command::{OnRepeat, OnUnknown},
+        id::{JobId, ProgramId},
         identifier::IdentifierKind,
-        job::{Counts, JobKind, JobStart, JobState, Total},
-        points::parse_amount,
+        job::{JobKind, JobStart, JobState, Total},
         program::Program,
-        tier::Tiers,
         time::{Timestamp, tz_version},
     },
     engine::{
         Engine, balances,
+        earlier::taken_up,
+        expectations,
         parameters::{JobSettings, Parameters},
         parameters_of,
+        pass::Pass,
+        reading::understood,
         reports::{self, absolute},
-        request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest, ResumeRequest},
+        request::{CustomersRequest, FileRequest, JobRequest, PointsRequest, ResumeRequest},
     },
-    error::{Error, ErrorKind, Result},
+    error::{Error, Result},
     import::{
-        customers::{self, CustomersApplier, CustomersBatch, CustomersRules},
-        dialect::DialectHints,
-        format::{Kind, Mapping},
-        input::{self, InputHints, Layout},
-        points::{PROCESSED_HEADER, PointsApplier, PointsBatch, PointsColumns, PointsRules},
-        rows::{column_of_kind, noted},
+        customers,
+        format::{ColumnField, Kind, Mapping},
+        input::{self, Layout},
+        points::PointsRules,
+        rows::column_of_kind,
         source::{Encoding, Source},
         spool::Spooled,
     },
     job::{
-        committer::{Checkpoint, Committed, DryRejects, Target, finish, stopped, with_committer},
-        pipeline,
-        processed_file::ProcessedFile,
+        committer::{Checkpoint, Committed, Target, finish, stopped},
         progress::{Progress, Stage},
     },
-    ledger::account_book::AccountBook,
-    report::{
-        amount::amount_text,
-        rejects::RejectFile,
-        summary::{Cost, Summary, SummaryParts},
-    },
+    report::summary::{Cost, Summary, SummaryParts},
     store::{
         caches, disk, jobs,
         log::Commit,
@@ -54,29 +48,17 @@ use crate::{
 
 /// Everything that an import's run is made of.
 pub(super) struct Run {
-    kind: JobKind,
+    pub(super) kind: JobKind,
     pub(super) parameters: Parameters,
     pub(super) layout: Layout,
     pub(super) source: Source,
-    program: Program,
-    now: Timestamp,
-    began: Instant,
+    pub(super) program: Program,
+    /// The programs that its rows can name.
+    programs: Vec<ProgramId>,
+    pub(super) now: Timestamp,
+    pub(super) began: Instant,
     /// The stream that it reads, if it is no file.
-    spooled: Option<Spooled>,
-}
-
-/// One pass over the file.
-struct Pass {
-    /// Whose rows these are; none in a dry pass, which commits nothing.
-    job: Option<JobId>,
-    /// The job whose earlier rows the pass must remember.
-    resumes: Option<JobId>,
-    checkpoint: Checkpoint,
-    customers_before: u32,
-    first_record: u64,
-    processed: bool,
-    /// Where a dry pass writes its rejected rows; a real one keeps them in the store.
-    rejects: Option<PathBuf>,
+    pub(super) spooled: Option<Spooled>,
 }
 
 impl Engine {
@@ -120,17 +102,19 @@ impl Engine {
             program_code: program.code.clone(),
             reason: job.reason.clone(),
             comment: comment.or_else(|| settings.default_comment.clone()),
-            settings: JobSettings::of(&settings, now),
+            settings: JobSettings::of(&self.store, now),
             mode: request.mode,
             on_unknown: request.on_unknown,
             on_overdraft: request.on_overdraft,
             on_repeat: request.on_repeat,
             conversion: request.conversion,
+            as_of: None,
+            only_program: false,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
         let spooled = request.file.spooled.clone();
-        Ok(Run { kind: JobKind::ImportPoints, parameters, layout, source, program, now, began, spooled })
+        Ok(Run::new(JobKind::ImportPoints, parameters, layout, source, program, now, began, spooled))
     }
 
     /// Applies a customer file.
@@ -163,17 +147,19 @@ impl Engine {
             program_code: program.code.clone(),
             reason: job.reason.clone(),
             comment: job.comment.clone().or_else(|| settings.default_comment.clone()),
-            settings: JobSettings::of(&settings, now),
+            settings: JobSettings::of(&self.store, now),
             mode: None,
             on_unknown: OnUnknown::Create,
             on_overdraft: customers::ON_OVERDRAFT,
             on_repeat: OnRepeat::First,
             conversion: None,
+            as_of: None,
+            only_program: false,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
         let spooled = request.file.spooled.clone();
-        Ok(Run { kind: JobKind::ImportCustomers, parameters, layout, source, program, now, began, spooled })
+        Ok(Run::new(JobKind::ImportCustomers, parameters, layout, source, program, now, began, spooled))
     }
 
     /// Goes on with an unfinished job; a finished one just tells its summary.
@@ -201,6 +187,9 @@ impl Engine {
                 return self.summary(&job);
             }
         };
+        if job.start.kind == JobKind::Expire {
+            return self.resume_expire(&job, &mut held, began, progress);
+        }
         let mut parameters = parameters_of(&job)?;
         let layout = parameters.layout.clone().map(|layout| {
             let location = uploads::located(&self.store, &layout.location).unwrap_or(layout.location);
@@ -229,8 +218,7 @@ impl Engine {
         if request.without_processed {
             parameters.processed = None;
         }
-        let run =
-            Run { kind: job.start.kind, parameters, layout, source, program, now: job.start.now, began, spooled: None };
+        let run = Run::new(job.start.kind, parameters, layout, source, program, job.start.now, began, None);
         let location = run.layout.location.clone();
         let result = self.go_on(run, &job, &mut held, progress);
         let dropped = uploads::drop_unless_needed(&self.store, &location);
@@ -327,7 +315,7 @@ impl Engine {
             if !is_finished {
                 return Err(stopped(None));
             }
-            check_expectations(&run.program, request, &committed.checkpoint.counts)?;
+            expectations::check(&run.program, &self.store.programs(), request, &committed.checkpoint.counts)?;
         }
         let loading = Instant::now();
         progress.set_stage(Stage::Loading);
@@ -343,6 +331,7 @@ impl Engine {
             parameters: recorded(&run.parameters)?,
             fingerprint,
             balance_before,
+            other_balances_before: other_balances(&state, run.parameters.program),
             customers_before: state.customers,
             first_record: state.next_record,
             first_sequence: state.next_sequence,
@@ -362,7 +351,8 @@ impl Engine {
             processed: run.parameters.processed.is_some(),
             rejects: None,
         };
-        let (state, summary) = self.complete(run, state, pass, balance_before, load_s, progress)?;
+        let before = (balance_before, start.other_balances_before);
+        let (state, summary) = self.complete(run, state, pass, before, load_s, progress)?;
         *held = Some(state);
         Ok(summary)
     }
@@ -388,14 +378,19 @@ impl Engine {
         pass.checkpoint.processed_bytes = 0;
         let elapsed_before = pass.checkpoint.elapsed_ms;
         let before = Total(state.accounts(run.parameters.program)?.total);
+        let others = match resumed {
+            Some(job) => job.start.other_balances_before.clone(),
+            None => other_balances(&state, run.parameters.program),
+        };
         let before = resumed.map_or(before, |job| job.start.balance_before);
         let (_, committed, is_finished) = self.pass(run, state, pass, progress)?;
         if !is_finished {
             return Err(stopped(None));
         }
-        check_expectations(&run.program, request, &committed.checkpoint.counts)?;
+        expectations::check(&run.program, &self.store.programs(), request, &committed.checkpoint.counts)?;
         let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
-        let mut summary = run.summary(None, JobState::Finished, &committed, before, elapsed_ms, progress);
+        let mut summary =
+            run.summary(None, JobState::Finished, &committed, before, elapsed_ms, progress, self.named(&others));
         summary.list_reports(&run.parameters.rejects, &run.parameters.processed);
         progress.set_stage(Stage::Done);
         Ok(summary)
@@ -414,7 +409,8 @@ impl Engine {
             // An earlier run went on without it: it is no report of this job any more.
             run.parameters.processed = None;
         }
-        let (state, summary) = self.complete(run, state, pass, job.start.balance_before, load_s, progress)?;
+        let before = (job.start.balance_before, job.start.other_balances_before.clone());
+        let (state, summary) = self.complete(run, state, pass, before, load_s, progress)?;
         *held = Some(state);
         Ok(summary)
     }
@@ -425,7 +421,7 @@ impl Engine {
         run: Run,
         state: State,
         pass: Pass,
-        balance_before: Total,
+        (balance_before, others): (Total, BTreeMap<u16, Total>),
         load_s: f64,
         progress: &Progress,
     ) -> Result<(State, Summary)> {
@@ -459,7 +455,15 @@ impl Engine {
             // The job is finished, and needs it no more; if this fails, it goes when the store is opened next.
             let _ = std::fs::remove_file(&run.layout.location);
         }
-        let mut summary = run.summary(Some(id), JobState::Finished, &committed, balance_before, elapsed_ms, progress);
+        let mut summary = run.summary(
+            Some(id),
+            JobState::Finished,
+            &committed,
+            balance_before,
+            elapsed_ms,
+            progress,
+            self.named(&others),
+        );
         summary.list_reports(&run.parameters.rejects, &run.parameters.processed);
         // The rows are durable. Caches that cannot be written now are written by a later job; nothing is lost.
         let finishing = Instant::now();
@@ -478,171 +482,6 @@ impl Engine {
         });
         progress.set_stage(Stage::Done);
         Ok((state, summary))
-    }
-
-    /// One pass over the file from its checkpoint; whether the file was read to its end.
-    fn pass(&self, run: &Run, state: State, pass: Pass, progress: &Progress) -> Result<(State, Committed, bool)> {
-        progress.set_stage(Stage::Applying);
-        match run.kind {
-            JobKind::ImportCustomers => self.pass_customers(run, state, pass, progress),
-            _ => self.pass_points(run, state, pass, progress),
-        }
-    }
-
-    fn pass_points(
-        &self,
-        run: &Run,
-        mut state: State,
-        pass: Pass,
-        progress: &Progress,
-    ) -> Result<(State, Committed, bool)> {
-        let parameters = &run.parameters;
-        let PointsColumns { identifiers, amount, operation } =
-            PointsRules::columns_of(&run.layout.mapping, parameters.mode)?;
-        let settings = &parameters.settings;
-        let rules = PointsRules {
-            dialect: run.layout.dialect,
-            columns: run.layout.mapping.columns,
-            identifiers,
-            amount,
-            operation,
-            words: PointsRules::words_of(&run.layout.format),
-            format: run.layout.format.clone(),
-            mode: parameters.mode,
-            on_unknown: parameters.on_unknown,
-            on_overdraft: parameters.on_overdraft,
-            on_repeat: parameters.on_repeat,
-            decimals: run.program.decimals,
-            numbers: run.layout.number_style(),
-            conversion: parameters.conversion,
-            region: settings.region,
-            seed: self.store.settings().seed,
-            job: pass.job.unwrap_or(JobId(0)),
-            now: run.now,
-            processed: pass.processed,
-        };
-        let book = AccountBook::take(&mut state, parameters.program, parameters.on_overdraft)?;
-        let (next_sequence, balance) = (book.next_sequence(), book.total());
-        let table = RwLock::new(std::mem::take(&mut state.identifiers));
-        let position = pass.checkpoint.position;
-        let resumed = pass.resumes.map(|job| (&self.store, job));
-        let mut applier = PointsApplier::new(&rules, &table, &state, book, position, pass.customers_before, resumed)?;
-        let target = self.target(pass.job, progress, run.began);
-        let processed = self.processed_file(run, &pass)?;
-        let mut reject_out = pass.rejects.as_deref().map(reports::create).transpose()?;
-        let mut reject_file = match &mut reject_out {
-            Some(out) => Some(self.dry_reject_file(run, &pass, out)?),
-            None => None,
-        };
-        let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&dry(row))) as DryRejects<'_>);
-        let mut chunks =
-            input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
-        let mut is_finished = false;
-        let committed =
-            with_committer(&target, pass.checkpoint, processed, next_sequence, balance, dry_rejects, |committer| {
-                pipeline::run(
-                    &self.pool,
-                    self.batches_max(),
-                    |batch: &mut PointsBatch| {
-                        read_chunk(&mut chunks, progress, &mut is_finished, |chunk| batch.fill(chunk))
-                    },
-                    |batch| {
-                        rules.parse(&table, batch);
-                        Ok(())
-                    },
-                    |batch| {
-                        applier.apply(batch);
-                        Ok(())
-                    },
-                    |batch| rules.encode(batch),
-                    |batch| committer.take(&batch.output),
-                )
-            })?;
-        reject_file.map(RejectFile::end).transpose()?;
-        applier.finish(&mut state);
-        state.identifiers = table.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        Ok((state, committed, is_finished))
-    }
-
-    fn pass_customers(
-        &self,
-        run: &Run,
-        mut state: State,
-        pass: Pass,
-        progress: &Progress,
-    ) -> Result<(State, Committed, bool)> {
-        let settings = &run.parameters.settings;
-        let rules = CustomersRules {
-            dialect: run.layout.dialect,
-            columns: run.layout.mapping.columns,
-            mapping: run.layout.mapping.clone(),
-            decimals: run.program.decimals,
-            numbers: run.layout.number_style(),
-            dates: run.layout.dates,
-            region: settings.region,
-            today: settings.today,
-            zone: settings.zone.clone(),
-            tiers: Tiers::from_parts(&[], &settings.tiers).map_err(Error::corrupt)?,
-            seed: self.store.settings().seed,
-            job: pass.job.unwrap_or(JobId(0)),
-            now: run.now,
-            processed: pass.processed,
-        };
-        let book = AccountBook::take(&mut state, run.parameters.program, OnOverdraft::Reject)?;
-        let (next_sequence, balance) = (book.next_sequence(), book.total());
-        let mut table = std::mem::take(&mut state.identifiers);
-        let mut profiles = state.profiles.take().ok_or_else(|| Error::internal("the profiles were not loaded"))?;
-        let position = pass.checkpoint.position;
-        let resumed = pass.resumes.map(|job| (&self.store, job, pass.first_record));
-        let stored_customers = self.store.positions().customers;
-        let mut applier = CustomersApplier::new(
-            &rules,
-            &mut table,
-            &mut profiles,
-            book,
-            (state.customers, state.next_record, stored_customers),
-            run.source.file_bytes(),
-            position,
-            pass.customers_before,
-            resumed,
-        )?;
-        let target = self.target(pass.job, progress, run.began);
-        let processed = self.processed_file(run, &pass)?;
-        let mut reject_out = pass.rejects.as_deref().map(reports::create).transpose()?;
-        let mut reject_file = match &mut reject_out {
-            Some(out) => Some(self.dry_reject_file(run, &pass, out)?),
-            None => None,
-        };
-        let dry_rejects = reject_file.as_mut().map(|file| Box::new(|row| file.row(&dry(row))) as DryRejects<'_>);
-        let mut chunks =
-            input::chunks(&run.source, &run.layout, position, self.options.chunk_bytes_max, progress.bytes_counter())?;
-        let mut is_finished = false;
-        let committed =
-            with_committer(&target, pass.checkpoint, processed, next_sequence, balance, dry_rejects, |committer| {
-                pipeline::run(
-                    &self.pool,
-                    self.batches_max(),
-                    |batch: &mut CustomersBatch| {
-                        read_chunk(&mut chunks, progress, &mut is_finished, |chunk| batch.fill(chunk))
-                    },
-                    |batch| {
-                        rules.parse(batch);
-                        Ok(())
-                    },
-                    |batch| applier.apply(batch),
-                    |batch| rules.encode(batch),
-                    |batch| committer.take(&batch.output),
-                )
-            })?;
-        reject_file.map(RejectFile::end).transpose()?;
-        let (book, customers, next_record, late) = applier.finish();
-        book.give_back(&mut state);
-        state.customers = customers;
-        state.next_record = next_record;
-        state.late_identifiers.extend(late);
-        state.identifiers = table;
-        state.profiles = Some(profiles);
-        Ok((state, committed, is_finished))
     }
 
     /// A job's layout with its spool where the store lies now: it may have been moved.
@@ -666,7 +505,7 @@ impl Engine {
         file.upload.as_deref().map_or(Ok(()), |upload| uploads::drop_unless_needed(&self.store, upload))
     }
 
-    fn target<'a>(&'a self, job: Option<JobId>, progress: &'a Progress, began: Instant) -> Target<'a> {
+    pub(super) fn target<'a>(&'a self, job: Option<JobId>, progress: &'a Progress, began: Instant) -> Target<'a> {
         Target {
             store: &self.store,
             job,
@@ -675,66 +514,28 @@ impl Engine {
             began: began.checked_sub(self.opening).unwrap_or(began),
         }
     }
-
-    /// The reject file of a dry pass; one that goes on with a job begins with the rows that this job refused.
-    fn dry_reject_file<'a>(
-        &self,
-        run: &'a Run,
-        pass: &Pass,
-        out: &'a mut dyn std::io::Write,
-    ) -> Result<RejectFile<'a>> {
-        let mut file = RejectFile::begin(Some(&run.layout), out)?;
-        if let Some(job) = pass.resumes {
-            jobs::rejected_rows(&self.store, job, |row| file.row(&dry(row)))?;
-        }
-        Ok(file)
-    }
-
-    fn processed_file(&self, run: &Run, pass: &Pass) -> Result<Option<ProcessedFile>> {
-        let path = run.parameters.processed.as_deref().filter(|_| pass.processed);
-        path.map(|path| ProcessedFile::open(path, pass.checkpoint.processed_bytes, PROCESSED_HEADER)).transpose()
-    }
-
-    /// Batches under way: enough that every worker has one and one waits at each stage between.
-    fn batches_max(&self) -> usize {
-        self.options.threads * 3 + 4
-    }
-}
-
-impl Pass {
-    /// A pass that changes nothing.
-    fn dry(state: &State, layout: &Layout) -> Pass {
-        Pass {
-            job: None,
-            resumes: None,
-            checkpoint: Checkpoint { position: layout.start, ..Checkpoint::default() },
-            customers_before: state.customers,
-            first_record: state.next_record,
-            processed: false,
-            rejects: None,
-        }
-    }
-
-    /// A pass that goes on where a job stopped; `processed` says whether the report is wanted. One that an earlier run of the
-    /// job left behind has a hole, and is not gone on with.
-    fn going_on(job: &jobs::Job, run: &Run, processed: bool) -> Pass {
-        let mut checkpoint = Checkpoint::of(job.window.as_ref());
-        if checkpoint.window == 0 {
-            checkpoint.position = run.layout.start;
-        }
-        Pass {
-            job: Some(job.id),
-            resumes: Some(job.id).filter(|_| checkpoint.window > 0),
-            processed: processed && (checkpoint.window == 0 || checkpoint.processed_bytes > 0),
-            checkpoint,
-            customers_before: job.start.customers_before,
-            first_record: job.start.first_record,
-            rejects: None,
-        }
-    }
 }
 
 impl Run {
+    /// A run of these parts.
+    #[expect(clippy::too_many_arguments, reason = "each is a part that comes from somewhere else")]
+    pub(super) fn new(
+        kind: JobKind,
+        parameters: Parameters,
+        layout: Layout,
+        source: Source,
+        program: Program,
+        now: Timestamp,
+        began: Instant,
+        spooled: Option<Spooled>,
+    ) -> Run {
+        let programs = match layout.mapping.column(ColumnField::Program) {
+            Some(_) => (0..parameters.settings.programs).map(ProgramId).collect(),
+            None => vec![parameters.program],
+        };
+        Run { kind, parameters, layout, source, program, programs, now, began, spooled }
+    }
+
     /// Lets the spooled input outlive this run: a job is recorded that needs it.
     fn keep_spool(&self) {
         if let Some(spooled) = &self.spooled {
@@ -742,11 +543,11 @@ impl Run {
         }
     }
 
-    fn needs(&self) -> Needs {
+    pub(super) fn needs(&self) -> Needs {
         Needs {
             kinds: kinds_of(&self.layout.mapping),
             profiles: self.kind == JobKind::ImportCustomers,
-            programs: vec![self.parameters.program],
+            programs: self.programs.clone(),
         }
     }
 
@@ -758,6 +559,7 @@ impl Run {
         before: Total,
         elapsed_ms: u64,
         progress: &Progress,
+        others: BTreeMap<u16, (String, u8, Total)>,
     ) -> Summary {
         let mut summary = Summary::new(SummaryParts {
             job,
@@ -767,6 +569,7 @@ impl Run {
             counts: &committed.checkpoint.counts,
             balance: balances(before, committed.balance_after),
             program: (self.program.code.clone(), self.program.decimals),
+            others,
             elapsed_ms,
             bytes_read: progress.snapshot().bytes_read,
         });
@@ -782,159 +585,13 @@ fn kinds_of(mapping: &Mapping) -> Vec<IdentifierKind> {
     IdentifierKind::ALL.iter().copied().filter(|&kind| mapping.column(column_of_kind(kind)).is_some()).collect()
 }
 
-/// Gives a batch the next chunk; false at the end of the file, or where a stop was asked for.
-fn read_chunk(
-    chunks: &mut (impl FnMut() -> Result<Option<crate::import::chunk::Chunk>> + Send),
-    progress: &Progress,
-    is_finished: &mut bool,
-    fill: impl FnOnce(crate::import::chunk::Chunk),
-) -> Result<bool> {
-    if progress.is_stopped() {
-        return Ok(false);
-    }
-    match chunks()? {
-        Some(chunk) => {
-            fill(chunk);
-            Ok(true)
-        }
-        None => {
-            *is_finished = true;
-            Ok(false)
-        }
-    }
-}
-
-/// Opens what is to be imported, and finds out how it is to be read; as which kind of file is left open without one.
-pub(super) fn understood(file: &FileRequest, kind: Option<Kind>) -> Result<(Source, Layout)> {
-    let hints = hints(file);
-    let source = source(file)?;
-    // An upload, like a stream, is called what the caller calls it.
-    let location = file.upload.as_deref().unwrap_or(&file.path);
-    let layout = input::understand(&source, location, kind, &hints)?;
-    let layout = Layout { path: file.path.clone(), ..layout };
-    Ok((source, Layout { is_spooled: file.spooled.is_some(), is_stream: file.stream.is_some(), ..layout }))
-}
-
-/// Opens what is to be imported.
-pub(super) fn source(file: &FileRequest) -> Result<Source> {
-    let hints = hints(file);
-    match (&file.spooled, &file.stream) {
-        (Some(spooled), _) => input::open(spooled.path(), &hints),
-        (None, Some(stream)) => input::open_stream(&file.path, stream.clone(), &hints),
-        (None, None) => input::open(file.upload.as_deref().unwrap_or(&file.path), &hints),
-    }
-}
-
-pub(super) fn hints(file: &FileRequest) -> InputHints {
-    InputHints {
-        format: file.format.clone(),
-        map: file.map.clone(),
-        no_header: file.no_header,
-        dialect: DialectHints { delimiter: file.delimiter, quote: file.quote },
-        encoding: file.encoding.clone(),
-        number_format: file.number_format.clone(),
-        date_format: file.date_format,
-        skip_rows: file.skip_rows,
-    }
-}
-
-/// A rejected row as the report of a dry run has it.
-fn dry(row: jobs::RejectedRow) -> jobs::RejectedRow {
-    jobs::RejectedRow { message: noted(true, &row.message).into_owned(), ..row }
-}
-
 /// A job's parameters as its record has them.
 fn recorded(parameters: &Parameters) -> Result<serde_json::Value> {
     serde_json::to_value(parameters).map_err(|error| Error::internal(error.to_string()))
 }
 
-/// A run that goes on with an unfinished job of the same file: by that job's parameters, whatever was set or edited since.
-///
-/// # Errors
-/// `Usage` when a processed report is asked for that the job cannot give any more.
-fn taken_up(run: Run, job: &jobs::Job, is_dry: bool, found_again: impl FnOnce(Layout) -> Layout) -> Result<Run> {
-    let recorded = parameters_of(job)?;
-    let layout = recorded.layout.clone().ok_or_else(|| Error::internal("an import without a file"))?;
-    // The stream that the job kept will do; what was sent again is dropped.
-    let kept = found_again(layout.clone());
-    let (layout, spooled) = if kept.is_spooled && kept.location.exists() {
-        (Layout { path: run.layout.path, ..kept }, None)
-    } else {
-        let Layout { path, location, is_spooled, .. } = run.layout;
-        (Layout { path, location, is_spooled, ..layout }, run.spooled)
-    };
-    let source = layout.open()?;
-    let mut parameters = Parameters { layout: Some(layout.clone()), ..recorded.clone() };
-    parameters.rejects = run.parameters.rejects.or(recorded.rejects.filter(|_| !is_dry));
-    let has_rows = job.window.is_some();
-    let has_report = job.window.as_ref().is_none_or(|(_, record)| record.processed_bytes > 0);
-    let begun = recorded.processed.filter(|_| has_report);
-    parameters.processed = match run.parameters.processed {
-        Some(wanted) if is_dry && has_rows => {
-            return Err(Error::usage(format!(
-                "job {} has applied a part of this file, so a dry run cannot write `{}`: it has no line for that part",
-                job.id,
-                wanted.display()
-            ))
-            .hint(format!("leave `--processed` out, or go on with `tidemill job resume {}`", job.id))
-            .of_job(job.id));
-        }
-        Some(wanted) if has_rows && begun.as_ref() != Some(&wanted) => {
-            let error = Error::usage(format!(
-                "job {} has applied a part of this file, and its processed report is {}",
-                job.id,
-                begun.as_ref().map_or("not written".to_owned(), |path| format!("`{}`", path.display()))
-            ));
-            return Err(match &begun {
-                Some(path) => error.hint(format!("repeat the command with `--processed {}`", path.display())),
-                None => error.hint("repeat the command without `--processed`"),
-            }
-            .of_job(job.id));
-        }
-        Some(wanted) => Some(wanted),
-        None if is_dry => None,
-        None => begun,
-    };
-    Ok(Run {
-        kind: run.kind,
-        parameters,
-        layout,
-        source,
-        program: run.program,
-        now: job.start.now,
-        began: run.began,
-        spooled,
-    })
-}
-
-/// Compares what a dry pass counted with what the caller expects.
-fn check_expectations(program: &Program, request: &JobRequest, counts: &Counts) -> Result<()> {
-    let refused = |code, message: String| {
-        Err(Error::refused(code, message)
-            .hint("nothing was changed; look with `--dry-run --processed FILE`, then correct file or expectation"))
-    };
-    if let Some(rows) = request.expect_rows.filter(|&rows| rows != counts.read) {
-        return refused("expect_rows", format!("the file has {} rows, {rows} were expected", counts.read));
-    }
-    if let Some(expected) = &request.expect_total {
-        let total = counts.amounts_total();
-        let wanted =
-            parse_amount(expected, program.decimals, crate::domain::points::NumberStyle::PLAIN).map_err(|problem| {
-                Error::new(ErrorKind::Usage, "usage", format!("`--expect-total {expected}` {}", problem.message()))
-            })?;
-        if i128::from(wanted) != total {
-            let found = amount_text(total, program.decimals);
-            return refused("expect_total", format!("the file's amounts sum up to {found}, {expected} was expected"));
-        }
-    }
-    match request.max_rejects {
-        Some(MaxRejects::Rows(max)) if counts.rejected > max => {
-            refused("max_rejects", format!("{} rows would be rejected, at most {max} were allowed", counts.rejected))
-        }
-        Some(MaxRejects::Percent(max)) if counts.rejected * 100 > counts.read * u64::from(max) => refused(
-            "max_rejects",
-            format!("{} of {} rows would be rejected, at most {max} % were allowed", counts.rejected, counts.read),
-        ),
-        _ => Ok(()),
-    }
+/// Sums of the balances of the programs besides the job's that its rows can name.
+fn other_balances(state: &State, main: ProgramId) -> BTreeMap<u16, Total> {
+    let others = state.accounts.iter().filter(|(program, _)| **program != main);
+    others.map(|(program, accounts)| (program.0, Total(accounts.total))).collect()
 }

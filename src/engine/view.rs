@@ -55,7 +55,7 @@ pub struct AccountView {
 }
 
 /// One lot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LotView {
     /// Decimal text.
     pub remaining: String,
@@ -63,6 +63,14 @@ pub struct LotView {
     pub state: String,
     /// Last day; none: permanent.
     pub expires_on: Option<String>,
+    /// Type of what the points were given for.
+    pub ref_type: Option<String>,
+    /// What they were given for.
+    pub ref_id: Option<String>,
+    /// The promotion that gave them.
+    pub promotion_id: Option<String>,
+    /// When they were earned, RFC 3339; none for the account's plain points, which came at many times.
+    pub credited_at: Option<String>,
 }
 
 /// One line of a customer's history, newest first.
@@ -80,6 +88,18 @@ pub struct HistoryLine {
     pub amount: String,
     /// Decimal text.
     pub balance_after: String,
+    /// Last day of the points that the entry added or expired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_on: Option<String>,
+    /// Type of what the points were given for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ref_type: Option<String>,
+    /// What they were given for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ref_id: Option<String>,
+    /// The promotion that gave them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promotion_id: Option<String>,
     /// The job that wrote it; left out of what the customer may see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
@@ -117,6 +137,42 @@ pub struct AdjustView {
     pub amount: String,
     /// Decimal text; none if the customer is not known.
     pub balance: Option<String>,
+}
+
+/// A program and the points in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProgramView {
+    /// Its code.
+    pub code: String,
+    /// Its name.
+    pub name: String,
+    /// Decimals of its amounts.
+    pub decimals: u8,
+    /// ISO 4217 code of its currency.
+    pub currency: Option<String>,
+    /// Accounts with a ledger entry.
+    pub accounts: u64,
+    /// Sum of all balances, decimal text: what the program owes, less overdrafts.
+    pub balance: String,
+    /// Promised points, decimal text: in no balance yet.
+    pub promised: String,
+    /// Points by the month of their last day, earliest first.
+    pub expiring: Vec<MonthView>,
+    /// Points that never expire, less overdrafts.
+    pub permanent: String,
+    /// Points whose last day is over and which no job has expired yet: in no balance, promised ones included.
+    pub overdue: String,
+}
+
+/// What expires in one month.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MonthView {
+    /// `YYYY-MM`.
+    pub month: String,
+    /// Points that can be spent until then, decimal text.
+    pub available: String,
+    /// Promised points, decimal text.
+    pub promised: String,
 }
 
 /// A store at a glance.

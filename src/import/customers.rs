@@ -11,8 +11,8 @@ use crate::{
     domain::{
         command::OnOverdraft,
         customer::{CustomerChange, Gender, LTV_DECIMALS},
-        entry::Entry,
-        id::{CustomerId, JobId},
+        entry::Entries,
+        id::{CustomerId, JobId, ProgramId},
         identifier::{IdentifierKind, normalize},
         outcome::Status,
         phone::Region,
@@ -55,7 +55,9 @@ pub struct CustomersRules {
     pub columns: usize,
     /// Where each field stands.
     pub mapping: Mapping,
-    /// The program's decimals.
+    /// The program of opening balances.
+    pub program: ProgramId,
+    /// Its decimals.
     pub decimals: u8,
     /// How numbers are written.
     pub numbers: NumberStyle,
@@ -128,7 +130,7 @@ pub struct CustomersBatch {
     changes: Vec<u8>,
     tiers: Vec<String>,
     first_line: u64,
-    entries: Vec<Entry>,
+    entries: Entries,
     first_sequence: u64,
     new_records: Vec<NewRecord>,
     scratch: Scratch,

@@ -43,8 +43,6 @@ macro_rules! column_fields {
 const POINTS: &[Kind] = &[Kind::Points];
 const CUSTOMERS: &[Kind] = &[Kind::Customers];
 const POINTS_CUSTOMERS: &[Kind] = &[Kind::Points, Kind::Customers];
-/// Fields that have their name and no import yet.
-const NONE: &[Kind] = &[];
 
 // Behind each field stand the imports that read it: the one list of what can be mapped.
 column_fields! {
@@ -63,27 +61,27 @@ column_fields! {
     /// Credit, debit or set.
     Operation = "operation", POINTS;
     /// The last day of the points.
-    ExpiresOn = "expires_on", NONE;
+    ExpiresOn = "expires_on", POINTS;
     /// The days that the points last.
-    ExpiresInDays = "expires_in_days", NONE;
+    ExpiresInDays = "expires_in_days", POINTS;
     /// The day on which the points were earned.
-    CreditedOn = "credited_on", NONE;
+    CreditedOn = "credited_on", POINTS;
     /// The points programme.
-    Program = "program", NONE;
+    Program = "program", POINTS;
     /// The type of what the points were given for.
-    RefType = "ref_type", NONE;
+    RefType = "ref_type", POINTS;
     /// What the points were given for.
-    RefId = "ref_id", NONE;
+    RefId = "ref_id", POINTS;
     /// The promotion that gave the points.
-    PromotionId = "promotion_id", NONE;
+    PromotionId = "promotion_id", POINTS;
     /// Whether the points are promised only.
-    Promised = "promised", NONE;
+    Promised = "promised", POINTS;
     /// The internal reason.
-    Reason = "reason", NONE;
+    Reason = "reason", POINTS;
     /// The text that the customer sees.
-    Comment = "comment", NONE;
+    Comment = "comment", POINTS;
     /// The row's own key, for files that are sent again.
-    RowId = "row_id", NONE;
+    RowId = "row_id", POINTS;
     /// The customer's name.
     Name = "name", CUSTOMERS;
     /// The day of birth.
@@ -213,7 +211,8 @@ pub struct Format {
     /// mandatory columns others have as well.
     #[serde(default)]
     pub recognized_by: Vec<String>,
-    /// Formats that give way where this one fits a header too, because they fit every file that this one does.
+    /// Formats that give way where this one fits a header too, because they fit every file that this one does. One of the
+    /// same kind wins all the same where it reads more of the file's columns: what this one dropped would be missed.
     #[serde(default)]
     pub wins_over: Vec<String>,
     /// Whether the job needs `--reason`.
@@ -250,9 +249,11 @@ pub struct FormatError(String);
 static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
     let texts = [
         include_str!("formats/nector.toml"),
+        include_str!("formats/nector-expiry.toml"),
         include_str!("formats/smile.toml"),
         include_str!("formats/smile-export.toml"),
         include_str!("formats/rivo.toml"),
+        include_str!("formats/tidemill.toml"),
         include_str!("formats/tidemill-customers.toml"),
     ];
     texts.iter().map(|text| Format::parse(text).expect("a test reads every built-in format")).collect()
@@ -689,7 +690,15 @@ fn recognize_among<'a>(
 ) -> Result<&'a Format, RecognizeError> {
     let fitting: Vec<_> =
         candidates.clone().filter(|format| format.missing(header).is_empty() && format.has_marks(header)).collect();
-    let beaten = |format: &Format| fitting.iter().any(|other| other.wins_over.contains(&format.name));
+    let reads = |format: &Format| header.iter().filter(|cell| format.field_of(cell.as_ref()).is_some()).count();
+    let beats = |one: &Format, other: &Format| {
+        let (is_listed, lists) = (one.wins_over.contains(&other.name), other.wins_over.contains(&one.name));
+        if one.kind != other.kind || reads(one) == reads(other) {
+            return is_listed;
+        }
+        (is_listed || lists) && reads(one) > reads(other)
+    };
+    let beaten = |format: &Format| fitting.iter().any(|other| beats(other, format));
     let best: Vec<_> = fitting.iter().copied().filter(|format| !beaten(format)).collect();
     match best[..] {
         [format] => Ok(format),

@@ -12,16 +12,14 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
+        command::Mode,
         customer::{Gender, LTV_DECIMALS},
         id::JobId,
         identifier::{IdentifierKind, normalize},
         job::Position,
-        phone::Region,
         points::{Conversion, NumberStyle, parse_amount},
         rejection::Rejection,
         tier::Tiers,
-        time::{TimeZone, Timestamp},
     },
     error::{Error, Result},
     import::{
@@ -31,35 +29,14 @@ use crate::{
         dialect::Dialect,
         format::{ColumnField, Kind, OperationWord},
         input::{self, InputHints, Layout},
-        points::{PointsBatch, PointsColumns, PointsRules},
+        points::{PointsBatch, PointsRules},
         rows::{Cells, Fault, is_blank},
         source::Source,
+        surroundings::Surroundings,
     },
     report::amount::amount_text,
     store::identifiers::IdentifierTable,
 };
-
-/// What of a store has a say in how a file is read.
-#[derive(Clone, Debug)]
-pub struct Surroundings {
-    /// The program's decimals.
-    pub decimals: u8,
-    /// Region of phone numbers without country code.
-    pub region: Option<Region>,
-    /// The zone in which days begin.
-    pub zone: TimeZone,
-    /// The declared tiers, lowest first.
-    pub tiers: Vec<String>,
-    /// The present moment.
-    pub now: Timestamp,
-}
-
-impl Surroundings {
-    /// Those of a new store.
-    pub fn of_new_store(now: Timestamp) -> Surroundings {
-        Surroundings { decimals: 0, region: None, zone: TimeZone::utc(), tiers: Vec::new(), now }
-    }
-}
 
 /// How a file was understood, and its first rows.
 #[derive(Clone, Debug, Serialize)]
@@ -303,7 +280,8 @@ impl<'a> RowReader<'a> {
                 dialect: layout.dialect,
                 columns: layout.mapping.columns,
                 mapping: layout.mapping.clone(),
-                decimals: surroundings.decimals,
+                program: surroundings.program,
+                decimals: surroundings.decimals(),
                 numbers,
                 dates: layout.dates,
                 region: surroundings.region,
@@ -320,28 +298,7 @@ impl<'a> RowReader<'a> {
             // Whether amounts are added or set is not needed to read them.
             let has_operations = layout.mapping.column(ColumnField::Operation).is_some();
             let mode = mode.or((!has_operations).then_some(Mode::Add));
-            let PointsColumns { identifiers, amount, operation } = PointsRules::columns_of(&layout.mapping, mode)?;
-            let rules = PointsRules {
-                dialect: layout.dialect,
-                columns: layout.mapping.columns,
-                identifiers,
-                amount,
-                operation,
-                words: PointsRules::words_of(&layout.format),
-                format: layout.format.clone(),
-                mode,
-                on_unknown: OnUnknown::default(),
-                on_overdraft: OnOverdraft::default(),
-                on_repeat: OnRepeat::default(),
-                decimals: surroundings.decimals,
-                numbers,
-                conversion,
-                region: surroundings.region,
-                seed: 0,
-                job: JobId(0),
-                now: surroundings.now,
-                processed: false,
-            };
+            let rules = PointsRules::reading(layout, mode, conversion, surroundings)?;
             Rules::Points(Box::new(rules), Box::default())
         };
         Ok(RowReader { layout, surroundings, conversion, tiers: tiers()?, numbers, rules })
@@ -351,8 +308,9 @@ impl<'a> RowReader<'a> {
     fn faults(&mut self, chunk: &crate::import::chunk::Chunk) -> Vec<(u32, Fault)> {
         match &mut self.rules {
             Rules::Points(rules, batch) => {
-                batch.fill(chunk.clone());
-                rules.parse(&RwLock::new(IdentifierTable::default()), batch);
+                batch.fill(chunk.clone(), 0);
+                // Without stored keys of rows there is nothing that parsing could fail to read.
+                let _ = rules.parse(&RwLock::new(IdentifierTable::default()), None, batch);
                 batch.faults().to_vec()
             }
             Rules::Customers(rules, batch) => {
@@ -378,7 +336,7 @@ impl<'a> RowReader<'a> {
 
     /// A cell as the import takes it; none where it takes it as it is, or cannot read it.
     fn value(&self, field: ColumnField, cell: &str) -> Option<String> {
-        let decimals = self.surroundings.decimals;
+        let decimals = self.surroundings.decimals();
         let number = |decimals| parse_amount(cell, decimals, self.numbers).ok();
         let text = |units: i64, decimals| amount_text(i128::from(units), decimals);
         match field {
@@ -419,6 +377,11 @@ impl<'a> RowReader<'a> {
             ColumnField::Tier => {
                 let tier = self.tiers.lookup(cell.trim())?;
                 self.tiers.name(tier).map(str::to_owned)
+            }
+            ColumnField::ExpiresOn => self.layout.dates.parse(cell.trim()).map(|date| date.to_string()),
+            ColumnField::CreditedOn => {
+                let credited = self.layout.dates.parse_or_timestamp(cell, &self.surroundings.zone);
+                credited.map(|time| time.to_string())
             }
             // As they came: nothing is made of these.
             _ => None,

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::{
     domain::job::{Counts, Position},
+    job::live::LiveCommit,
     store::{jobs::Touch, key::LogKey},
 };
 
@@ -30,6 +31,8 @@ pub struct Output {
     pub next_sequence: u64,
     /// Sum of the program's balances after this chunk.
     pub balance_after: i128,
+    /// Adjustments that were applied before this chunk's rows.
+    pub live: Vec<LiveCommit>,
 }
 
 impl Output {

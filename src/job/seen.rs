@@ -1,28 +1,30 @@
 //! What a job remembers of the customers that its rows named.
 
+use std::collections::BTreeMap;
+
 use crate::{
     domain::{
         entry::EntryKind,
-        id::{CustomerId, JobId, Sequence},
+        id::{CustomerId, JobId, ProgramId, Sequence},
         job::Counts,
     },
     error::Result,
     store::{Store, customer_page::CustomerPage, jobs, key::LogKey, ledger_page::LedgerPage, tuning},
 };
 
-/// Which customers the job's rows named, and what they were reset to: two bits, and eight bytes, a customer.
+/// Which customers the job's rows named, and what they were reset to: two bits a customer, and eight bytes for each
+/// program that rows reset.
 pub struct Seen {
     named: Vec<u8>,
-    reset_to: Option<Vec<u64>>,
+    reset_to: Option<BTreeMap<ProgramId, Vec<u64>>>,
     customers_before: u32,
 }
 
 impl Seen {
     /// Nobody was named yet; `customers_before` were there before the job.
     pub fn new(customers: u32, customers_before: u32, tracks_resets: bool) -> Seen {
-        let places = customers as usize;
-        let reset_to = tracks_resets.then(|| vec![0; places]);
-        Seen { named: vec![0; places / 4 + 1], reset_to, customers_before }
+        let reset_to = tracks_resets.then(BTreeMap::new);
+        Seen { named: vec![0; customers as usize / 4 + 1], reset_to, customers_before }
     }
 
     /// Notes that a row named a customer.
@@ -47,14 +49,15 @@ impl Seen {
 
     /// What an earlier row reset the customer to.
     #[inline]
-    pub fn reset_to(&self, customer: CustomerId) -> Option<i64> {
-        let stored = self.reset_to.as_ref()?.get(customer.index()).copied()?;
+    pub fn reset_to(&self, program: ProgramId, customer: CustomerId) -> Option<i64> {
+        let stored = self.reset_to.as_ref()?.get(&program)?.get(customer.index()).copied()?;
         stored.checked_sub(1).map(u64::cast_signed)
     }
 
     /// Notes what a row reset the customer to; never negative.
-    pub fn set_reset(&mut self, customer: CustomerId, amount: i64) {
+    pub fn set_reset(&mut self, program: ProgramId, customer: CustomerId, amount: i64) {
         if let Some(reset_to) = &mut self.reset_to {
+            let reset_to = reset_to.entry(program).or_default();
             if customer.index() >= reset_to.len() {
                 reset_to.resize(customer.index() + 1 + customer.index() / 2, 0);
             }
@@ -74,7 +77,7 @@ impl Seen {
         jobs::touched(store, job, |touch| {
             self.name(touch.customer, &mut Counts::default());
             if let Some(amount) = touch.reset_to {
-                self.set_reset(touch.customer, amount);
+                self.set_reset(touch.program, touch.customer, amount);
             }
         })
     }
@@ -91,11 +94,19 @@ impl Seen {
             store.log().scan(from, to, |key, stored| {
                 let LogKey::Ledger(first) = key else { return Ok(false) };
                 let page = LedgerPage::open(first, stored)?;
+                if page.job != job {
+                    // Adjustments that came between the job's rows.
+                    return Ok(true);
+                }
                 for at in 0..page.count() {
                     let entry = page.entry(at)?;
+                    // Lots that expired on the way have no row; the row's own entry, or a touch, names the customer.
+                    if entry.row == 0 {
+                        continue;
+                    }
                     self.name(entry.customer, &mut Counts::default());
                     if entry.kind == EntryKind::Reset {
-                        self.set_reset(entry.customer, entry.balance_after);
+                        self.set_reset(entry.program, entry.customer, entry.balance_after);
                     }
                 }
                 Ok(true)

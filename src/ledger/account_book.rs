@@ -1,13 +1,15 @@
-//! The accounts of one program while a job changes them, and the entries that record it.
+//! The accounts of a job's programs while it changes them, and the entries that record it.
 
 use crate::{
     domain::{
         account::{Account, SEQUENCE_MAX},
-        apply::{Effect, apply},
+        apply::{Effect, apply, left_of_credit},
         command::{OnOverdraft, ResolvedCommand},
-        entry::Entry,
+        entry::{DetailAt, Entries, Entry, EntryKind},
         id::{CustomerId, JobId, ProgramId, Sequence},
-        time::Timestamp,
+        lot::{Lot, LotState, Taken, split_debit},
+        rejection::Rejection,
+        time::{Date, Timestamp},
     },
     error::{Error, Result},
     job::output::Output,
@@ -19,53 +21,116 @@ use crate::{
     },
 };
 
-/// The accounts of one program, taken out of the state while a job changes them.
+/// By what a job applies its commands: nothing else decides what one does to an account.
+#[derive(Clone, Copy, Debug)]
+pub struct BookRules {
+    /// Policy.
+    pub on_overdraft: OnOverdraft,
+    /// The job's day: lots whose last day is before it are dead.
+    pub today: Date,
+    /// The job's `now`: when points are earned whose row does not say it.
+    pub now: Timestamp,
+}
+
+/// What a command did to an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// What the command did.
+    pub effect: Effect,
+    /// Points whose last day was over, and which expired before.
+    pub expired: i64,
+}
+
+/// The accounts of a job's programs, taken out of the state while it changes them.
 pub struct AccountBook {
-    program: ProgramId,
-    on_overdraft: OnOverdraft,
-    accounts: Accounts,
+    rules: BookRules,
+    /// By program; none where the job does not have it.
+    books: Vec<Option<Accounts>>,
     next_sequence: u64,
+    taken: Vec<Taken>,
 }
 
 impl AccountBook {
-    /// Takes a program's accounts out of the state.
+    /// Takes programs' accounts out of the state.
     ///
     /// # Errors
     /// `Internal` when they were not loaded.
-    pub fn take(state: &mut State, program: ProgramId, on_overdraft: OnOverdraft) -> Result<AccountBook> {
-        let accounts = state.accounts.remove(&program);
-        let accounts = accounts.ok_or_else(|| Error::internal("a program's accounts were not loaded"))?;
-        Ok(AccountBook { program, on_overdraft, accounts, next_sequence: state.next_sequence })
+    pub fn take(state: &mut State, programs: &[ProgramId], rules: BookRules) -> Result<AccountBook> {
+        let mut books = Vec::new();
+        for program in programs {
+            let accounts = state.accounts.remove(program);
+            let accounts = accounts.ok_or_else(|| Error::internal("a program's accounts were not loaded"))?;
+            let at = usize::from(program.0);
+            if at >= books.len() {
+                books.resize_with(at + 1, || None);
+            }
+            books[at] = Some(accounts);
+        }
+        Ok(AccountBook { rules, books, next_sequence: state.next_sequence, taken: Vec::new() })
     }
 
     /// Puts them back.
     pub fn give_back(self, state: &mut State) {
         state.next_sequence = self.next_sequence;
-        state.accounts.insert(self.program, self.accounts);
+        let books = self.books.into_iter().enumerate();
+        state.accounts.extend(books.filter_map(|(at, accounts)| Some((ProgramId(at as u16), accounts?))));
+    }
+
+    /// By what it applies commands.
+    pub fn rules(&self) -> BookRules {
+        self.rules
+    }
+
+    /// Applies what follows by other rules; returns those until now. For adjustments between the rows of a job.
+    pub fn set_rules(&mut self, rules: BookRules) -> BookRules {
+        std::mem::replace(&mut self.rules, rules)
+    }
+
+    /// Whether it has a program's accounts.
+    pub fn has(&self, program: ProgramId) -> bool {
+        self.accounts(program).is_some()
+    }
+
+    #[inline]
+    fn accounts(&self, program: ProgramId) -> Option<&Accounts> {
+        self.books.get(usize::from(program.0))?.as_ref()
     }
 
     /// Makes room for so many customers, without touching the memory yet.
     pub fn expect(&mut self, customers: usize) {
-        tuning::make_room(&mut self.accounts.list, customers);
+        for accounts in self.books.iter_mut().flatten() {
+            tuning::make_room(&mut accounts.list, customers);
+        }
     }
 
     /// Starts to fetch an account that is needed soon.
     #[inline]
-    pub fn prefetch(&self, customer: CustomerId) {
-        if let Some(account) = self.accounts.list.get(customer.index()) {
+    pub fn prefetch(&self, program: ProgramId, customer: CustomerId) {
+        if let Some(account) = self.accounts(program).and_then(|accounts| accounts.list.get(customer.index())) {
             tuning::prefetch(account);
         }
     }
 
-    /// A customer's balance; 0 for one without an account.
+    /// Starts to fetch the lots of an account whose own place was fetched before.
     #[inline]
-    pub fn balance(&self, customer: CustomerId) -> i64 {
-        self.accounts.list.get(customer.index()).map_or(0, |account| account.balance)
+    pub fn prefetch_lots(&self, program: ProgramId, customer: CustomerId) {
+        if let Some(accounts) = self.accounts(program)
+            && accounts.list.get(customer.index()).is_some_and(|account| account.has_lots())
+            && let Some(node) = accounts.lots.first_of(customer)
+        {
+            tuning::prefetch_at(node);
+        }
     }
 
-    /// Sum of all balances.
-    pub fn total(&self) -> i128 {
-        self.accounts.total
+    /// A customer's balance without points whose last day is over; 0 for one without an account.
+    #[inline]
+    pub fn balance(&self, program: ProgramId, customer: CustomerId) -> i64 {
+        self.accounts(program).map_or(0, |accounts| accounts.balance(customer, self.rules.today))
+    }
+
+    /// Sum of all balances of a program.
+    pub fn total(&self, program: ProgramId) -> i128 {
+        self.accounts(program).map_or(0, |accounts| accounts.total)
     }
 
     /// The number of the next entry.
@@ -75,56 +140,188 @@ impl AccountBook {
 
     /// What a command would do, without doing it.
     #[inline]
-    pub fn effect(&self, customer: CustomerId, command: ResolvedCommand) -> Effect {
-        apply(self.balance(customer), command, self.on_overdraft)
+    pub fn effect(&self, program: ProgramId, customer: CustomerId, command: ResolvedCommand) -> Effect {
+        apply(self.balance(program, customer), command, self.rules.on_overdraft)
     }
 
-    /// Applies a command to a customer's account; an entry, if one is due, is added to `entries`.
+    /// Applies a command to a customer's account. Entries that are due are added to `entries`: those of lots whose last day
+    /// is over first, without a row, then the command's own. A command that is refused changes nothing.
     #[inline]
     pub fn apply(
         &mut self,
+        program: ProgramId,
         customer: CustomerId,
         command: ResolvedCommand,
         row: u64,
-        entries: &mut Vec<Entry>,
-    ) -> Effect {
-        if customer.index() >= self.accounts.list.len() {
+        detail: DetailAt,
+        entries: &mut Entries,
+    ) -> Applied {
+        let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut) else {
+            // Rows of programs that were not loaded are refused before.
+            return Applied { effect: Effect::Rejected(Rejection::ProgramUnknown), expired: 0 };
+        };
+        if customer.index() >= accounts.list.len() {
             // A customer that this job created. Half as many again where no room was made, so that creating millions
             // stays linear.
-            let list = &mut self.accounts.list;
+            let list = &mut accounts.list;
             let room =
                 customer.index() + 1 + if list.capacity() > customer.index() { 4096 } else { list.len() / 2 + 1024 };
             list.resize(room, Account::default());
         }
-        let account = &mut self.accounts.list[customer.index()];
-        let effect = apply(account.balance, command, self.on_overdraft);
+        let account = &mut accounts.list[customer.index()];
+        if account.has_lots() || command.makes_lot() {
+            return self.apply_to_lots(program, customer, command, row, detail, entries);
+        }
+        let effect = apply(account.balance, command, self.rules.on_overdraft);
         if let Effect::Entry { kind, amount, balance_after, .. } = effect {
             debug_assert!(self.next_sequence < SEQUENCE_MAX);
-            entries.push(Entry {
+            entries.list.push(Entry {
                 customer,
-                program: self.program,
+                program,
                 kind,
                 amount,
                 balance_after,
                 previous: account.newest(),
                 row,
+                expires_on: None,
+                detail,
             });
-            *account = Account::new(balance_after, Sequence(self.next_sequence), account.has_lots());
+            *account = Account::new(balance_after, Sequence(self.next_sequence), false);
             self.next_sequence += 1;
-            self.accounts.total += i128::from(amount);
+            accounts.total += i128::from(amount);
         }
-        effect
+        Applied { effect, expired: 0 }
+    }
+
+    /// The same for an account that has lots, or gets one.
+    fn apply_to_lots(
+        &mut self,
+        program: ProgramId,
+        customer: CustomerId,
+        command: ResolvedCommand,
+        row: u64,
+        detail: DetailAt,
+        entries: &mut Entries,
+    ) -> Applied {
+        let mut effect = self.effect(program, customer, command);
+        if let (Effect::Entry { kind: EntryKind::Promise, amount, .. }, Some(accounts)) =
+            (effect, self.accounts(program))
+        {
+            let promised = accounts.lots.of(customer).filter(|lot| lot.state == LotState::Promised);
+            if promised.map(|lot| lot.remaining).try_fold(amount, i64::checked_add).is_none() {
+                effect = Effect::Rejected(Rejection::BalanceOverflow);
+            }
+        }
+        if matches!(effect, Effect::Rejected(_)) {
+            return Applied { effect, expired: 0 };
+        }
+        let expired = self.expire(program, customer, self.rules.today, 0, entries);
+        let Effect::Entry { kind, amount, balance_after, .. } = effect else { return Applied { effect, expired } };
+        let mut taken = std::mem::take(&mut self.taken);
+        taken.clear();
+        if amount < 0
+            && let Some(accounts) = self.accounts(program)
+        {
+            split_debit(accounts.lots.of(customer), -amount, &mut taken);
+        }
+        let expires_on = if amount > 0 { command.terms.expires_on } else { None };
+        let sequence = self.enter(
+            Entry { customer, program, kind, amount, balance_after, previous: Sequence(0), row, expires_on, detail },
+            &taken,
+            entries,
+        );
+        self.taken = taken;
+        let remaining = if kind == EntryKind::Promise { amount } else { left_of_credit(amount, balance_after) };
+        if amount > 0 && remaining > 0 && command.makes_lot() {
+            let state = if kind == EntryKind::Promise { LotState::Promised } else { LotState::Available };
+            let credited_at = command.terms.credited_at.unwrap_or(self.rules.now);
+            let is_referenced = command.terms.is_referenced;
+            let lot = Lot { credit: sequence, remaining, expires_on, credited_at, state, is_referenced };
+            self.add_lot(program, customer, lot);
+        }
+        Applied { effect, expired }
+    }
+
+    /// Expires a customer's lots whose last day is before `as_of`, each by an entry of its own. Returns how many points of
+    /// the balance that were.
+    pub fn expire(
+        &mut self,
+        program: ProgramId,
+        customer: CustomerId,
+        as_of: Date,
+        row: u64,
+        entries: &mut Entries,
+    ) -> i64 {
+        let mut expired = 0;
+        loop {
+            let Some(accounts) = self.accounts(program) else { return expired };
+            let Some(lot) = accounts.lots.of(customer).next().filter(|lot| lot.is_overdue(as_of)) else {
+                return expired;
+            };
+            let balance = accounts.list.get(customer.index()).map_or(0, |account| account.balance);
+            let (kind, balance_after) = match lot.state {
+                LotState::Available => (EntryKind::Expire, balance - lot.remaining),
+                LotState::Promised => (EntryKind::PromiseExpire, balance),
+            };
+            expired += balance - balance_after;
+            let entry = Entry {
+                customer,
+                program,
+                kind,
+                amount: -lot.remaining,
+                balance_after,
+                previous: Sequence(0),
+                row,
+                expires_on: lot.expires_on,
+                detail: DetailAt::NONE,
+            };
+            self.enter(entry, &[Taken { lot: lot.credit, amount: lot.remaining }], entries);
+        }
+    }
+
+    /// Adds an entry behind its account's newest, and takes what it took of lots. Returns its number.
+    fn enter(&mut self, mut entry: Entry, taken: &[Taken], entries: &mut Entries) -> Sequence {
+        debug_assert!(self.next_sequence < SEQUENCE_MAX);
+        let sequence = Sequence(self.next_sequence);
+        let accounts = self.books.get_mut(usize::from(entry.program.0)).and_then(Option::as_mut);
+        let Some(accounts) = accounts else { return sequence };
+        for &taken in taken {
+            let found = accounts.lots.take(entry.customer, taken);
+            debug_assert!(found.is_some(), "an entry takes of lots that are there");
+        }
+        if let Some(account) = accounts.list.get_mut(entry.customer.index()) {
+            entry.previous = account.newest();
+            accounts.total += i128::from(entry.balance_after) - i128::from(account.balance);
+            *account = Account::new(entry.balance_after, sequence, accounts.lots.has(entry.customer));
+        }
+        self.next_sequence += 1;
+        entries.push(entry, taken);
+        sequence
+    }
+
+    fn add_lot(&mut self, program: ProgramId, customer: CustomerId, lot: Lot) {
+        if let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut) {
+            accounts.add_lot(customer, lot);
+        }
+    }
+
+    /// Customers of a program with lots whose last day is before `as_of`.
+    pub fn due(&self, program: ProgramId, as_of: Date) -> Vec<CustomerId> {
+        self.accounts(program).map(|accounts| accounts.lots.due(as_of)).unwrap_or_default()
     }
 }
 
 /// Encodes entries that follow each other from `first` into pages.
-pub fn encode_entries(first: u64, job: JobId, now: Timestamp, entries: &[Entry], output: &mut Output) {
+pub fn encode_entries(first: u64, job: JobId, now: Timestamp, entries: &Entries, output: &mut Output) {
     let mut sequence = first;
-    for page in entries.chunks(ledger_page::ENTRIES_MAX) {
+    let count = entries.list.len();
+    for start in (0..count).step_by(ledger_page::ENTRIES_MAX) {
+        let page = start..(start + ledger_page::ENTRIES_MAX).min(count);
+        let length = page.len() as u64;
         output.page(|out| {
-            ledger_page::encode(Sequence(sequence), job, now, page, out);
+            ledger_page::encode(Sequence(sequence), job, now, entries, page, out);
             LogKey::Ledger(Sequence(sequence))
         });
-        sequence += page.len() as u64;
+        sequence += length;
     }
 }

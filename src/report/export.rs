@@ -6,10 +6,12 @@ use super::cell::write_cell;
 use crate::{
     domain::{
         customer::{CustomerChange, LTV_DECIMALS},
+        entry::EntryText,
         id::{CustomerId, JobId, ProgramId, Sequence},
         lot::LotState,
         points::write_amount,
         tier::TierId,
+        time::Date,
     },
     error::{Error, Result},
     store::{
@@ -78,6 +80,13 @@ impl Lines<'_> {
         self.buffer.push(b',');
     }
 
+    fn date(&mut self, date: Option<Date>) {
+        if let Some(date) = date {
+            date.write(&mut self.buffer);
+        }
+        self.buffer.push(b',');
+    }
+
     /// Takes back the comma behind the last cell.
     fn close(&mut self) -> Result<()> {
         self.buffer.pop();
@@ -85,20 +94,21 @@ impl Lines<'_> {
     }
 }
 
-/// Writes an export; returns the number of rows.
+/// Writes an export; returns the number of rows. Points whose last day was before `today` are dead, and in no balance or
+/// lot that is written.
 ///
 /// Memory: what a job needs for `Balances` and `Lots`; about 80 bytes a customer more for `Ledger`, whose rows name
 /// customers in no order.
 ///
 /// # Errors
 /// When the logs are damaged, or `out` fails.
-pub fn write(store: &Store, what: Export, texts: &Texts<'_>, out: &mut dyn Write) -> Result<u64> {
+pub fn write(store: &Store, what: Export, today: Date, texts: &Texts<'_>, out: &mut dyn Write) -> Result<u64> {
     let mut lines = Lines { out, buffer: Vec::with_capacity(BUFFER_BYTES + 4096), rows: 0 };
     match what {
         Export::Customers => customers(store, &mut lines)?,
-        Export::Balances { nonzero } => balances(store, nonzero, &mut lines)?,
+        Export::Balances { nonzero } => balances(store, nonzero, today, &mut lines)?,
         Export::Ledger => ledger(store, texts, &mut lines)?,
-        Export::Lots => lots(store, &mut lines)?,
+        Export::Lots => lots(store, today, &mut lines)?,
     }
     lines.flush()?;
     Ok(lines.rows)
@@ -180,28 +190,28 @@ fn identity(lines: &mut Lines<'_>, customer: &CustomerChange<'_>) {
     }
 }
 
-fn balances(store: &Store, nonzero: bool, lines: &mut Lines<'_>) -> Result<()> {
+fn balances(store: &Store, nonzero: bool, today: Date, lines: &mut Lines<'_>) -> Result<()> {
     header(lines, "user_id,external_id,email,mobile,program,balance,promised");
     let state = load(store, true)?;
     let programs = store.programs();
     each_customer(store, &state, |id, customer| {
         for (at, program) in programs.iter().enumerate() {
             let accounts = state.accounts(ProgramId(at as u16))?;
-            let balance = accounts.list.get(id.index()).map_or(0, |account| account.balance);
-            if nonzero && balance == 0 {
+            let (balance, promised) = (accounts.balance(id, today), accounts.lots.promised(id, today));
+            if nonzero && balance == 0 && promised == 0 {
                 continue;
             }
             identity(lines, customer);
             lines.cell(&program.code);
             lines.amount(balance, program.decimals);
-            lines.amount(0, program.decimals);
+            lines.amount(promised, program.decimals);
             lines.close()?;
         }
         Ok(())
     })
 }
 
-fn lots(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
+fn lots(store: &Store, today: Date, lines: &mut Lines<'_>) -> Result<()> {
     header(
         lines,
         "user_id,external_id,email,mobile,program,remaining,state,expires_on,ref_type,ref_id,promotion_id,credited_at",
@@ -211,17 +221,34 @@ fn lots(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
     each_customer(store, &state, |id, customer| {
         for (at, program) in programs.iter().enumerate() {
             let accounts = state.accounts(ProgramId(at as u16))?;
-            let balance = accounts.list.get(id.index()).map_or(0, |account| account.balance);
-            if balance <= 0 {
-                continue;
+            let mut plain = accounts.balance(id, today);
+            for lot in accounts.lots.of(id).filter(|lot| !lot.is_overdue(today)) {
+                plain -= if lot.state == LotState::Available { lot.remaining } else { 0 };
+                identity(lines, customer);
+                lines.cell(&program.code);
+                lines.amount(lot.remaining, program.decimals);
+                lines.cell(lot.state.word());
+                lines.date(lot.expires_on);
+                if lot.is_referenced {
+                    let credit = cold::entry(store, lot.credit)?;
+                    for text in EntryText::OF_LOT {
+                        lines.cell(credit.text(text).unwrap_or_default());
+                    }
+                } else {
+                    lines.buffer.extend_from_slice(b",,,");
+                }
+                lot.credited_at.write(&mut lines.buffer);
+                lines.end()?;
             }
-            // Permanent points without reference are one lot an account, credited at many times.
-            identity(lines, customer);
-            lines.cell(&program.code);
-            lines.amount(balance, program.decimals);
-            lines.cell(LotState::Available.word());
-            lines.buffer.extend_from_slice(b",,,,");
-            lines.end()?;
+            if plain > 0 {
+                // Permanent points without reference are one lot an account, credited at many times.
+                identity(lines, customer);
+                lines.cell(&program.code);
+                lines.amount(plain, program.decimals);
+                lines.cell(LotState::Available.word());
+                lines.buffer.extend_from_slice(b",,,,");
+                lines.end()?;
+            }
         }
         Ok(())
     })
@@ -247,19 +274,15 @@ fn ledger(store: &Store, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()>
         Ok(())
     })?;
     drop(state);
-    let mut job_texts: Option<(JobId, Vec<u8>)> = None;
+    let mut job_texts: Option<(JobId, [String; 2])> = None;
     store.log().scan(LogKey::Ledger(Sequence(1)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
         let LogKey::Ledger(first) = key else { return Ok(false) };
         let page = LedgerPage::open(first, stored)?;
         if job_texts.as_ref().is_none_or(|(job, _)| *job != page.job) {
             let (reason, comment) = texts(page.job)?;
-            let mut text = b",".to_vec();
-            write_cell(reason.unwrap_or_default().as_bytes(), &mut text);
-            text.push(b',');
-            write_cell(comment.unwrap_or_default().as_bytes(), &mut text);
-            job_texts = Some((page.job, text));
+            job_texts = Some((page.job, [reason.unwrap_or_default(), comment.unwrap_or_default()]));
         }
-        let text = job_texts.as_ref().map_or(&[][..], |(_, text)| text);
+        let of_job = job_texts.as_ref().map_or(["", ""], |(_, [reason, comment])| [reason, comment]);
         let time = page.time.to_string();
         for at in 0..page.count() {
             let entry = page.entry(at)?;
@@ -277,11 +300,18 @@ fn ledger(store: &Store, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()>
             lines.cell(entry.kind.word());
             lines.amount(entry.amount, program.decimals);
             lines.amount(entry.balance_after, program.decimals);
-            lines.buffer.extend_from_slice(b",,,,,,");
+            lines.date(entry.expires_on);
+            lines.buffer.push(b',');
+            for text in EntryText::OF_LOT {
+                lines.cell(page.text(at, text).unwrap_or_default());
+            }
+            lines.buffer.push(b',');
             lines.number(u64::from(page.job.0));
             lines.number(entry.row);
-            lines.buffer.extend_from_slice(text);
-            lines.end()?;
+            lines.buffer.push(b',');
+            lines.cell(page.text(at, EntryText::Reason).unwrap_or(of_job[0]));
+            lines.cell(page.text(at, EntryText::Comment).unwrap_or(of_job[1]));
+            lines.close()?;
         }
         Ok(true)
     })

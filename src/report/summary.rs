@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     domain::{
         id::JobId,
-        job::{Counts, JobKind, JobState},
+        job::{Accounting, Counts, JobKind, JobState, PointsCounts, Total},
         rejection::Rejection,
     },
     report::amount::amount_text,
@@ -39,6 +39,8 @@ pub struct PointSums {
     pub debited: String,
     /// Expired.
     pub expired: String,
+    /// Promised: in no balance yet.
+    pub promised: String,
 }
 
 /// Where the points of a file's add and debit rows went, as decimal text: `in_file` is the sum of the others.
@@ -82,6 +84,19 @@ pub struct BalanceChange {
     pub before: String,
     /// After it.
     pub after: String,
+}
+
+/// What happened to the points of another program than the job's, which rows named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ProgramSums {
+    /// The program's code.
+    pub program: String,
+    /// Points that moved.
+    pub points: PointSums,
+    /// The program's balances.
+    pub balance: BalanceChange,
+    /// Where the file's points went.
+    pub file_points: FilePoints,
 }
 
 /// Customers that the file named.
@@ -130,6 +145,11 @@ pub struct Summary {
     pub kept: u64,
     /// Where the file's points went.
     pub file_points: FilePoints,
+    /// The same for other programs that rows named, whose points are not in the sums above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_programs: Vec<ProgramSums>,
+    /// Debits with a last day, which was ignored.
+    pub expiries_ignored: u64,
     /// Columns of the input that no field reads.
     pub ignored_columns: Vec<String>,
     /// Files written.
@@ -178,6 +198,8 @@ pub struct SummaryParts<'a> {
     pub balance: (i128, i128),
     /// Program code and decimals.
     pub program: (String, u8),
+    /// Of other programs that rows may have named: code, decimals, sum of the balances before.
+    pub others: BTreeMap<u16, (String, u8, Total)>,
     /// Milliseconds of work.
     pub elapsed_ms: u64,
     /// Bytes read.
@@ -193,15 +215,17 @@ impl Summary {
     /// The summary of these parts.
     pub fn new(parts: SummaryParts<'_>) -> Summary {
         let counts = parts.counts;
-        let text = |amount: i128| amount_text(amount, parts.program.1);
-        let account = |account: &crate::domain::job::Accounting| SignAccount {
-            in_file: text(account.in_file.0),
-            applied: text(account.applied.0),
-            rejected: text(account.rejected.0),
-            unchanged: text(account.unchanged.0),
-            not_taken: text(account.not_taken.0),
-        };
         let elapsed_s = parts.elapsed_ms as f64 / 1000.0;
+        let (code, decimals) = parts.program;
+        let other = |(program, points): (&u16, &PointsCounts)| {
+            let (code, decimals, before) = parts.others.get(program)?;
+            Some(ProgramSums {
+                program: code.clone(),
+                points: PointSums::of(points, *decimals),
+                balance: BalanceChange::of((before.0, before.0 + points.change()), *decimals),
+                file_points: FilePoints::of(points, 0, *decimals),
+            })
+        };
         Summary {
             job: parts.job,
             kind: parts.kind,
@@ -215,8 +239,8 @@ impl Summary {
                 unchanged: counts.unchanged,
                 rejected: counts.rejected,
             },
-            points: PointSums { credited: text(counts.credited.0), debited: text(counts.debited.0), expired: text(0) },
-            balance: BalanceChange { before: text(parts.balance.0), after: text(parts.balance.1) },
+            points: PointSums::of(&counts.points, decimals),
+            balance: BalanceChange::of(parts.balance, decimals),
             customers: CustomerCounts {
                 matched: counts.customers_matched,
                 created: counts.customers_created,
@@ -226,23 +250,56 @@ impl Summary {
             elapsed_s,
             rows_per_s: if elapsed_s > 0.0 { (counts.read as f64 / elapsed_s).round() } else { 0.0 },
             bytes_read: parts.bytes_read,
-            program: parts.program.0.clone(),
+            program: code,
             dry_run: parts.job.is_none(),
             kept: counts.kept,
-            file_points: FilePoints {
-                credits: account(&counts.credits),
-                debits: account(&counts.debits),
-                set_rows: counts.set_rows,
-                set: text(counts.set.0),
-                unassigned_rows: counts.unassigned_rows,
-                unassigned: text(counts.unassigned.0),
-                unreadable_rows: counts.unreadable_amounts,
-            },
+            file_points: FilePoints::of(&counts.points, counts.unreadable_amounts, decimals),
+            other_programs: counts.other_programs.iter().filter_map(other).collect(),
+            expiries_ignored: counts.expiries_ignored,
             ignored_columns: Vec::new(),
             files: Vec::new(),
             reason: None,
             input: None,
             cost: None,
+        }
+    }
+}
+
+impl PointSums {
+    fn of(points: &PointsCounts, decimals: u8) -> PointSums {
+        PointSums {
+            credited: amount_text(points.credited.0, decimals),
+            debited: amount_text(points.debited.0, decimals),
+            expired: amount_text(points.expired.0, decimals),
+            promised: amount_text(points.promised.0, decimals),
+        }
+    }
+}
+
+impl BalanceChange {
+    fn of((before, after): (i128, i128), decimals: u8) -> BalanceChange {
+        BalanceChange { before: amount_text(before, decimals), after: amount_text(after, decimals) }
+    }
+}
+
+impl FilePoints {
+    fn of(points: &PointsCounts, unreadable_rows: u64, decimals: u8) -> FilePoints {
+        let text = |amount: Total| amount_text(amount.0, decimals);
+        let account = |account: &Accounting| SignAccount {
+            in_file: text(account.in_file),
+            applied: text(account.applied),
+            rejected: text(account.rejected),
+            unchanged: text(account.unchanged),
+            not_taken: text(account.not_taken),
+        };
+        FilePoints {
+            credits: account(&points.credits),
+            debits: account(&points.debits),
+            set_rows: points.set_rows,
+            set: text(points.set),
+            unassigned_rows: points.unassigned_rows,
+            unassigned: text(points.unassigned),
+            unreadable_rows,
         }
     }
 }

@@ -21,6 +21,8 @@ use super::{
     identifiers::IdentifierHash,
     key,
     log::first_key_from,
+    lot_page,
+    row_keys::RowKeyPositions,
     state::{Profiles, State},
     tuning,
     value::{self, Kind},
@@ -30,9 +32,14 @@ use crate::{
         account::Account,
         id::{CustomerId, ProgramId},
         identifier::IdentifierKind,
+        lot::Lots,
     },
     error::{Error, Result},
 };
+
+/// The families that hold generations.
+const CACHES: [&str; 6] =
+    [family::IDENTIFIERS, family::PROFILES, family::FILTERS, family::ACCOUNTS, family::LOTS, family::ROW_IDS];
 
 /// Runs of the identifier table above which they are merged into one. A cold lookup reads one page of each.
 const RUNS_MAX: usize = 12;
@@ -55,6 +62,9 @@ pub struct AccountsPosition {
     pub next_sequence: u64,
     /// How many customers its pages cover.
     pub customers: u32,
+    /// How many lots its pages hold.
+    #[serde(default)]
+    pub lots: u64,
 }
 
 /// What the stored caches reflect.
@@ -78,6 +88,9 @@ pub struct CachePositions {
     pub tiers: Vec<String>,
     /// Accounts by program.
     pub accounts: BTreeMap<u16, AccountsPosition>,
+    /// Keys of rows.
+    #[serde(default)]
+    pub row_keys: RowKeyPositions,
 }
 
 impl Default for CachePositions {
@@ -92,6 +105,7 @@ impl Default for CachePositions {
             profiles_next_record: 0,
             tiers: Vec::new(),
             accounts: BTreeMap::new(),
+            row_keys: RowKeyPositions::default(),
         }
     }
 }
@@ -107,6 +121,7 @@ impl CachePositions {
         self.profiles == generation
             || self.runs.iter().any(|run| run.generation == generation)
             || self.accounts.values().any(|position| position.generation == generation)
+            || self.row_keys.runs.iter().any(|run| run.generation == generation)
     }
 }
 
@@ -160,11 +175,15 @@ pub fn write_behind(store: &Store, state: &mut State, lag_min: u64) -> Result<()
             let generation = positions.take_generation();
             let customers = accounts.list.len().min(state.customers as usize);
             account_files(&accounts.list[..customers], program, generation, &mut files);
+            if accounts.lots.count() > 0 {
+                lot_file(&accounts.lots, customers, program, generation, &mut files);
+            }
             let position = positions.accounts.entry(program.0).or_default();
             let old = std::mem::replace(&mut position.generation, generation);
             position.next_sequence = state.next_sequence;
             position.customers = customers as u32;
-            dropped.extend([(family::ACCOUNTS, old), (family::FILTERS, old)]);
+            position.lots = accounts.lots.count();
+            dropped.extend([(family::ACCOUNTS, old), (family::FILTERS, old), (family::LOTS, old)]);
         }
     }
     if files.is_empty() {
@@ -182,6 +201,17 @@ pub fn write_behind(store: &Store, state: &mut State, lag_min: u64) -> Result<()
         state.late_identifiers.clear();
     }
     dropped.into_iter().try_for_each(|(family, generation)| drop_generation(store, family, generation))
+}
+
+/// The number of a generation that is going to be written, and given to no other.
+///
+/// # Errors
+/// When it cannot be noted.
+pub fn new_generation(store: &Store) -> Result<u32> {
+    let mut positions = store.positions();
+    let generation = positions.take_generation();
+    store.set_positions(positions)?;
+    Ok(generation)
 }
 
 /// Takes a page of a cache: key and value.
@@ -313,6 +343,21 @@ fn account_files<'a>(list: &'a [Account], program: ProgramId, generation: u32, f
     files.push(filter_file(Attribute::Balance, program, generation, list.len(), |at| list[at].balance));
 }
 
+/// A program's lots, page by page of customers; pages without lots are left out.
+fn lot_file<'a>(lots: &'a Lots, customers: usize, program: ProgramId, generation: u32, files: &mut Vec<CacheFile<'a>>) {
+    let pages = move |put: &mut Put<'_>| {
+        let mut value = Vec::new();
+        for (page, range) in page_ranges(customers) {
+            value.clear();
+            if lot_page::encode(lots, range, &mut value) {
+                put(key::cache_page(generation, 0, program, page).to_vec(), &value)?;
+            }
+        }
+        Ok(lots.count())
+    };
+    files.push(CacheFile { family: family::LOTS, kind: None, pages: Box::new(pages) });
+}
+
 fn filter_file<'a>(
     attribute: Attribute,
     program: ProgramId,
@@ -340,7 +385,10 @@ fn page_ranges(customers: usize) -> impl Iterator<Item = (u32, Range<usize>)> {
 }
 
 /// Drops a generation that nothing names any more. Its files hold nothing else, so this only unlinks them.
-fn drop_generation(store: &Store, family: &str, generation: u32) -> Result<()> {
+///
+/// # Errors
+/// When the database fails.
+pub fn drop_generation(store: &Store, family: &str, generation: u32) -> Result<()> {
     if generation == 0 {
         return Ok(());
     }
@@ -355,7 +403,7 @@ fn drop_generation(store: &Store, family: &str, generation: u32) -> Result<()> {
 /// When the database fails.
 pub fn compact(store: &Store) -> Result<()> {
     let positions = store.positions();
-    for family in [family::IDENTIFIERS, family::PROFILES, family::FILTERS, family::ACCOUNTS] {
+    for family in CACHES {
         for generation in generations(store, family)? {
             if !positions.references(generation) {
                 // Numbers of generations are never given twice, so that the mark in the way harms no later one.
@@ -392,7 +440,7 @@ fn generations(store: &Store, family: &str) -> Result<Vec<u32>> {
 /// When the database fails.
 pub fn drop_unreferenced(store: &Store) -> Result<()> {
     let positions = store.positions();
-    for family in [family::IDENTIFIERS, family::PROFILES, family::FILTERS, family::ACCOUNTS] {
+    for family in CACHES {
         for generation in generations(store, family)? {
             if !positions.references(generation) {
                 drop_generation(store, family, generation)?;

@@ -10,30 +10,51 @@ use super::{
     identifiers::{IdentifierHash, IdentifierPage},
     key::{self, LogKey},
     ledger_page::LedgerPage,
+    lot_page,
     value::{self, Kind},
 };
 use crate::{
     domain::{
         customer::Customer,
-        entry::Entry,
+        entry::{Entry, EntryText},
         id::{CustomerId, JobId, ProgramId, Sequence},
         identifier::IdentifierKind,
+        lot::Lot,
         time::Timestamp,
     },
     error::{Error, Result},
 };
 
 /// An account as a cold look finds it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ColdAccount {
     /// Its balance.
     pub balance: i64,
     /// Its newest entry; 0: none.
     pub newest: Sequence,
+    /// Its dated, referenced and promised lots, in the order in which they are taken.
+    pub lots: Vec<Lot>,
+}
+
+impl ColdAccount {
+    /// Brings it up to an entry behind it.
+    fn replay(&mut self, page: &LedgerPage<'_>, at: usize, entry: &Entry) -> Result<()> {
+        let sequence = Sequence(page.first.0 + at as u64);
+        self.balance = entry.balance_after;
+        self.newest = sequence;
+        for taken in page.taken(at) {
+            let lot = self.lots.iter_mut().find(|lot| lot.credit == taken.lot && lot.remaining >= taken.amount);
+            let lost = || Error::corrupt(format!("entry {} takes of a lot that has not so much", sequence.0));
+            lot.ok_or_else(lost)?.remaining -= taken.amount;
+        }
+        self.lots.retain(|lot| lot.remaining > 0);
+        self.lots.extend(page.lot_of(at, entry));
+        Ok(())
+    }
 }
 
 /// An entry with what its page tells of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DatedEntry {
     /// Its number.
     pub sequence: Sequence,
@@ -43,6 +64,15 @@ pub struct DatedEntry {
     pub time: Timestamp,
     /// The entry.
     pub entry: Entry,
+    /// Its texts, by the numbers of `EntryText`.
+    pub texts: [Option<String>; EntryText::ALL.len()],
+}
+
+impl DatedEntry {
+    /// One of its texts.
+    pub fn text(&self, text: EntryText) -> Option<&str> {
+        self.texts[text as usize].as_deref()
+    }
 }
 
 /// The customer that owns a normalised identifier, with everything its records say; none if nobody does.
@@ -197,6 +227,9 @@ pub fn accounts(store: &Store, customer: CustomerId) -> Result<Vec<ColdAccount>>
             return Err(missing());
         }
         account.balance = page_values.get(customer.index() % ROWS);
+        if position.lots > 0 {
+            account.lots = lot_page::of_customer(store, position.generation, program, customer)?;
+        }
     }
     let Some(&from) = froms.iter().min() else { return Ok(accounts) };
     store.log().scan(LogKey::Ledger(Sequence(from)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
@@ -210,11 +243,12 @@ pub fn accounts(store: &Store, customer: CustomerId) -> Result<Vec<ColdAccount>>
             let sequence = first.0 + at as u64;
             let program = usize::from(entry.program.0);
             if program < programs && sequence >= froms[program] {
-                accounts[program] = ColdAccount { balance: entry.balance_after, newest: Sequence(sequence) };
+                accounts[program].replay(&page, at, &entry)?;
             }
         }
         Ok(true)
     })?;
+    accounts.iter_mut().for_each(|account| account.lots.sort_by_key(Lot::order));
     Ok(accounts)
 }
 
@@ -232,5 +266,6 @@ pub fn entry(store: &Store, sequence: Sequence) -> Result<DatedEntry> {
     if at >= page.count() {
         return Err(missing());
     }
-    Ok(DatedEntry { sequence, job: page.job, time: page.time, entry: page.entry(at)? })
+    let texts = EntryText::ALL.map(|text| page.text(at, text).map(str::to_owned));
+    Ok(DatedEntry { sequence, job: page.job, time: page.time, entry: page.entry(at)?, texts })
 }

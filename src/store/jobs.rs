@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     domain::{
-        id::{CustomerId, JobId},
+        entry::RowKey,
+        id::{CustomerId, JobId, ProgramId},
         job::{JobStart, JobState, WindowRecord},
         rejection::Rejection,
     },
@@ -115,8 +116,19 @@ impl RejectedRow {
 pub struct Touch {
     /// Whom.
     pub customer: CustomerId,
+    /// In which program.
+    pub program: ProgramId,
     /// The balance that the row set, if it was the first to reset this customer and found the balance there already.
     pub reset_to: Option<i64>,
+    /// The key of the row, if it has one: a good row that changed nothing is known again too.
+    pub row_key: Option<RowKey>,
+}
+
+impl Touch {
+    /// A customer that was only named.
+    pub fn named(customer: CustomerId) -> Touch {
+        Touch { customer, program: ProgramId(0), reset_to: None, row_key: None }
+    }
 }
 
 fn sealed_json(kind: Kind, content: &impl Serialize) -> Result<Vec<u8>> {
@@ -158,7 +170,15 @@ pub fn put_window(
         put_varint(touched.len() as u64, &mut body);
         for touch in touched {
             put_varint(u64::from(touch.customer.0), &mut body);
+            put_varint(u64::from(touch.program.0), &mut body);
             put_varint(touch.reset_to.map_or(0, |balance| balance.cast_unsigned().wrapping_add(1)), &mut body);
+        }
+        // Behind the customers: their places, and the keys of their rows.
+        for (at, key) in touched.iter().enumerate().filter_map(|(at, touch)| Some((at, touch.row_key?))) {
+            put_varint(at as u64, &mut body);
+            body.extend_from_slice(&key.high.to_le_bytes());
+            body.extend_from_slice(&key.low.to_le_bytes());
+            body.extend_from_slice(&key.content.to_le_bytes());
         }
         commit.put(LogKey::Job(job, window, TOUCHED), &value::sealed(Kind::Touched, &body));
     }
@@ -283,17 +303,39 @@ pub fn forget(store: &Store, id: JobId, rows: u64) -> Result<()> {
 /// `Corrupt` when the records are damaged.
 pub fn touched(store: &Store, id: JobId, mut visit: impl FnMut(Touch)) -> Result<()> {
     store.log().scan(LogKey::Job(id, 1, 0), LogKey::Job(JobId(id.0 + 1), 0, 0), |key, stored| {
-        let LogKey::Job(_, window, TOUCHED) = key else { return Ok(true) };
-        let damaged = || Error::corrupt(format!("touched customers of job {id}, window {window}, cannot be read"));
-        let mut body = value::open(Kind::Touched, stored, &format_args!("touched customers of job {id}"))?;
-        for _ in 0..take_varint(&mut body).ok_or_else(damaged)? {
-            let customer = take_varint(&mut body).and_then(|number| u32::try_from(number).ok()).ok_or_else(damaged)?;
-            let balance = take_varint(&mut body).ok_or_else(damaged)?;
-            let reset_to = balance.checked_sub(1).map(u64::cast_signed);
-            visit(Touch { customer: CustomerId(customer), reset_to });
+        if let LogKey::Job(_, window, TOUCHED) = key {
+            open_touched(id, window, stored)?.into_iter().for_each(&mut visit);
         }
         Ok(true)
     })
+}
+
+fn open_touched(id: JobId, window: u32, stored: &[u8]) -> Result<Vec<Touch>> {
+    let damaged = || Error::corrupt(format!("touched customers of job {id}, window {window}, cannot be read"));
+    let mut body = value::open(Kind::Touched, stored, &format_args!("touched customers of job {id}"))?;
+    let mut touched = Vec::new();
+    for _ in 0..take_varint(&mut body).ok_or_else(damaged)? {
+        let customer = take_varint(&mut body).and_then(|number| u32::try_from(number).ok()).ok_or_else(damaged)?;
+        let program = take_varint(&mut body).and_then(|number| u16::try_from(number).ok()).ok_or_else(damaged)?;
+        let balance = take_varint(&mut body).ok_or_else(damaged)?;
+        let reset_to = balance.checked_sub(1).map(u64::cast_signed);
+        touched.push(Touch { customer: CustomerId(customer), program: ProgramId(program), reset_to, row_key: None });
+    }
+    while !body.is_empty() {
+        let at = take_varint(&mut body).and_then(|at| usize::try_from(at).ok()).ok_or_else(damaged)?;
+        let ((high, low), (content, rest)) = body
+            .split_first_chunk::<8>()
+            .and_then(|(high, rest)| Some((high, rest.split_first_chunk::<4>()?)))
+            .and_then(|(high, (low, rest))| Some(((high, low), rest.split_first_chunk::<4>()?)))
+            .ok_or_else(damaged)?;
+        body = rest;
+        touched.get_mut(at).ok_or_else(damaged)?.row_key = Some(RowKey {
+            high: u64::from_le_bytes(*high),
+            low: u32::from_le_bytes(*low),
+            content: u32::from_le_bytes(*content),
+        });
+    }
+    Ok(touched)
 }
 
 /// The ranges of ledger entries that a job's windows wrote.

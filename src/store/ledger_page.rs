@@ -1,20 +1,34 @@
 //! A page of ledger entries: packed columns with a header.
 //!
 //! Body: first sequence (8 bytes), job (4), time in milliseconds (8), count (2), columns (1); then each column as its
-//! number (1 byte) and its packed values (`column`). Columns 1 to 7 are always there. Numbers 8 and above are kept for
-//! what only some entries have: expiry and its former date (8, 9), reference type and id (10, 11), promotion (12),
-//! reason, reason type and comment (13, 14, 15), reversed entry (16), lots taken (17, 18, 19), the entry's own time
-//! (20). A reader that meets a column it does not know refuses the page instead of dropping what it says.
+//! number (1 byte) and its packed values (`column`). Columns 1 to 7 are always there; the others only where an entry of the
+//! page has what they hold, so that a page of plain points has no byte for them:
+//!
+//! | columns | hold |
+//! |---|---|
+//! | 8 | last day, as days since 0000-12-31; 0: none |
+//! | 10, 11, 12, 13, 15 | reference type and id, promotion, reason, comment: number of a text, then the page's texts |
+//! | 17, 18, 19 | how many lots an entry took of; and for each the distance of its entry, and the amount |
+//! | 20 | when the points were earned, as milliseconds since that of column 8; 0: not said |
+//! | 21, 22 | the row's own key: its upper half; its lower quarter and the hash of the content |
+//!
+//! 9 (former last day), 14 (reason type) and 16 (reversed entry) are kept for what follows. A reader that meets a column it
+//! does not know refuses the page instead of dropping what it says.
+
+use std::collections::HashMap;
 
 use super::{
     column::{self, Column},
+    customer_page::{put_varint, take_varint},
     value::{self, Kind},
 };
 use crate::{
     domain::{
-        entry::{Entry, EntryKind},
+        apply::left_of_credit,
+        entry::{Detail, DetailAt, Entries, Entry, EntryKind, EntryText, RowKey},
         id::{CustomerId, JobId, ProgramId, Sequence},
-        time::Timestamp,
+        lot::{Lot, LotState, Taken},
+        time::{Date, Timestamp},
     },
     error::{Error, Result},
 };
@@ -30,35 +44,140 @@ const AMOUNT: u8 = 4;
 const BALANCE_AFTER: u8 = 5;
 const DISTANCE: u8 = 6;
 const ROW: u8 = 7;
-const COLUMNS: [u8; 7] = [CUSTOMER, KIND, PROGRAM, AMOUNT, BALANCE_AFTER, DISTANCE, ROW];
+const EXPIRES_ON: u8 = 8;
+const TAKEN_COUNT: u8 = 17;
+const TAKEN_LOT: u8 = 18;
+const TAKEN_AMOUNT: u8 = 19;
+const CREDITED_AT: u8 = 20;
+const ROW_KEY_HIGH: u8 = 21;
+const ROW_KEY_REST: u8 = 22;
+/// Columns that every page has, which are the lowest numbers.
+const ALWAYS: usize = 7;
+/// One more than the highest number.
+const NUMBERS: usize = 23;
 const HEADER_BYTES: usize = 23;
 
-/// Appends the page of these entries, numbered from `first`, to `out`. At most `ENTRIES_MAX` entries.
-pub fn encode(first: Sequence, job: JobId, time: Timestamp, entries: &[Entry], out: &mut Vec<u8>) {
-    debug_assert!(entries.len() <= ENTRIES_MAX);
+/// The column of a text.
+fn text_column(text: EntryText) -> u8 {
+    match text {
+        EntryText::RefType => 10,
+        EntryText::RefId => 11,
+        EntryText::PromotionId => 12,
+        EntryText::Reason => 13,
+        EntryText::Comment => 15,
+    }
+}
+
+/// Appends the page of the entries at `range`, numbered from `first`, to `out`. At most `ENTRIES_MAX` entries.
+pub fn encode(
+    first: Sequence,
+    job: JobId,
+    time: Timestamp,
+    entries: &Entries,
+    range: std::ops::Range<usize>,
+    out: &mut Vec<u8>,
+) {
+    let list = &entries.list[range];
+    debug_assert!(list.len() <= ENTRIES_MAX);
     let start = value::begin(Kind::LedgerPage, out);
     out.extend_from_slice(&first.0.to_le_bytes());
     out.extend_from_slice(&job.0.to_le_bytes());
     out.extend_from_slice(&time.millis().to_le_bytes());
-    out.extend_from_slice(&(entries.len() as u16).to_le_bytes());
-    out.push(COLUMNS.len() as u8);
-    let n = entries.len();
+    out.extend_from_slice(&(list.len() as u16).to_le_bytes());
+    let columns_at = out.len();
+    out.push(ALWAYS as u8);
+    let n = list.len();
     out.push(CUSTOMER);
-    column::pack(n, |at| i64::from(entries[at].customer.0), out);
+    column::pack(n, |at| i64::from(list[at].customer.0), out);
     out.push(KIND);
-    column::pack(n, |at| entries[at].kind as i64, out);
+    column::pack(n, |at| list[at].kind as i64, out);
     out.push(PROGRAM);
-    column::pack(n, |at| i64::from(entries[at].program.0), out);
+    column::pack(n, |at| i64::from(list[at].program.0), out);
     out.push(AMOUNT);
-    column::pack(n, |at| entries[at].amount, out);
+    column::pack(n, |at| list[at].amount, out);
     out.push(BALANCE_AFTER);
-    column::pack(n, |at| entries[at].balance_after, out);
+    column::pack(n, |at| list[at].balance_after, out);
     out.push(DISTANCE);
-    column::pack(n, |at| distance(first.0 + at as u64, entries[at].previous), out);
+    column::pack(n, |at| distance(first.0 + at as u64, list[at].previous), out);
     out.push(ROW);
-    column::pack(n, |at| entries[at].row.cast_signed(), out);
+    column::pack(n, |at| list[at].row.cast_signed(), out);
+    let mut columns = ALWAYS as u8;
+    if list.iter().any(|entry| entry.expires_on.is_some()) {
+        columns += 1;
+        out.push(EXPIRES_ON);
+        column::pack(n, |at| list[at].expires_on.map_or(0, |day| i64::from(day.days() - Date::MIN.days()) + 1), out);
+    }
+    if list.iter().any(|entry| !entry.detail.is_none()) {
+        columns += encode_details(first, entries, list, out);
+    }
+    out[columns_at] = columns;
     column::pad(out);
     value::seal(start, out);
+}
+
+/// Appends the columns of what only some entries have; returns how many.
+fn encode_details(first: Sequence, entries: &Entries, list: &[Entry], out: &mut Vec<u8>) -> u8 {
+    let none = Detail::default();
+    let details: Vec<&Detail> = list.iter().map(|entry| entries.detail(entry.detail).unwrap_or(&none)).collect();
+    let n = details.len();
+    let mut columns = 0;
+    for text in EntryText::ALL {
+        if details.iter().all(|detail| entries.text(detail, text).is_none()) {
+            continue;
+        }
+        columns += 1;
+        // Texts of a page are written once each, however many entries have them.
+        let (mut texts, mut numbers): (Vec<&str>, HashMap<&str, i64>) = Default::default();
+        let number = |detail: &&Detail| match entries.text(detail, text) {
+            None => 0,
+            Some(text) => *numbers.entry(text).or_insert_with(|| {
+                texts.push(text);
+                texts.len() as i64
+            }),
+        };
+        let of_entries: Vec<i64> = details.iter().map(number).collect();
+        out.push(text_column(text));
+        column::pack(n, |at| of_entries[at], out);
+        put_varint(texts.iter().map(|text| text.len() as u64 + varint_bytes(text.len() as u64)).sum(), out);
+        for text in texts {
+            put_varint(text.len() as u64, out);
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+    let taken: Vec<(usize, Taken)> = details
+        .iter()
+        .enumerate()
+        .flat_map(|(at, detail)| entries.taken(detail).iter().map(move |taken| (at, *taken)))
+        .collect();
+    if !taken.is_empty() {
+        columns += 3;
+        out.push(TAKEN_COUNT);
+        column::pack(n, |at| entries.taken(details[at]).len() as i64, out);
+        out.push(TAKEN_LOT);
+        let lot_distance = |(at, taken): &(usize, Taken)| (first.0 + *at as u64).wrapping_sub(taken.lot.0);
+        column::pack(taken.len(), |at| lot_distance(&taken[at]).cast_signed(), out);
+        out.push(TAKEN_AMOUNT);
+        column::pack(taken.len(), |at| taken[at].1.amount, out);
+    }
+    if details.iter().any(|detail| detail.credited_at.is_some()) {
+        columns += 1;
+        out.push(CREDITED_AT);
+        let stored = |at: Timestamp| at.millis() - Timestamp::MIN.millis() + 1;
+        column::pack(n, |at| details[at].credited_at.map_or(0, stored), out);
+    }
+    if details.iter().any(|detail| detail.row_key.is_some()) {
+        columns += 2;
+        out.push(ROW_KEY_HIGH);
+        column::pack(n, |at| details[at].row_key.map_or(0, |key| key.high).cast_signed(), out);
+        out.push(ROW_KEY_REST);
+        let rest = |key: RowKey| u64::from(key.low) | u64::from(key.content) << 32;
+        column::pack(n, |at| details[at].row_key.map_or(0, rest).cast_signed(), out);
+    }
+    columns
+}
+
+fn varint_bytes(number: u64) -> u64 {
+    u64::from((64 - (number | 1).leading_zeros()).div_ceil(7))
 }
 
 /// How far back an account's previous entry lies: small for a customer who comes often; 0 for none.
@@ -68,7 +187,7 @@ fn distance(sequence: u64, previous: Sequence) -> i64 {
 }
 
 /// A page, ready to be read entry by entry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LedgerPage<'a> {
     /// Number of the first entry.
     pub first: Sequence,
@@ -77,13 +196,10 @@ pub struct LedgerPage<'a> {
     /// When: the job's `now`.
     pub time: Timestamp,
     count: usize,
-    customer: Column<'a>,
-    kind: Column<'a>,
-    program: Column<'a>,
-    amount: Column<'a>,
-    balance_after: Column<'a>,
-    distance: Column<'a>,
-    row: Column<'a>,
+    always: [Column<'a>; ALWAYS],
+    /// By their numbers.
+    others: [Option<Column<'a>>; NUMBERS],
+    texts: [Vec<&'a str>; EntryText::ALL.len()],
 }
 
 impl<'a> LedgerPage<'a> {
@@ -102,27 +218,48 @@ impl<'a> LedgerPage<'a> {
         if first != key {
             return Err(damaged("it is the page of another number"));
         }
-        let mut columns = [None; COLUMNS.len()];
+        let mut others = [None; NUMBERS];
+        let mut texts: [Vec<&str>; EntryText::ALL.len()] = Default::default();
         for _ in 0..header[22] {
             let (&number, after) = rest.split_first().ok_or_else(|| damaged("a column is missing"))?;
             rest = after;
-            let place = COLUMNS.iter().position(|&known| known == number);
-            let place = place.ok_or_else(|| damaged("it has a column that this version does not know"))?;
-            columns[place] = Some(Column::take(&mut rest, count)?);
+            let text = EntryText::ALL.into_iter().find(|&text| text_column(text) == number);
+            let length = match number {
+                TAKEN_LOT | TAKEN_AMOUNT => {
+                    let counts: Option<Column<'_>> = others[usize::from(TAKEN_COUNT)];
+                    let counts = counts.ok_or_else(|| damaged("a column is missing"))?;
+                    let total = (0..count).try_fold(0_usize, |sum, at| {
+                        sum.checked_add(usize::try_from(counts.get(at)).ok()?).filter(|&sum| sum <= rest.len())
+                    });
+                    // Packed into no bytes at all where they are all the same, so the body's length is no bound.
+                    total.ok_or_else(|| damaged("more lots than it has room for"))?
+                }
+                1..=7 | EXPIRES_ON | TAKEN_COUNT | CREDITED_AT | ROW_KEY_HIGH | ROW_KEY_REST => count,
+                _ if text.is_some() => count,
+                _ => return Err(damaged("it has a column that this version does not know")),
+            };
+            others[usize::from(number)] = Some(Column::take(&mut rest, length)?);
+            if let Some(text) = text {
+                texts[text as usize] = take_texts(&mut rest).ok_or_else(|| damaged("its texts cannot be read"))?;
+            }
         }
-        let column = |number: u8| columns[usize::from(number) - 1].ok_or_else(|| damaged("a column is missing"));
+        let column = |number: u8| others[usize::from(number)].ok_or_else(|| damaged("a column is missing"));
         Ok(LedgerPage {
             first,
             job,
             time: Timestamp::from_millis(millis).ok_or_else(|| damaged("its time is impossible"))?,
             count,
-            customer: column(CUSTOMER)?,
-            kind: column(KIND)?,
-            program: column(PROGRAM)?,
-            amount: column(AMOUNT)?,
-            balance_after: column(BALANCE_AFTER)?,
-            distance: column(DISTANCE)?,
-            row: column(ROW)?,
+            always: [
+                column(CUSTOMER)?,
+                column(KIND)?,
+                column(PROGRAM)?,
+                column(AMOUNT)?,
+                column(BALANCE_AFTER)?,
+                column(DISTANCE)?,
+                column(ROW)?,
+            ],
+            others,
+            texts,
         })
     }
 
@@ -139,37 +276,154 @@ impl<'a> LedgerPage<'a> {
     /// Whose the entry at this place is, without reading the rest of it.
     #[inline]
     pub fn customer(&self, at: usize) -> CustomerId {
-        CustomerId(self.customer.get(at) as u32)
+        CustomerId(self.always[usize::from(CUSTOMER) - 1].get(at) as u32)
     }
 
-    /// The entry at this place.
+    /// The entry at this place, without its detail.
     ///
     /// # Errors
     /// `Corrupt` when its kind is not known.
     #[inline]
     pub fn entry(&self, at: usize) -> Result<Entry> {
         let sequence = self.first.0 + at as u64;
-        let kind = u8::try_from(self.kind.get(at)).ok().and_then(EntryKind::from_number);
-        let distance = self.distance.get(at).cast_unsigned();
+        let of = |number: u8| self.always[usize::from(number) - 1].get(at);
+        let kind = u8::try_from(of(KIND)).ok().and_then(EntryKind::from_number);
+        let distance = of(DISTANCE).cast_unsigned();
+        let expires_on = self.others[usize::from(EXPIRES_ON)].map_or(0, |column| column.get(at));
         Ok(Entry {
-            customer: CustomerId(self.customer.get(at) as u32),
-            program: ProgramId(self.program.get(at) as u16),
+            customer: CustomerId(of(CUSTOMER) as u32),
+            program: ProgramId(of(PROGRAM) as u16),
             kind: kind.ok_or_else(|| Error::corrupt(format!("ledger entry {sequence}: its kind is not known")))?,
-            amount: self.amount.get(at),
-            balance_after: self.balance_after.get(at),
+            amount: of(AMOUNT),
+            balance_after: of(BALANCE_AFTER),
             previous: Sequence(if distance == 0 { 0 } else { sequence.saturating_sub(distance) }),
-            row: self.row.get(at).cast_unsigned(),
+            row: of(ROW).cast_unsigned(),
+            expires_on: match expires_on {
+                0 => None,
+                days => i32::try_from(days - 1 + i64::from(Date::MIN.days())).ok().and_then(Date::from_days),
+            },
+            detail: DetailAt::NONE,
         })
     }
+
+    /// Whether any entry has more than the columns of every page, or a last day.
+    pub fn has_details(&self) -> bool {
+        self.others.iter().skip(ALWAYS + 1).any(Option::is_some)
+    }
+
+    fn other(&self, number: u8, at: usize) -> i64 {
+        self.others[usize::from(number)].map_or(0, |column| column.get(at))
+    }
+
+    /// A text of the entry at this place.
+    pub fn text(&self, at: usize, text: EntryText) -> Option<&'a str> {
+        let number = usize::try_from(self.other(text_column(text), at)).ok()?;
+        self.texts[text as usize].get(number.checked_sub(1)?).copied()
+    }
+
+    /// Whether the entry at this place has a text by which a lot is told from other points.
+    pub fn is_referenced(&self, at: usize) -> bool {
+        EntryText::OF_LOT.iter().any(|&text| self.text(at, text).is_some())
+    }
+
+    /// When the points of the entry at this place were earned: as its row says, else when it was written.
+    pub fn credited_at(&self, at: usize) -> Timestamp {
+        let said = match self.other(CREDITED_AT, at) {
+            0 => None,
+            stored => Timestamp::from_millis((stored - 1).wrapping_add(Timestamp::MIN.millis())),
+        };
+        said.unwrap_or(self.time)
+    }
+
+    /// The lot that the entry at this place made, as it was then; none if it made none: a debit, or plain points.
+    #[inline]
+    pub fn lot_of(&self, at: usize, entry: &Entry) -> Option<Lot> {
+        let (remaining, state) = match entry.kind {
+            EntryKind::Credit | EntryKind::Reset if entry.amount > 0 => {
+                (left_of_credit(entry.amount, entry.balance_after), LotState::Available)
+            }
+            EntryKind::Promise => (entry.amount, LotState::Promised),
+            _ => return None,
+        };
+        let is_own = state == LotState::Promised || entry.expires_on.is_some() || self.is_referenced(at);
+        (is_own && remaining > 0).then(|| Lot {
+            credit: Sequence(self.first.0 + at as u64),
+            remaining,
+            expires_on: entry.expires_on,
+            credited_at: self.credited_at(at),
+            state,
+            is_referenced: self.is_referenced(at),
+        })
+    }
+
+    /// The key of the row that wrote the entry at this place, if it has one.
+    pub fn row_key(&self, at: usize) -> Option<RowKey> {
+        let high = self.other(ROW_KEY_HIGH, at).cast_unsigned();
+        let rest = self.other(ROW_KEY_REST, at).cast_unsigned();
+        (high != 0).then_some(RowKey { high, low: rest as u32, content: (rest >> 32) as u32 })
+    }
+
+    /// What the entry at this place took of lots. Costs the entries before it: a scan asks in order, with `taken_from`.
+    pub fn taken(&self, at: usize) -> Vec<Taken> {
+        let Some(counts) = self.others[usize::from(TAKEN_COUNT)] else { return Vec::new() };
+        let mut start = (0..at).map(|at| counts.get(at) as usize).sum();
+        let mut taken = Vec::new();
+        self.taken_from(&mut start, at, &mut taken);
+        taken
+    }
+
+    /// The same for a scan: `start` is 0 for the first entry, and is moved on by each call. Replaces what is in `taken`.
+    #[inline]
+    pub fn taken_from(&self, start: &mut usize, at: usize, taken: &mut Vec<Taken>) {
+        taken.clear();
+        let numbers = [TAKEN_COUNT, TAKEN_LOT, TAKEN_AMOUNT].map(|number| self.others[usize::from(number)]);
+        let [Some(counts), Some(lots), Some(amounts)] = numbers else { return };
+        let end = (*start + counts.get(at) as usize).min(lots.len()).min(amounts.len());
+        let sequence = self.first.0 + at as u64;
+        for place in *start..end {
+            let lot = Sequence(sequence.wrapping_sub(lots.get(place).cast_unsigned()));
+            taken.push(Taken { lot, amount: amounts.get(place) });
+        }
+        *start = end.max(*start);
+    }
+}
+
+/// Takes a column's texts from the front of `body`.
+fn take_texts<'a>(body: &mut &'a [u8]) -> Option<Vec<&'a str>> {
+    let length = usize::try_from(take_varint(body)?).ok()?;
+    let (mut bytes, rest) = body.split_at_checked(length)?;
+    *body = rest;
+    let mut texts = Vec::new();
+    while !bytes.is_empty() {
+        let length = usize::try_from(take_varint(&mut bytes)?).ok()?;
+        let (text, rest) = bytes.split_at_checked(length)?;
+        texts.push(std::str::from_utf8(text).ok()?);
+        bytes = rest;
+    }
+    Some(texts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn entries(count: u64) -> Vec<Entry> {
-        (0..count)
-            .map(|at| Entry {
+    fn entries(count: u64, with_details: bool) -> Entries {
+        let mut entries = Entries::default();
+        for at in 0..count {
+            let mut detail = DetailAt::NONE;
+            if with_details && at % 3 == 0 {
+                let mut content = Detail::credited_at(
+                    (at % 2 == 0).then(|| Timestamp::from_millis(at.cast_signed() * 1000).unwrap()),
+                );
+                content.row_key = Some(RowKey { high: at + 1, low: 7, content: u32::MAX - at as u32 });
+                entries.set_text(&mut content, EntryText::RefType, ["order", "visit"][at as usize % 2]);
+                entries.set_text(&mut content, EntryText::RefId, &format!("№ {at}"));
+                if at % 4 == 0 {
+                    entries.set_text(&mut content, EntryText::Comment, "for you");
+                }
+                detail = entries.add_detail(content);
+            }
+            let entry = Entry {
                 customer: CustomerId(u32::try_from(at * 7919 % 1_000_003).unwrap()),
                 program: ProgramId(0),
                 kind: if at % 9 == 0 { EntryKind::Debit } else { EntryKind::Credit },
@@ -177,27 +431,61 @@ mod tests {
                 balance_after: i64::try_from(at).unwrap() * 31 - 5,
                 previous: Sequence(if at % 3 == 0 { 0 } else { 1000 + at - at % 3 }),
                 row: 2 + at,
-            })
-            .collect()
+                expires_on: if with_details && at % 2 == 0 { Date::from_days(20_000 + at as i32) } else { None },
+                detail,
+            };
+            let lots = |n: u64| (0..n).map(|lot| Taken { lot: Sequence(at + lot), amount: 1 + lot.cast_signed() });
+            let taken: Vec<Taken> = lots(if with_details && at % 9 == 0 { at % 4 } else { 0 }).collect();
+            entries.push(entry, &taken);
+        }
+        entries
+    }
+
+    fn page_of(first: u64, entries: &Entries) -> Vec<u8> {
+        let (mut page, time) = (Vec::new(), Timestamp::from_millis(77).unwrap());
+        encode(Sequence(first), JobId(3), time, entries, 0..entries.list.len(), &mut page);
+        page
     }
 
     #[test]
     fn a_page_reads_back() {
-        let entries = entries(500);
-        let mut page = Vec::new();
-        encode(Sequence(2000), JobId(3), Timestamp::from_millis(77).unwrap(), &entries, &mut page);
-        assert!(page.len() < entries.len() * 17, "{} bytes", page.len());
+        let entries = entries(500, false);
+        let page = page_of(2000, &entries);
+        assert!(page.len() < entries.list.len() * 17, "{} bytes", page.len());
         let opened = LedgerPage::open(Sequence(2000), &page).unwrap();
         assert_eq!((opened.count(), opened.end(), opened.job), (500, Sequence(2500), JobId(3)));
         let read: Vec<Entry> = (0..500).map(|at| opened.entry(at).unwrap()).collect();
-        assert_eq!(read, entries);
+        assert_eq!(read, entries.list);
+        assert!(!opened.has_details());
         assert!(LedgerPage::open(Sequence(2001), &page).is_err());
     }
 
     #[test]
+    fn what_only_some_entries_have_reads_back() {
+        let entries = entries(500, true);
+        let page = page_of(2000, &entries);
+        let opened = LedgerPage::open(Sequence(2000), &page).unwrap();
+        assert!(opened.has_details());
+        let (mut start, mut taken) = (0, Vec::new());
+        for (at, entry) in entries.list.iter().enumerate() {
+            assert_eq!(opened.entry(at).unwrap(), Entry { detail: DetailAt::NONE, ..*entry });
+            let none = Detail::default();
+            let detail = entries.detail(entry.detail).unwrap_or(&none);
+            for text in EntryText::ALL {
+                assert_eq!(opened.text(at, text), entries.text(detail, text));
+            }
+            assert_eq!(opened.is_referenced(at), entries.is_referenced(detail));
+            assert_eq!(opened.credited_at(at), detail.credited_at.unwrap_or(opened.time));
+            assert_eq!(opened.row_key(at), detail.row_key);
+            opened.taken_from(&mut start, at, &mut taken);
+            assert_eq!(taken, entries.taken(detail));
+            assert_eq!(opened.taken(at), taken);
+        }
+    }
+
+    #[test]
     fn no_damage_goes_unnoticed_or_panics() {
-        let mut page = Vec::new();
-        encode(Sequence(1), JobId(1), Timestamp::from_millis(0).unwrap(), &entries(9), &mut page);
+        let page = page_of(1, &entries(19, true));
         for at in 0..page.len() {
             let mut damaged = page.clone();
             damaged[at] ^= 0x81;
@@ -205,11 +493,23 @@ mod tests {
         }
         // With a right checksum over wrong bytes it may answer, but must not panic.
         for at in 2..page.len() - 4 {
-            let mut forged = page[..page.len() - 4].to_vec();
-            forged[at] = 0xFF;
-            value::seal(0, &mut forged);
-            if let Ok(opened) = LedgerPage::open(Sequence(1), &forged) {
-                (0..opened.count()).for_each(|at| drop(opened.entry(at)));
+            for byte in [0, 1, 0x7F, 0xFF] {
+                let mut forged = page[..page.len() - 4].to_vec();
+                forged[at] = byte;
+                value::seal(0, &mut forged);
+                if let Ok(opened) = LedgerPage::open(Sequence(1), &forged) {
+                    let (mut start, mut taken) = (0, Vec::new());
+                    for at in 0..opened.count() {
+                        drop(opened.entry(at));
+                        EntryText::ALL.iter().for_each(|&text| {
+                            assert!(opened.text(at, text).is_none_or(|text| text.len() <= forged.len()))
+                        });
+                        opened.credited_at(at);
+                        opened.row_key(at);
+                        opened.taken(at);
+                        opened.taken_from(&mut start, at, &mut taken);
+                    }
+                }
             }
         }
     }

@@ -1,7 +1,10 @@
 //! The memory that a store's tables need, and whether the machine has it.
 
 use super::{caches::CachePositions, state::Needs};
-use crate::error::{Error, ErrorKind, Result};
+use crate::{
+    domain::id::ProgramId,
+    error::{Error, ErrorKind, Result},
+};
 
 /// Bytes of an identifier in the table: 16-byte slots, two thirds of them filled, and a little room.
 const IDENTIFIER_BYTES: u64 = 25;
@@ -9,6 +12,8 @@ const IDENTIFIER_BYTES: u64 = 25;
 const ACCOUNT_BYTES: u64 = 16;
 /// Bytes of presence, newest record and attributes of a customer.
 const PROFILE_BYTES: u64 = 32;
+/// Bytes of a lot: its node, and its place in the index of last days.
+const LOT_BYTES: u64 = 36;
 /// Bytes of chunks, windows and the database's own buffers, whatever the store's size.
 const FIXED_BYTES: u64 = 128 << 20;
 
@@ -18,7 +23,12 @@ pub fn needed_bytes(positions: &CachePositions, needs: &Needs) -> u64 {
     let identifiers = |kind: usize| positions.runs.iter().map(|run| run.identifiers[kind]).sum::<u64>();
     let identifiers: u64 = needs.kinds.iter().map(|&kind| identifiers(kind as usize)).sum();
     let profiles = if needs.profiles { PROFILE_BYTES } else { 0 };
-    FIXED_BYTES + identifiers * IDENTIFIER_BYTES + customers * (needs.programs.len() as u64 * ACCOUNT_BYTES + profiles)
+    let lots = |program: &ProgramId| positions.accounts.get(&program.0).map_or(0, |position| position.lots);
+    let lots: u64 = needs.programs.iter().map(lots).sum();
+    FIXED_BYTES
+        + identifiers * IDENTIFIER_BYTES
+        + lots * LOT_BYTES
+        + customers * (needs.programs.len() as u64 * ACCOUNT_BYTES + profiles)
 }
 
 /// Bytes that so many new identifiers and customers take.
@@ -61,8 +71,8 @@ pub fn check(needed: u64, available: Option<u64>) -> Result<()> {
 mod tests {
     use super::*;
     use crate::{
-        domain::{id::ProgramId, identifier::IdentifierKind},
-        store::caches::Run,
+        domain::identifier::IdentifierKind,
+        store::caches::{AccountsPosition, Run},
     };
 
     #[test]
@@ -77,6 +87,10 @@ mod tests {
         needs.kinds = vec![IdentifierKind::Email, IdentifierKind::Mobile];
         needs.programs = vec![ProgramId(0)];
         assert_eq!(needed_bytes(&positions, &needs), FIXED_BYTES + 1500 * IDENTIFIER_BYTES + 16_000);
+        let accounts = AccountsPosition { lots: 10, ..AccountsPosition::default() };
+        let positions = CachePositions { accounts: [(0, accounts)].into(), ..positions };
+        let with_lots = FIXED_BYTES + 1500 * IDENTIFIER_BYTES + 16_000 + 10 * LOT_BYTES;
+        assert_eq!(needed_bytes(&positions, &needs), with_lots);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
     identifiers::{IdentifierHash, IdentifierTable, PAGES},
     key::{self, LogKey},
     ledger_page::LedgerPage,
-    lock, memory,
+    lock, lot_page, memory,
     replay::ReplayedRecord,
     tuning,
     value::{self, Kind},
@@ -25,10 +25,12 @@ use crate::{
     domain::{
         account::Account,
         customer::Presence,
+        entry::Entry,
         id::{CustomerId, ProgramId, Sequence},
         identifier::IdentifierKind,
+        lot::{Lot, Lots, Taken},
         tier::{TierId, Tiers},
-        time::Timestamp,
+        time::{Date, Timestamp},
     },
     error::{Error, Result},
 };
@@ -51,6 +53,53 @@ pub struct Accounts {
     pub list: Vec<Account>,
     /// Sum of the balances.
     pub total: i128,
+    /// What of the balances is dated, referenced or promised.
+    pub lots: Lots,
+}
+
+impl Accounts {
+    /// A customer's balance without points whose last day was before `today`.
+    pub fn balance(&self, customer: CustomerId, today: Date) -> i64 {
+        match self.list.get(customer.index()) {
+            Some(account) if account.has_lots() => account.balance - self.lots.overdue(customer, today),
+            Some(account) => account.balance,
+            None => 0,
+        }
+    }
+
+    /// Adds a lot of an account that is there, and flags the account.
+    pub fn add_lot(&mut self, customer: CustomerId, lot: Lot) {
+        self.lots.insert(customer, lot);
+        if let Some(account) = self.list.get_mut(customer.index()) {
+            *account = Account::new(account.balance, account.newest(), true);
+        }
+    }
+
+    /// Takes in the entry at a place of a page, as it stands in the log: what it says of the balance, of the lots it took
+    /// of, and of the one it makes. `taken` is what `LedgerPage::taken_from` says of it.
+    ///
+    /// # Errors
+    /// `Corrupt` when its customer or a lot is not there.
+    pub fn replay(&mut self, page: &LedgerPage<'_>, at: usize, entry: &Entry, taken: &[Taken]) -> Result<()> {
+        let sequence = Sequence(page.first.0 + at as u64);
+        let account = self.list.get_mut(entry.customer.index());
+        let account = account.ok_or_else(|| Error::corrupt(format!("entry {}: no such customer", sequence.0)))?;
+        *account = Account::new(entry.balance_after, sequence, account.has_lots());
+        if !taken.is_empty() {
+            for &taken in taken {
+                let found = self.lots.take(entry.customer, taken);
+                let lost = || {
+                    Error::corrupt(format!("entry {} takes of lot {}, which has not so much", sequence.0, taken.lot.0))
+                };
+                found.ok_or_else(lost)?;
+            }
+            *account = Account::new(entry.balance_after, sequence, self.lots.has(entry.customer));
+        }
+        if let Some(lot) = page.lot_of(at, entry) {
+            self.add_lot(entry.customer, lot);
+        }
+        Ok(())
+    }
 }
 
 /// Presence bits and attributes, one place a customer in each.
@@ -247,22 +296,23 @@ impl State {
         };
         let froms: BTreeMap<ProgramId, u64> = self.accounts.keys().map(|program| (*program, from(program))).collect();
         let mut next = start;
+        let mut taken = Vec::new();
         store.log().scan(LogKey::Ledger(Sequence(start)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
             let LogKey::Ledger(first) = key else { return Ok(false) };
             if first.0 != next {
                 return Err(hole("ledger entry", next, first.0));
             }
             let page = LedgerPage::open(first, stored)?;
+            let mut taken_at = 0;
             for at in 0..page.count() {
                 let entry = page.entry(at)?;
                 let sequence = first.0 + at as u64;
+                page.taken_from(&mut taken_at, at, &mut taken);
                 let Some(accounts) = self.accounts.get_mut(&entry.program) else { continue };
                 if froms.get(&entry.program).is_some_and(|&from| sequence < from) {
                     continue;
                 }
-                let account = accounts.list.get_mut(entry.customer.index());
-                let account = account.ok_or_else(|| Error::corrupt(format!("entry {sequence}: no such customer")))?;
-                *account = Account::new(entry.balance_after, Sequence(sequence), account.has_lots());
+                accounts.replay(&page, at, &entry, &taken)?;
             }
             next = page.end().0;
             Ok(true)
@@ -435,8 +485,10 @@ fn load_accounts(store: &Store, positions: &CachePositions, program: ProgramId, 
         fill(store, &mut list, covered, generation, family::FILTERS, balance, program, |page, stored, places| {
             filter_column(page, stored, places, |account, balance| account.balance = balance)
         })?;
+        let lots = lot_page::load(store, generation, program, covered, position.lots)?;
+        return Ok(Accounts { list, total: 0, lots });
     }
-    Ok(Accounts { list, total: 0 })
+    Ok(Accounts { list, total: 0, lots: Lots::default() })
 }
 
 fn load_profiles(store: &Store, positions: &CachePositions) -> Result<Profiles> {

@@ -31,6 +31,10 @@ pub enum Kind {
     AccountPage = 10,
     /// Settings, programs, cache positions.
     Meta = 11,
+    /// What remains of lots.
+    LotPage = 12,
+    /// Keys of rows.
+    RowKeyPage = 13,
     /// The note that a job's rejected rows were dropped.
     Forgotten = 15,
 }

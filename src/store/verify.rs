@@ -3,7 +3,7 @@
 //! Digests are sums modulo 2^128 of a hash of each record's exported values, without seeds, layout, numbers of customers
 //! or times of jobs: equal content gives equal digests, however it lies in the files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -13,14 +13,17 @@ use super::{
     identifiers::{IdentifierHash, IdentifierTable},
     key::LogKey,
     ledger_page::LedgerPage,
-    state::{Needs, Profiles, State},
+    state::{Accounts, Needs, Profiles, State},
 };
 use crate::{
     domain::{
         account::Account,
         customer::{Customer, CustomerChange},
+        entry::{EntryKind, EntryText},
         id::{CustomerId, JobId, ProgramId, Sequence},
         identifier::IdentifierKind,
+        lot::LotState,
+        time::Date,
     },
     error::{Error, ErrorKind, Result},
 };
@@ -70,7 +73,9 @@ struct Replayed {
     customers: u32,
     /// Hash of what exports say of each customer's identity.
     identities: Vec<u128>,
-    accounts: BTreeMap<ProgramId, Vec<Account>>,
+    accounts: BTreeMap<ProgramId, Accounts>,
+    /// Sum of the promise kinds by program.
+    promised: BTreeMap<ProgramId, i128>,
     records: u64,
     entries: u64,
 }
@@ -200,25 +205,28 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
     let code_hashes: Vec<u128> = programs.iter().map(|program| xxh3_128(program.code.as_bytes())).collect();
     let mut next = 1;
     // What exports say of a job's entries besides the entries themselves.
-    let mut texts: BTreeMap<JobId, u128> = BTreeMap::new();
+    let mut texts: BTreeMap<JobId, [String; 2]> = BTreeMap::new();
+    // What exports say of a lot besides what is left of it.
+    let mut references: HashMap<u64, u128> = HashMap::new();
+    let mut taken = Vec::new();
     store.log().scan(LogKey::Ledger(Sequence(1)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
         let LogKey::Ledger(first) = key else { return Ok(false) };
         if first.0 != next {
             findings.problem(format!("ledger entries {next} to {} are missing", first.0.saturating_sub(1)));
         }
         let page = LedgerPage::open(first, stored)?;
-        let text = match texts.get(&page.job) {
-            Some(text) => *text,
-            None => {
-                let parameters = super::jobs::job(store, page.job)?.start.parameters;
-                let text = xxh3_128(format!("{} {}", parameters["reason"], parameters["comment"]).as_bytes());
-                texts.insert(page.job, text);
-                text
-            }
-        };
+        if let Entry::Vacant(place) = texts.entry(page.job) {
+            let parameters = super::jobs::job(store, page.job)?.start.parameters;
+            place.insert(["reason", "comment"].map(|name| parameters[name].as_str().unwrap_or_default().to_owned()));
+        }
+        let of_job = texts.get(&page.job);
+        let has_details = page.has_details();
+        let mut text_of_job = None;
+        let mut taken_at = 0;
         for at in 0..page.count() {
             let entry = page.entry(at)?;
             let sequence = first.0 + at as u64;
+            page.taken_from(&mut taken_at, at, &mut taken);
             let (Some(identity), Some(code)) =
                 (replayed.identities.get(entry.customer.index()), code_hashes.get(usize::from(entry.program.0)))
             else {
@@ -226,18 +234,43 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
                 continue;
             };
             let accounts = replayed.accounts.entry(entry.program).or_default();
-            if accounts.len() < replayed.identities.len() {
-                accounts.resize(replayed.identities.len(), Account::default());
+            if accounts.list.len() < replayed.identities.len() {
+                accounts.list.resize(replayed.identities.len(), Account::default());
             }
-            let account = &mut accounts[entry.customer.index()];
+            let account = accounts.list[entry.customer.index()];
             if account.newest() != entry.previous {
                 findings.problem(format!("ledger entry {sequence} does not follow its account's newest"));
             }
-            if account.balance.checked_add(entry.amount) != Some(entry.balance_after) {
+            let is_promise = matches!(entry.kind, EntryKind::Promise | EntryKind::PromiseExpire);
+            let change = if is_promise { 0 } else { entry.amount };
+            if account.balance.checked_add(change) != Some(entry.balance_after) {
                 findings.problem(format!("ledger entry {sequence}: balance and amount do not give the balance after"));
             }
-            *account = Account::new(entry.balance_after, Sequence(sequence), false);
-            let mut bytes = [0; 81];
+            let sum: i128 = taken.iter().map(|taken| i128::from(taken.amount)).sum();
+            if sum > 0 && sum > -i128::from(entry.amount) {
+                findings.problem(format!("ledger entry {sequence}: it took more of lots than its amount"));
+            }
+            if is_promise {
+                *replayed.promised.entry(entry.program).or_default() += i128::from(entry.amount);
+            }
+            accounts.replay(&page, at, &entry, &taken)?;
+            // The texts of a page's entries are nearly always the job's.
+            let text = if has_details {
+                let reference = hash_of_texts(EntryText::OF_LOT.map(|text| page.text(at, text).unwrap_or_default()));
+                if page.is_referenced(at) {
+                    references.insert(sequence, reference);
+                }
+                let own = |text, job: usize| {
+                    page.text(at, text).unwrap_or_else(|| of_job.map_or("", |texts| texts[job].as_str()))
+                };
+                hash_of_texts([own(EntryText::Reason, 0), own(EntryText::Comment, 1), &format!("{reference:x}")])
+            } else {
+                *text_of_job.get_or_insert_with(|| {
+                    let own = |job: usize| of_job.map_or("", |texts| texts[job].as_str());
+                    hash_of_texts([own(0), own(1), &format!("{:x}", hash_of_texts([""; 3]))])
+                })
+            };
+            let mut bytes = [0; 85];
             bytes[..16].copy_from_slice(&identity.to_le_bytes());
             bytes[16..32].copy_from_slice(&code.to_le_bytes());
             bytes[32..40].copy_from_slice(&sequence.to_le_bytes());
@@ -245,7 +278,8 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
             bytes[48..56].copy_from_slice(&entry.balance_after.to_le_bytes());
             bytes[56..64].copy_from_slice(&entry.row.to_le_bytes());
             bytes[64] = entry.kind as u8;
-            bytes[65..].copy_from_slice(&text.to_le_bytes());
+            bytes[65..81].copy_from_slice(&text.to_le_bytes());
+            bytes[81..].copy_from_slice(&entry.expires_on.map_or(i32::MAX, Date::days).to_le_bytes());
             findings.digests.ledger = findings.digests.ledger.wrapping_add(xxh3_128(&bytes));
         }
         next = page.end().0;
@@ -254,8 +288,12 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
     replayed.entries = next - 1;
     for (program, accounts) in &replayed.accounts {
         let code = code_hashes.get(usize::from(program.0)).copied().unwrap_or_default();
-        for (account, identity) in
-            accounts.iter().zip(&replayed.identities).filter(|(account, _)| account.newest().0 > 0)
+        for (at, (account, identity)) in accounts
+            .list
+            .iter()
+            .zip(&replayed.identities)
+            .enumerate()
+            .filter(|(_, (account, _))| account.newest().0 > 0)
         {
             let mut bytes = [0; 40];
             bytes[..16].copy_from_slice(&identity.to_le_bytes());
@@ -263,9 +301,41 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
             bytes[32..].copy_from_slice(&account.balance.to_le_bytes());
             findings.digests.accounts = findings.digests.accounts.wrapping_add(xxh3_128(&bytes));
             findings.accounts += 1;
+            let mut available = 0_i128;
+            for lot in accounts.lots.of(CustomerId(at as u32)) {
+                if lot.state == LotState::Available {
+                    available += i128::from(lot.remaining);
+                }
+                let reference = references.get(&lot.credit.0).copied().unwrap_or_default();
+                let mut bytes = [0; 61];
+                bytes[..16].copy_from_slice(&identity.to_le_bytes());
+                bytes[16..32].copy_from_slice(&code.to_le_bytes());
+                bytes[32..40].copy_from_slice(&lot.remaining.to_le_bytes());
+                bytes[40..44].copy_from_slice(&lot.expires_on.map_or(i32::MAX, Date::days).to_le_bytes());
+                bytes[44] = lot.state as u8;
+                bytes[45..].copy_from_slice(&reference.to_le_bytes());
+                findings.digests.accounts = findings.digests.accounts.wrapping_add(xxh3_128(&bytes));
+            }
+            if available > i128::from(account.balance.max(0)) {
+                findings.problem(format!("the lots of an account of program {} exceed its balance", program.0));
+            }
+        }
+        let promised = replayed.promised.get(program).copied().unwrap_or_default();
+        if accounts.lots.promised_total() != promised {
+            findings.problem(format!("promised lots of program {} are not the sum of its promises", program.0));
         }
     }
     Ok(())
+}
+
+fn hash_of_texts(texts: [&str; 3]) -> u128 {
+    let mut bytes = Vec::with_capacity(64);
+    for text in texts {
+        bytes.extend_from_slice(text.as_bytes());
+        // No text has this byte.
+        bytes.push(0xFF);
+    }
+    xxh3_128(&bytes)
 }
 
 /// Jobs: numbers without holes, windows that follow each other, a ledger that ends where they say.
@@ -340,13 +410,20 @@ fn check_caches(store: &Store, replayed: &Replayed, findings: &mut Findings) -> 
     if wrong > 0 {
         findings.problem(format!("{wrong} identifiers have another owner in the cache than in the records"));
     }
-    let none = Vec::new();
+    let none = Accounts::default();
     for (program, accounts) in &state.accounts {
         let truth = replayed.accounts.get(program).unwrap_or(&none);
-        let at = |list: &[Account], at: usize| list.get(at).map_or((0, Sequence(0)), |a| (a.balance, a.newest()));
-        let wrong = (0..replayed.customers as usize).filter(|&i| at(&accounts.list, i) != at(truth, i)).count();
+        let at = |accounts: &Accounts, at: usize| {
+            accounts.list.get(at).map_or((0, Sequence(0), false), |a| (a.balance, a.newest(), a.has_lots()))
+        };
+        let wrong = (0..replayed.customers as usize).filter(|&i| at(accounts, i) != at(truth, i)).count();
         if wrong > 0 {
             findings.problem(format!("{wrong} accounts of program {} differ from the ledger", program.0));
+        }
+        let lots = |accounts: &Accounts, at: u32| accounts.lots.of(CustomerId(at)).collect::<Vec<_>>();
+        let wrong = (0..replayed.customers).filter(|&i| lots(accounts, i) != lots(truth, i)).count();
+        if wrong > 0 {
+            findings.problem(format!("the lots of {wrong} accounts of program {} differ from the ledger", program.0));
         }
     }
     let profiles = state.profiles.ok_or_else(|| Error::internal("the profiles were not loaded"))?;

@@ -582,6 +582,7 @@ fn full_store() -> Binary {
             operation: Operation::Credit,
             amount: amount.to_owned(),
             on_overdraft: OnOverdraft::Reject,
+            expiry: None,
         };
         engine.adjust(&JobRequest { now: Some(now()), ..JobRequest::default() }, &request).expect("an adjustment");
     }

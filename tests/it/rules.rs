@@ -1126,6 +1126,7 @@ fn an_adjustment_follows_the_rules_of_one_row() {
             operation,
             amount: amount.to_owned(),
             on_overdraft,
+            expiry: None,
         };
         let job = JobRequest { program: Some("coins".to_owned()), now: Some(now()), ..JobRequest::default() };
         match shop.engine.adjust(&job, &request) {

@@ -215,6 +215,7 @@ fn reads_adjustments_and_exports_are_those_of_the_engine() {
             operation: Operation::Credit,
             amount: "5".to_owned(),
             on_overdraft: Default::default(),
+            expiry: None,
         };
         let adjusted = service.adjust(Default::default(), request).await.expect("it is applied");
         assert_eq!(adjusted.balance.as_deref(), Some("12"));

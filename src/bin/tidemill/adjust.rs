@@ -32,7 +32,8 @@ pub fn reset(settings: &Settings, args: AdjustArgs) -> Result<Exit> {
 }
 
 fn adjust(settings: &Settings, args: AdjustArgs, operation: Operation, on_overdraft: OnOverdraft) -> Result<Exit> {
-    let request = AdjustRequest { identifiers: args.who.pairs(), operation, amount: args.amount, on_overdraft };
+    let request =
+        AdjustRequest { identifiers: args.who.pairs(), operation, amount: args.amount, on_overdraft, expiry: None };
     let job = args.entry.request();
     let view = settings.open()?.adjust(&job, &request)?;
     settings.output.result(&view, || adjust_text(&view, job.dry_run))?;

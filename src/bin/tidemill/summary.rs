@@ -45,6 +45,7 @@ pub fn kind_text(kind: JobKind) -> &'static str {
         JobKind::ImportPoints => "import points",
         JobKind::ImportCustomers => "import customers",
         JobKind::Adjust => "adjust",
+        JobKind::Expire => "expire",
     }
 }
 
@@ -287,7 +288,12 @@ mod tests {
             state: JobState::Finished,
             format: Some(text("nector")),
             rows: RowCounts { read: 12_000, applied: 11_990, created: 0, updated: 0, unchanged: 1, rejected: 9 },
-            points: PointSums { credited: text("1070"), debited: text("1300"), expired: text("0") },
+            points: PointSums {
+                credited: text("1070"),
+                debited: text("1300"),
+                expired: text("0"),
+                promised: text("0"),
+            },
             balance: BalanceChange { before: text("2056"), after: text("1826") },
             customers: CustomerCounts { matched: 8, created: 0, repeated: 3 },
             rejects: BTreeMap::from([("amount_missing", 1), ("identifier_unknown", 6), ("insufficient_balance", 2)]),
@@ -298,6 +304,8 @@ mod tests {
             dry_run: false,
             kept: 0,
             file_points: FilePoints { debits, ..FilePoints::default() },
+            other_programs: Vec::new(),
+            expiries_ignored: 0,
             ignored_columns: vec![text("note"), text("shop")],
             files: vec![text("rejects.csv")],
             reason: Some(text("Diwali")),

@@ -5,6 +5,7 @@ use crate::{
     domain::{
         command::{Operation, ResolvedCommand},
         customer::{CustomerChange, Presence},
+        entry::DetailAt,
         id::{CustomerId, JobId},
         identifier::IdentifierKind,
         job::Position,
@@ -209,9 +210,9 @@ impl<'a> CustomersApplier<'a> {
                         profiles.created_at.push(row.created_at);
                         self.customers += 1;
                         if row.balance > 0 {
-                            let command = ResolvedCommand { operation: Operation::Credit, amount: row.balance };
-                            self.book.apply(customer, command, line, entries);
-                            counts.credited += row.balance;
+                            let command = ResolvedCommand::plain(Operation::Credit, row.balance);
+                            self.book.apply(self.rules.program, customer, command, line, DetailAt::NONE, entries);
+                            counts.points.credited += row.balance;
                         }
                     }
                     Ok(Some(customer)) => {
@@ -228,7 +229,7 @@ impl<'a> CustomersApplier<'a> {
                         counts.kept += kept + u64::from(row.has_balance_cell);
                         if change.is_empty() {
                             row.status = Status::Unchanged;
-                            output.touched.push(Touch { customer, reset_to: None });
+                            output.touched.push(Touch::named(customer));
                         } else {
                             row.status = Status::Updated;
                             let body = append_change(&change, changes);
@@ -254,10 +255,10 @@ impl<'a> CustomersApplier<'a> {
                             }
                         }
                         if row.has_balance_cell {
-                            counts.credits.unchanged += row.balance;
-                            counts.credits.in_file += row.balance;
+                            counts.points.credits.unchanged += row.balance;
+                            counts.points.credits.in_file += row.balance;
                         }
-                        row.balance = self.book.balance(customer);
+                        row.balance = self.book.balance(self.rules.program, customer);
                     }
                     Err(rejection) => row.rejection = Some(rejection),
                 }
@@ -265,12 +266,12 @@ impl<'a> CustomersApplier<'a> {
             if let Some(rejection) = row.rejection {
                 counts.reject(rejection);
                 if row.is_balance_readable {
-                    counts.credits.rejected += row.balance;
-                    counts.credits.in_file += row.balance;
+                    counts.points.credits.rejected += row.balance;
+                    counts.points.credits.in_file += row.balance;
                 }
             } else if row.status == Status::Created {
-                counts.credits.applied += row.balance;
-                counts.credits.in_file += row.balance;
+                counts.points.credits.applied += row.balance;
+                counts.points.credits.in_file += row.balance;
             }
             counts.unreadable_amounts += u64::from(row.has_balance_cell && !row.is_balance_readable);
             counts.outcome(row.status);
@@ -278,7 +279,7 @@ impl<'a> CustomersApplier<'a> {
         self.lines += u64::from(records.lines);
         output.position = Position { offset: chunk.end, chunk: chunk.number + 1, lines: self.lines };
         output.next_sequence = self.book.next_sequence();
-        output.balance_after = self.book.total();
+        output.balance_after = self.book.total(self.rules.program);
         Ok(())
     }
 
@@ -415,6 +416,16 @@ impl<'a> CustomersApplier<'a> {
         let number = self.next_record;
         self.next_record += 1;
         NewRecord { number, customer, previous, body, is_change }
+    }
+
+    /// Numbers of the next customer and the next record.
+    pub fn ends(&self) -> (u32, u64) {
+        (self.customers, self.next_record)
+    }
+
+    /// Identifiers and accounts, for adjustments between the rows of the job.
+    pub fn table_and_book(&mut self) -> (&IdentifierTable, &mut AccountBook) {
+        (self.table, &mut self.book)
     }
 
     /// Ends: gives back the accounts, and what the state must learn.

@@ -33,6 +33,7 @@ fn rules(zone: &str, tiers: &[&str]) -> CustomersRules {
         dialect: Dialect { delimiter: b',', quote: b'"' },
         columns: COLUMNS.len(),
         mapping: Mapping::resolve(format, Header::Named(&header), &[]).unwrap(),
+        program: ProgramId(0),
         decimals: 2,
         numbers: NumberStyle::PLAIN,
         dates: DateStyle::Iso,

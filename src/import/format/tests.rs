@@ -25,7 +25,7 @@ fn resolved(format: &str, header: &str, maps: &[&str]) -> String {
 #[test]
 fn every_built_in_format_can_be_read_and_is_in_order() {
     let names: Vec<_> = Format::all().iter().map(|format| format.name.as_str()).collect();
-    assert_eq!(names, ["nector", "smile", "smile-export", "rivo", "tidemill-customers"]);
+    assert_eq!(names, ["nector", "nector-expiry", "smile", "smile-export", "rivo", "tidemill", "tidemill-customers"]);
     for format in Format::all() {
         let text = toml::to_string(format).expect("a format is TOML");
         assert_eq!(&Format::parse(&text).expect("what was written"), format);
@@ -151,7 +151,7 @@ fn a_map_adds_or_overrides_a_column() {
         unknown.starts_with("`--map` names the field `birthday`, which `import points` does not read: take one of")
     );
     assert!(
-        unknown.ends_with("`user_id`, `external_id`, `email`, `mobile`, `card`, `amount`, `operation`"),
+        unknown.ends_with("`ref_type`, `ref_id`, `promotion_id`, `promised`, `reason`, `comment`, `row_id`"),
         "{unknown}"
     );
 }
@@ -161,7 +161,22 @@ fn only_what_an_import_reads_can_be_mapped() {
     let read = |kind| -> Vec<_> {
         ColumnField::ALL.iter().filter(|field| field.is_read_by(kind)).map(|field| field.name()).collect()
     };
-    assert_eq!(read(Kind::Points), ["user_id", "external_id", "email", "mobile", "card", "amount", "operation"]);
+    let own = [
+        "amount",
+        "operation",
+        "expires_on",
+        "expires_in_days",
+        "credited_on",
+        "program",
+        "ref_type",
+        "ref_id",
+        "promotion_id",
+        "promised",
+        "reason",
+        "comment",
+        "row_id",
+    ];
+    assert_eq!(read(Kind::Points), [&["user_id", "external_id", "email", "mobile", "card"][..], &own].concat());
     assert_eq!(read(Kind::Customers)[..5], read(Kind::Points)[..5]);
     assert_eq!(
         read(Kind::Customers)[5..],
@@ -200,6 +215,17 @@ fn a_format_is_recognised_or_asked_for() {
     for (kind, header, expected) in [
         (Some(Kind::Points), "email,mobile,amount,operation", Ok("nector")),
         (Some(Kind::Points), "Mobile,Amount", Ok("nector")),
+        // A column that only one of them reads decides: what the other dropped would be missed.
+        (Some(Kind::Points), "email,mobile,amount,operation,expiry", Ok("nector-expiry")),
+        (Some(Kind::Points), "email,amount,operation,expires_on", Ok("tidemill")),
+        (Some(Kind::Points), "email,amount,Expire in days,row_id,expires_on", Ok("tidemill")),
+        (Some(Kind::Points), "email,amount,operation,row_id", Ok("tidemill")),
+        (Some(Kind::Points), "card,amount", Ok("tidemill")),
+        (
+            Some(Kind::Points),
+            "user_id,external_id,email,mobile,program,remaining,state,expires_on,ref_type,ref_id,promotion_id,credited_at",
+            Ok("tidemill"),
+        ),
         (Some(Kind::Points), "Email,Points", Ok("smile")),
         (Some(Kind::Points), "Email,Points Balance", Ok("rivo")),
         (Some(Kind::Points), "Email,Points Balance,Birthdate,VIP Tier,Activation Date,Credits Balance", Ok("rivo")),
@@ -225,9 +251,10 @@ fn a_format_is_recognised_or_asked_for() {
         (
             Some(Kind::Points),
             "id,points",
-            Err("no format fits the columns `id`, `points`: `nector` lacks `email` or `mobile`, `amount`; `smile` \
-                 lacks `email`; `smile-export` lacks `Email`, `Points balance`; `rivo` lacks `Email`, `Points Balance`; \
-                 choose with `--format`, and name columns with `--map`"),
+            Err("no format fits the columns `id`, `points`: `nector` lacks `email` or `mobile`, `amount`; \
+                 `nector-expiry` lacks `email` or `mobile`, `amount`, `expiry`; `smile` lacks `email`; `smile-export` lacks \
+                 `Email`, `Points balance`; `rivo` lacks `Email`, `Points Balance`; `tidemill` lacks `user_id` or \
+                 `external_id` or `email` or `mobile` or `card`, `amount`; choose with `--format`, and name columns with `--map`"),
         ),
     ] {
         let found = recognize(kind, &cells(header)).map(|format| format.name.as_str());

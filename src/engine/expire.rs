@@ -1,0 +1,302 @@
+//! Expiring lots whose last day is over, and what expires when.
+
+use std::{path::PathBuf, time::Instant};
+
+use super::{
+    Engine, balances,
+    parameters::{JobSettings, Parameters},
+    parameters_of,
+    request::{ExpireRequest, JobRequest},
+    view::{MonthView, ProgramView},
+};
+use crate::{
+    clock,
+    domain::{
+        command::{OnOverdraft, OnRepeat, OnUnknown},
+        entry::{Entries, EntryKind},
+        id::{CustomerId, JobId, ProgramId},
+        job::{Counts, JobKind, JobStart, JobState, Position, Total},
+        outcome::Status,
+        time::{Date, tz_version},
+    },
+    error::{Error, Result},
+    job::{
+        committer::{Checkpoint, Committed, finish, stopped, with_committer},
+        output::Output,
+        progress::{Progress, Stage},
+    },
+    ledger::account_book::{AccountBook, BookRules, encode_entries},
+    report::{
+        amount::amount_text,
+        summary::{Summary, SummaryParts},
+    },
+    store::{
+        caches, disk,
+        jobs::{self, Job},
+        log::Commit,
+        state::{Needs, State},
+    },
+};
+
+/// Accounts that are expired between two looks whether somebody wants the job to stop.
+const ACCOUNTS_MAX: usize = 1 << 14;
+
+impl Engine {
+    /// Expires lots, available and promised ones, whose last day is before a date: today, if none is given. Of one program,
+    /// or of all.
+    ///
+    /// Finds them by an index of last days. Its rows are the accounts that had such lots.
+    ///
+    /// # Errors
+    /// `Usage` for a date that is not over yet, unless it is a dry run; `Refused` and `Stopped` as an import.
+    pub fn expire(&self, job: &JobRequest, request: &ExpireRequest, progress: &Progress) -> Result<Summary> {
+        let began = Instant::now();
+        let _listed = self.running.list(JobKind::Expire, PathBuf::new(), progress);
+        progress.set_stage(Stage::Preparing);
+        let now = job.now.unwrap_or_else(clock::now);
+        let settings = JobSettings::of(&self.store, now);
+        let as_of = request.as_of.unwrap_or(settings.today);
+        if as_of > settings.today && !job.dry_run {
+            let today = settings.today;
+            return Err(Error::usage(format!("points that are valid on {today} cannot be expired as of {as_of}"))
+                .hint("to see what will have expired by then, add `--dry-run`; nothing was changed"));
+        }
+        let (program_id, program) = self.program(job.program.as_deref())?;
+        let parameters = Parameters {
+            layout: None,
+            program: program_id,
+            program_code: program.code,
+            reason: job.reason.clone(),
+            comment: job.comment.clone().or_else(|| self.store.settings().default_comment),
+            mode: None,
+            on_unknown: OnUnknown::Reject,
+            on_overdraft: OnOverdraft::Reject,
+            on_repeat: OnRepeat::First,
+            conversion: None,
+            as_of: Some(as_of),
+            only_program: job.program.is_some(),
+            rejects: None,
+            processed: None,
+            settings,
+        };
+        let mut held = self.state_for_job(job.no_wait, progress)?;
+        progress.set_stage(Stage::Loading);
+        let state = self.load(&mut held, &needs(&parameters))?;
+        let others = state.accounts.iter().filter(|(program, _)| **program != program_id);
+        let start = JobStart {
+            kind: JobKind::Expire,
+            now,
+            tz_version: tz_version(),
+            parameters: serde_json::to_value(&parameters).map_err(|error| Error::internal(error.to_string()))?,
+            fingerprint: String::new(),
+            balance_before: Total(state.accounts(program_id)?.total),
+            other_balances_before: others.map(|(program, accounts)| (program.0, Total(accounts.total))).collect(),
+            customers_before: state.customers,
+            first_record: state.next_record,
+            first_sequence: state.next_sequence,
+        };
+        if job.dry_run {
+            // The state that a dry run changed is dropped.
+            let (_, summary) =
+                self.run_expire(None, &start, &parameters, Checkpoint::default(), state, began, progress)?;
+            return Ok(summary);
+        }
+        disk::check_free(self.store.directory(), self.options.disk_free_min)?;
+        let id = JobId(self.store.newest_job()?.0 + 1);
+        let mut commit = Commit::default();
+        jobs::put_start(&mut commit, id, &start)?;
+        self.store.log().commit(&commit)?;
+        progress.set_job(id.0);
+        let (state, summary) =
+            self.run_expire(Some(id), &start, &parameters, Checkpoint::default(), state, began, progress)?;
+        *held = Some(state);
+        Ok(summary)
+    }
+
+    /// Goes on with an unfinished one: what is expired has no lots that are due any more.
+    pub(super) fn resume_expire(
+        &self,
+        job: &Job,
+        held: &mut Option<State>,
+        began: Instant,
+        progress: &Progress,
+    ) -> Result<Summary> {
+        let parameters = parameters_of(job)?;
+        let _listed = self.running.list(JobKind::Expire, PathBuf::new(), progress);
+        progress.set_job(job.id.0);
+        progress.set_stage(Stage::Loading);
+        let state = self.load(held, &needs(&parameters))?;
+        let checkpoint = Checkpoint::of(job.window.as_ref());
+        let (state, summary) =
+            self.run_expire(Some(job.id), &job.start, &parameters, checkpoint, state, began, progress)?;
+        *held = Some(state);
+        Ok(summary)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a part that comes from somewhere else")]
+    fn run_expire(
+        &self,
+        id: Option<JobId>,
+        start: &JobStart,
+        parameters: &Parameters,
+        checkpoint: Checkpoint,
+        mut state: State,
+        began: Instant,
+        progress: &Progress,
+    ) -> Result<(State, Summary)> {
+        progress.set_stage(Stage::Applying);
+        let elapsed_before = checkpoint.elapsed_ms;
+        let main = parameters.program;
+        let rules =
+            BookRules { on_overdraft: parameters.on_overdraft, today: parameters.settings.today, now: start.now };
+        let as_of = parameters.as_of.unwrap_or(parameters.settings.today);
+        let programs = needs(parameters).programs;
+        let mut book = AccountBook::take(&mut state, &programs, rules)?;
+        let target = self.target(id, progress, began);
+        let (next_sequence, balance) = (book.next_sequence(), book.total(main));
+        let mut is_stopped = false;
+        let committed = with_committer(&target, checkpoint, None, next_sequence, balance, None, |committer| {
+            let (mut entries, mut output) = (Entries::default(), Output::default());
+            for &program in &programs {
+                for accounts in book.due(program, as_of).chunks(ACCOUNTS_MAX) {
+                    if progress.is_stopped() {
+                        is_stopped = true;
+                        return Ok(());
+                    }
+                    output.clear();
+                    entries.clear();
+                    let first = book.next_sequence();
+                    for &customer in accounts {
+                        expire_account(&mut book, program, customer, as_of, main, &mut entries, &mut output.counts);
+                    }
+                    encode_entries(first, id.unwrap_or(JobId(0)), start.now, &entries, &mut output);
+                    output.position = Position::default();
+                    output.next_sequence = book.next_sequence();
+                    output.balance_after = book.total(main);
+                    committer.take(&mut output)?;
+                }
+            }
+            Ok(())
+        });
+        let committed = match (committed, id) {
+            (Err(error), Some(id)) => return Err(error.of_job(id)),
+            (committed, _) => committed?,
+        };
+        if is_stopped {
+            return Err(stopped(id));
+        }
+        book.give_back(&mut state);
+        let elapsed_ms = elapsed_before + (self.opening + began.elapsed()).as_millis() as u64;
+        if let Some(id) = id {
+            finish(&target, id, &committed, elapsed_ms).map_err(|error| error.of_job(id))?;
+            progress.set_stage(Stage::Finishing);
+            self.pool
+                .install(|| caches::write_behind(&self.store, &mut state, self.options.cache_lag_entries_min))
+                .map_err(|error| error.of_job(id))?;
+        }
+        progress.set_stage(Stage::Done);
+        Ok((state, self.expire_summary(id, start, parameters, &committed, elapsed_ms)?))
+    }
+
+    fn expire_summary(
+        &self,
+        job: Option<JobId>,
+        start: &JobStart,
+        parameters: &Parameters,
+        committed: &Committed,
+        elapsed_ms: u64,
+    ) -> Result<Summary> {
+        let mut summary = Summary::new(SummaryParts {
+            job,
+            kind: JobKind::Expire,
+            state: JobState::Finished,
+            format: None,
+            counts: &committed.checkpoint.counts,
+            balance: balances(start.balance_before, committed.balance_after),
+            program: (parameters.program_code.clone(), self.store.program(&parameters.program_code)?.1.decimals),
+            others: self.named(&start.other_balances_before),
+            elapsed_ms,
+            bytes_read: 0,
+        });
+        summary.reason.clone_from(&parameters.reason);
+        Ok(summary)
+    }
+
+    /// A program and the points in it, as of today: balances, promised points, what expires in which month.
+    ///
+    /// # Errors
+    /// `NotFound`; when the caches or the log are damaged.
+    pub fn program_view(&self, code: &str) -> Result<ProgramView> {
+        let (id, program) = self.store.program(code)?;
+        let mut held = self.state();
+        let state = self.load(&mut held, &Needs { programs: vec![id], ..Needs::default() })?;
+        let today = self.today(None);
+        let accounts = state.accounts(id)?;
+        let text = |amount: i128| amount_text(amount, program.decimals);
+        let (mut expiring, mut dated, mut overdue) = (Vec::<(String, i128, i128)>::new(), 0, (0, 0));
+        for (day, due) in accounts.lots.days() {
+            if day < today {
+                overdue = (overdue.0 + due.available, overdue.1 + due.promised);
+                continue;
+            }
+            dated += due.available;
+            let (year, month, _) = day.year_month_day();
+            let month = format!("{year:04}-{month:02}");
+            match expiring.last_mut().filter(|(last, ..)| *last == month) {
+                Some((_, available, promised)) => {
+                    *available += due.available;
+                    *promised += due.promised;
+                }
+                None => expiring.push((month, due.available, due.promised)),
+            }
+        }
+        let balance = accounts.total - overdue.0;
+        let month =
+            |(month, available, promised)| MonthView { month, available: text(available), promised: text(promised) };
+        let view = ProgramView {
+            accounts: accounts.list.iter().filter(|account| account.newest().0 > 0).count() as u64,
+            balance: text(balance),
+            promised: text(accounts.lots.promised_total() - overdue.1),
+            expiring: expiring.into_iter().map(month).collect(),
+            permanent: text(balance - dated),
+            overdue: text(overdue.0 + overdue.1),
+            code: program.code,
+            name: program.name,
+            decimals: program.decimals,
+            currency: program.currency,
+        };
+        *held = Some(state);
+        Ok(view)
+    }
+}
+
+/// The programs whose lots a job expires.
+fn needs(parameters: &Parameters) -> Needs {
+    let programs = if parameters.only_program {
+        vec![parameters.program]
+    } else {
+        (0..parameters.settings.programs).map(ProgramId).collect()
+    };
+    Needs { programs, ..Needs::default() }
+}
+
+/// Expires what is due of one account, and counts it.
+fn expire_account(
+    book: &mut AccountBook,
+    program: ProgramId,
+    customer: CustomerId,
+    as_of: Date,
+    main: ProgramId,
+    entries: &mut Entries,
+    counts: &mut Counts,
+) {
+    let from = entries.list.len();
+    book.expire(program, customer, as_of, 0, entries);
+    let points = counts.points_of(program, main);
+    for entry in entries.list.get(from..).unwrap_or_default() {
+        debug_assert!(matches!(entry.kind, EntryKind::Expire | EntryKind::PromiseExpire));
+        points.moved(entry.kind, entry.amount);
+    }
+    counts.customers_matched += 1;
+    counts.outcome(Status::Applied);
+}

@@ -1,0 +1,46 @@
+//! Opening what is to be imported, and finding out how it is to be read.
+
+use super::request::FileRequest;
+use crate::{
+    error::Result,
+    import::{
+        dialect::DialectHints,
+        format::Kind,
+        input::{self, InputHints, Layout},
+        source::Source,
+    },
+};
+
+/// Opens what is to be imported, and finds out how it is to be read; as which kind of file is left open without one.
+pub(super) fn understood(file: &FileRequest, kind: Option<Kind>) -> Result<(Source, Layout)> {
+    let hints = hints(file);
+    let source = source(file)?;
+    // An upload, like a stream, is called what the caller calls it.
+    let location = file.upload.as_deref().unwrap_or(&file.path);
+    let layout = input::understand(&source, location, kind, &hints)?;
+    let layout = Layout { path: file.path.clone(), ..layout };
+    Ok((source, Layout { is_spooled: file.spooled.is_some(), is_stream: file.stream.is_some(), ..layout }))
+}
+
+/// Opens what is to be imported.
+pub(super) fn source(file: &FileRequest) -> Result<Source> {
+    let hints = hints(file);
+    match (&file.spooled, &file.stream) {
+        (Some(spooled), _) => input::open(spooled.path(), &hints),
+        (None, Some(stream)) => input::open_stream(&file.path, stream.clone(), &hints),
+        (None, None) => input::open(file.upload.as_deref().unwrap_or(&file.path), &hints),
+    }
+}
+
+pub(super) fn hints(file: &FileRequest) -> InputHints {
+    InputHints {
+        format: file.format.clone(),
+        map: file.map.clone(),
+        no_header: file.no_header,
+        dialect: DialectHints { delimiter: file.delimiter, quote: file.quote },
+        encoding: file.encoding.clone(),
+        number_format: file.number_format.clone(),
+        date_format: file.date_format,
+        skip_rows: file.skip_rows,
+    }
+}

@@ -1,0 +1,195 @@
+//! A page of the cache of lots: what remains of the dated, referenced and promised lots of up to 4,096 customers.
+//!
+//! Body: number of lots (4 bytes), then packed columns: the customer's place on the page, the credit's number, what
+//! remains, the last day (as `ledger_page` stores it), when the points were earned, the state and whether the credit has a
+//! reference. Lots stand by customer and,
+//! of one customer, in the order in which they are taken.
+
+use std::{ops::Range, sync::Mutex};
+
+use rayon::prelude::*;
+
+use super::{
+    Store,
+    column::{self, Column},
+    family,
+    filter_page::ROWS,
+    handle, key, lock,
+    state::scan_pages,
+    value::{self, Kind},
+};
+use crate::{
+    domain::{
+        id::{CustomerId, ProgramId, Sequence},
+        lot::{Lot, LotState, Lots},
+        time::{Date, Timestamp},
+    },
+    error::{Error, Result},
+};
+
+/// Appends the page of these customers' lots; false, and nothing, if they have none.
+pub fn encode(lots: &Lots, customers: Range<usize>, out: &mut Vec<u8>) -> bool {
+    let first = customers.start;
+    let owned = |customer: usize| lots.of(CustomerId(customer as u32)).map(move |lot| (customer - first, lot));
+    let list: Vec<(usize, Lot)> = customers.flat_map(owned).collect();
+    if list.is_empty() {
+        return false;
+    }
+    let start = value::begin(Kind::LotPage, out);
+    out.extend_from_slice(&(list.len() as u32).to_le_bytes());
+    let n = list.len();
+    column::pack(n, |at| list[at].0 as i64, out);
+    column::pack(n, |at| list[at].1.credit.0.cast_signed(), out);
+    column::pack(n, |at| list[at].1.remaining, out);
+    let stored_day = |day: Date| i64::from(day.days() - Date::MIN.days()) + 1;
+    column::pack(n, |at| list[at].1.expires_on.map_or(0, stored_day), out);
+    column::pack(n, |at| list[at].1.credited_at.millis(), out);
+    column::pack(n, |at| list[at].1.state as i64 | i64::from(list[at].1.is_referenced) << 1, out);
+    column::pad(out);
+    value::seal(start, out);
+    true
+}
+
+/// The lots of a stored page, with their owners' numbers.
+///
+/// # Errors
+/// `Corrupt` when it is damaged.
+pub fn decode(page: u32, stored: &[u8]) -> Result<Vec<(CustomerId, Lot)>> {
+    let damaged = || Error::corrupt(format!("lot page {page} cannot be read"));
+    let body = value::open(Kind::LotPage, stored, &format_args!("lot page {page}"))?;
+    let (count, mut rest) = body.split_first_chunk::<4>().ok_or_else(damaged)?;
+    let count = u32::from_le_bytes(*count) as usize;
+    let mut columns = Vec::with_capacity(6);
+    for _ in 0..6 {
+        columns.push(Column::take(&mut rest, count)?);
+    }
+    let first = page as usize * ROWS;
+    (0..count)
+        .map(|at| {
+            let owner = usize::try_from(columns[0].get(at)).ok().filter(|&place| place < ROWS)?;
+            let expires_on = match columns[3].get(at) {
+                0 => None,
+                stored => {
+                    let days = i32::try_from(stored.checked_sub(1)?).ok()?.checked_add(Date::MIN.days())?;
+                    Some(Date::from_days(days)?)
+                }
+            };
+            let lot = Lot {
+                credit: Sequence(columns[1].get(at).cast_unsigned()),
+                remaining: Some(columns[2].get(at)).filter(|&remaining| remaining > 0)?,
+                expires_on,
+                credited_at: Timestamp::from_millis(columns[4].get(at))?,
+                state: match columns[5].get(at) {
+                    0 | 2 => LotState::Available,
+                    1 | 3 => LotState::Promised,
+                    _ => return None,
+                },
+                is_referenced: columns[5].get(at) & 2 != 0,
+            };
+            Some((CustomerId((first + owner) as u32), lot))
+        })
+        .map(|lot| lot.ok_or_else(damaged))
+        .collect()
+}
+
+/// Loads a program's lots as the cache knows them.
+///
+/// # Errors
+/// `Corrupt` when a page is damaged, or there are not `expected` lots.
+pub fn load(store: &Store, generation: u32, program: ProgramId, customers: usize, expected: u64) -> Result<Lots> {
+    let mut lots = Lots::default();
+    if generation == 0 || expected == 0 {
+        return Ok(lots);
+    }
+    lots.reserve(usize::try_from(expected).unwrap_or(0), customers);
+    // Pages are unpacked side by side, a stretch of customers each; the lists are linked by one thread, in their order.
+    let pages = customers.div_ceil(ROWS) as u32;
+    let stretch = pages.div_ceil(rayon::current_num_threads() as u32 * 8).max(1);
+    let unpacked = Mutex::new(Vec::new());
+    (0..pages.div_ceil(stretch)).into_par_iter().try_for_each(|part| {
+        let range = part * stretch..((part + 1) * stretch).min(pages);
+        let mut found = Vec::new();
+        scan_pages(store, family::LOTS, generation, 0, program, range, |page, stored| {
+            found.extend(decode(page, stored)?);
+            Ok(())
+        })?;
+        lock(&unpacked).push((part, found));
+        Ok::<(), Error>(())
+    })?;
+    let mut unpacked = std::mem::take(&mut *lock(&unpacked));
+    unpacked.sort_unstable_by_key(|(part, _)| *part);
+    for (_, found) in unpacked {
+        for (customer, lot) in found {
+            lots.insert(customer, lot);
+        }
+    }
+    if lots.count() != expected {
+        return Err(Error::corrupt(format!("the cache of lots holds {} of {expected}", lots.count())));
+    }
+    Ok(lots)
+}
+
+/// The lots of one customer as the cache knows them.
+///
+/// # Errors
+/// `Corrupt` when the page is damaged.
+pub fn of_customer(store: &Store, generation: u32, program: ProgramId, customer: CustomerId) -> Result<Vec<Lot>> {
+    let page = (customer.index() / ROWS) as u32;
+    let key = key::cache_page(generation, 0, program, page);
+    match store.db().get_cf(handle(store.db(), family::LOTS)?, key)? {
+        Some(stored) => {
+            let all = decode(page, &stored)?.into_iter();
+            Ok(all.filter(|(owner, _)| *owner == customer).map(|(_, lot)| lot).collect())
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lots() -> Lots {
+        let mut lots = Lots::default();
+        for at in 0..300_i32 {
+            let lot = Lot {
+                credit: Sequence(at as u64 + 1),
+                remaining: i64::from(at) * 7 + 1,
+                expires_on: if at % 4 == 0 { None } else { Date::from_days(20_000 + at % 11) },
+                credited_at: Timestamp::from_millis(i64::from(at % 5) * 1000).unwrap(),
+                state: if at % 6 == 0 { LotState::Promised } else { LotState::Available },
+                is_referenced: at % 5 == 0,
+            };
+            lots.insert(CustomerId((at * at % 40) as u32 + 4096), lot);
+        }
+        lots
+    }
+
+    #[test]
+    fn a_page_reads_back() {
+        let lots = lots();
+        let mut page = Vec::new();
+        assert!(encode(&lots, 4096..8192, &mut page));
+        let read = decode(1, &page).unwrap();
+        let expected: Vec<_> =
+            (4096..8192).flat_map(|at| lots.of(CustomerId(at)).map(move |lot| (CustomerId(at), lot))).collect();
+        assert_eq!(read, expected);
+        assert!(!encode(&lots, 0..4096, &mut Vec::new()));
+    }
+
+    #[test]
+    fn no_damage_goes_unnoticed_or_panics() {
+        let mut page = Vec::new();
+        encode(&lots(), 4096..8192, &mut page);
+        for at in 0..page.len() {
+            let mut damaged = page.clone();
+            damaged[at] ^= 0x21;
+            assert!(decode(1, &damaged).is_err(), "byte {at}");
+            if (2..page.len() - 4).contains(&at) {
+                damaged.truncate(page.len() - 4);
+                value::seal(0, &mut damaged);
+                let _ = decode(1, &damaged);
+            }
+        }
+    }
+}
