@@ -21,6 +21,18 @@ pub const CUSTOMERS_HEADER: &str =
 /// The header of the points file, format `nector`.
 pub const POINTS_HEADER: &str = "email,mobile,amount,operation\n";
 
+/// A column that every row of a points file has beside those of W1, whose rows it leaves as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "not every program that shares this file generates all of them")]
+pub enum Extra {
+    /// None: W1.
+    None,
+    /// `expiry`: 1 to 365 days of validity. W1x.
+    Expiry,
+    /// `row_id`: a number of the row's own. W1r.
+    RowId,
+}
+
 /// Most customers whose identifiers are still distinct and of the documented shape.
 pub const CUSTOMERS_MAX: u64 = 100_000_000;
 
@@ -101,13 +113,36 @@ pub fn write_customers(workload: &Workload, out: &mut impl Write) -> io::Result<
 ///
 /// If there is no customer to draw from, or more than [`CUSTOMERS_MAX`].
 pub fn write_points(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
+    write_points_with(Extra::None, workload, out)
+}
+
+/// The same with one column more.
+///
+/// # Errors
+///
+/// Only those of `out`.
+///
+/// # Panics
+///
+/// As `write_points`.
+pub fn write_points_with(extra: Extra, workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
     assert!((1..=CUSTOMERS_MAX).contains(&workload.customers), "1 to {CUSTOMERS_MAX} customers");
     let mut random = Random::new(workload.seed ^ POINTS_STREAM);
     let mut totals = Totals::default();
     let mut bad = [0; Fault::ALL.len()];
     let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
     buffer.extend_from_slice(POINTS_HEADER.as_bytes());
-    for _ in 0..workload.rows {
+    push_extra(
+        &mut buffer,
+        match extra {
+            Extra::None => None,
+            Extra::Expiry => Some("expiry"),
+            Extra::RowId => Some("row_id"),
+        },
+    );
+    // From a stream of its own, so that the rows are W1's.
+    let mut days = Random::new(workload.seed ^ DAYS_STREAM);
+    for row in 0..workload.rows {
         let customer = random.below(workload.customers);
         let dice = random.next();
         let by_email = dice & 0xffff < share(80);
@@ -130,6 +165,11 @@ pub fn write_points(workload: &Workload, out: &mut impl Write) -> io::Result<Tot
                 push_bad_points(&mut buffer, fault, by_email, customer, workload.customers, amount, operation);
                 bad[draw as usize] += 1;
             }
+        }
+        match extra {
+            Extra::None => {}
+            Extra::Expiry => push_extra(&mut buffer, Some(&(1 + days.below(365)).to_string())),
+            Extra::RowId => push_extra(&mut buffer, Some(&format!("r{row:09}"))),
         }
         totals.rows += 1;
         drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
@@ -175,6 +215,7 @@ const BAD_ONE_IN: u64 = 200;
 
 /// Keep the random numbers of the two files apart, so that a balance says nothing about a debit.
 const CUSTOMERS_STREAM: u64 = 0x6375_7374_6f6d_6572;
+const DAYS_STREAM: u64 = 0x6461_7973_2e2e_2e2e;
 const POINTS_STREAM: u64 = 0x706f_696e_7473_2e2e;
 
 /// What can be wrong with a generated row: one code each.
@@ -206,6 +247,15 @@ fn push_points(buffer: &mut Vec<u8>, by_email: bool, customer: u64, amount: u64,
     push_number(buffer, amount);
     buffer.push(b',');
     buffer.extend_from_slice(operation.as_bytes());
+    buffer.push(b'\n');
+}
+
+/// Adds a cell to the row that was just written.
+fn push_extra(buffer: &mut Vec<u8>, cell: Option<&str>) {
+    let Some(cell) = cell else { return };
+    buffer.pop();
+    buffer.push(b',');
+    buffer.extend_from_slice(cell.as_bytes());
     buffer.push(b'\n');
 }
 

@@ -368,7 +368,9 @@ impl Engine {
         progress: &Progress,
     ) -> Result<Summary> {
         progress.set_stage(Stage::Loading);
+        let loading = Instant::now();
         let state = self.load(held, &run.needs())?;
+        let load_s = loading.elapsed().as_secs_f64();
         let mut pass = match resumed {
             Some(job) => Pass { job: None, ..Pass::going_on(job, run, false) },
             None => Pass::dry(&state, &run.layout),
@@ -383,7 +385,9 @@ impl Engine {
             None => other_balances(&state, run.parameters.program),
         };
         let before = resumed.map_or(before, |job| job.start.balance_before);
+        let applying = Instant::now();
         let (_, committed, is_finished) = self.pass(run, state, pass, progress)?;
+        let apply_s = applying.elapsed().as_secs_f64();
         if !is_finished {
             return Err(stopped(None));
         }
@@ -392,6 +396,8 @@ impl Engine {
         let mut summary =
             run.summary(None, JobState::Finished, &committed, before, elapsed_ms, progress, self.named(&others));
         summary.list_reports(&run.parameters.rejects, &run.parameters.processed);
+        let processed_bytes = committed.checkpoint.processed_bytes;
+        summary.cost = Some(Cost { load_s, apply_s, processed_bytes, ..Cost::default() });
         progress.set_stage(Stage::Done);
         Ok(summary)
     }

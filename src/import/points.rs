@@ -115,7 +115,7 @@ struct Row {
     unfound: u8,
 }
 
-const _: () = assert!(size_of::<Row>() == 56);
+const _: () = assert!(size_of::<Row>() == 48);
 
 /// One chunk of a points file on its way through the stages.
 #[derive(Default)]

@@ -105,7 +105,7 @@ pub fn encode(
     if list.iter().any(|entry| entry.expires_on.is_some()) {
         columns += 1;
         out.push(EXPIRES_ON);
-        column::pack(n, |at| list[at].expires_on.map_or(0, |day| i64::from(day.days() - Date::MIN.days()) + 1), out);
+        column::pack(n, |at| list[at].expires_on.map_or(0, |day| i64::from(day.ordinal())), out);
     }
     if list.iter().any(|entry| !entry.detail.is_none()) {
         columns += encode_details(first, entries, list, out);
@@ -298,10 +298,7 @@ impl<'a> LedgerPage<'a> {
             balance_after: of(BALANCE_AFTER),
             previous: Sequence(if distance == 0 { 0 } else { sequence.saturating_sub(distance) }),
             row: of(ROW).cast_unsigned(),
-            expires_on: match expires_on {
-                0 => None,
-                days => i32::try_from(days - 1 + i64::from(Date::MIN.days())).ok().and_then(Date::from_days),
-            },
+            expires_on: u32::try_from(expires_on).ok().and_then(Date::from_ordinal),
             detail: DetailAt::NONE,
         })
     }

@@ -41,8 +41,7 @@ pub fn encode(lots: &Lots, customers: Range<usize>, out: &mut Vec<u8>) -> bool {
     column::pack(n, |at| list[at].0 as i64, out);
     column::pack(n, |at| list[at].1.credit.0.cast_signed(), out);
     column::pack(n, |at| list[at].1.remaining, out);
-    let stored_day = |day: Date| i64::from(day.days() - Date::MIN.days()) + 1;
-    column::pack(n, |at| list[at].1.expires_on.map_or(0, stored_day), out);
+    column::pack(n, |at| list[at].1.expires_on.map_or(0, |day| i64::from(day.ordinal())), out);
     column::pack(n, |at| list[at].1.credited_at.millis(), out);
     column::pack(n, |at| list[at].1.state as i64 | i64::from(list[at].1.is_referenced) << 1, out);
     column::pad(out);
@@ -69,10 +68,7 @@ pub fn decode(page: u32, stored: &[u8]) -> Result<Vec<(CustomerId, Lot)>> {
             let owner = usize::try_from(columns[0].get(at)).ok().filter(|&place| place < ROWS)?;
             let expires_on = match columns[3].get(at) {
                 0 => None,
-                stored => {
-                    let days = i32::try_from(stored.checked_sub(1)?).ok()?.checked_add(Date::MIN.days())?;
-                    Some(Date::from_days(days)?)
-                }
+                stored => Some(Date::from_ordinal(u32::try_from(stored).ok()?)?),
             };
             let lot = Lot {
                 credit: Sequence(columns[1].get(at).cast_unsigned()),

@@ -721,8 +721,8 @@ pub struct BenchArgs {
     /// Keep the temporary directory
     #[arg(long)]
     pub keep: bool,
-    /// The works to report: `w0` imports the customers, `w1` the points
-    #[arg(long, value_name = "W0,W1", value_delimiter = ',', default_values = ["w0", "w1"])]
+    /// The works to do and report, in this order; the customers are imported in any case
+    #[arg(long, value_name = "W0,W1,…", value_delimiter = ',', default_values = ["w0", "w1"])]
     pub works: Vec<BenchWork>,
 }
 
@@ -733,6 +733,14 @@ pub enum BenchWork {
     W0,
     /// Import points, with a line for every row in a processed report
     W1,
+    /// The same with days of validity in every row: each credit is a lot
+    W1x,
+    /// The same with an id in every row, and the file sent a second time
+    W1r,
+    /// The same with 100 adjustments a second made meanwhile, and without, both in one process
+    Live,
+    /// Dry runs of the same rows as other programs write them: UTF-16, `;`, quoted, CRLF, `.gz`, `.zst`
+    Reading,
 }
 
 const MODES: &[(&str, Mode)] = &[("add", Mode::Add), ("reset", Mode::Reset)];

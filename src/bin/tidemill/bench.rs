@@ -5,6 +5,8 @@
 
 #[path = "../../../benches/support/generator.rs"]
 mod generator;
+mod live;
+mod reading;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,7 +21,11 @@ use tidemill::{
 };
 
 pub use self::generator::CUSTOMERS_MAX;
-use self::generator::{Totals, Workload};
+use self::{
+    generator::{Extra, Totals, Workload},
+    live::Live,
+    reading::Reading,
+};
 use crate::{
     args::{BenchArgs, BenchWork},
     child::{self, Finished},
@@ -110,6 +116,15 @@ impl Input {
     }
 }
 
+impl Input {
+    /// The points once more with one column more, beside the others.
+    fn points_with(&self, extra: Extra, name: &str, workload: &Workload) -> Result<(PathBuf, Totals)> {
+        let path = self.points.with_file_name(name);
+        let totals = write_input(&path, |out| generator::write_points_with(extra, workload, out))?;
+        Ok((path, totals))
+    }
+}
+
 /// Writes a file and syncs it, or the system would write it back while works are measured.
 fn write_input(path: &Path, write: impl FnOnce(&mut Stoppable) -> io::Result<Totals>) -> Result<Totals> {
     let written = File::create(path).and_then(|file| {
@@ -172,6 +187,12 @@ struct Report {
     /// The disk's own rate, synced, in a million bytes a second.
     disk_mb_per_s: f64,
     works: Vec<Work>,
+    /// Adjustments while points are imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Live>,
+    /// Points as other programs write them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reading: Vec<Reading>,
     /// Whole processes that open the store for a job: a dry run of one row.
     open: Repeated,
     /// Whole processes that show one customer.
@@ -252,19 +273,42 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
     if args.works.contains(&BenchWork::W0) {
         works.push(Work::new("w0", &finished, &input.customers_totals, &store)?);
     }
-    if args.works.contains(&BenchWork::W1) {
-        note("w1: importing the points".to_owned());
-        let processed = place.path.join("processed.csv");
+    let processed = place.path.join("processed.csv");
+    let import = |work: &'static str, points: &Path, format: &str, totals: &Totals| {
+        note(format!("{work}: importing the points"));
+        let format = format!("--format={format}");
         let finished = run(&[
             "import".as_ref(),
             "points".as_ref(),
-            input.points.as_os_str(),
-            "--format=nector".as_ref(),
+            points.as_os_str(),
+            format.as_ref(),
             "--reason=bench".as_ref(),
+            "--again".as_ref(),
             "--processed".as_ref(),
             processed.as_os_str(),
         ])?;
-        works.push(Work::new("w1", &finished, &input.points_totals, &store)?);
+        Work::new(work, &finished, totals, &store)
+    };
+    let (mut live, mut reading) = (None, Vec::new());
+    for work in &args.works {
+        match work {
+            BenchWork::W0 => {}
+            BenchWork::W1 => works.push(import("w1", &input.points, "nector", &input.points_totals)?),
+            BenchWork::W1x => {
+                let (points, totals) = input.points_with(Extra::Expiry, "expiry.csv", workload)?;
+                works.push(import("w1x", &points, "nector-expiry", &totals)?);
+            }
+            BenchWork::W1r => {
+                let (points, totals) = input.points_with(Extra::RowId, "row-ids.csv", workload)?;
+                works.push(import("w1r", &points, "tidemill", &totals)?);
+                works.push(import("w1r again", &points, "tidemill", &totals)?);
+            }
+            BenchWork::Live => {
+                note("live: importing the points without adjustments, then with them".to_owned());
+                live = Some(live::measure(settings, &store, &input.points, &processed, workload)?);
+            }
+            BenchWork::Reading => reading = reading::measure(&input.points, &place.path, &run, &note)?,
+        }
     }
     note("opening the store, and showing customers".to_owned());
     let anybody = |run: u64| generator::email_of(run * (workload.customers / SHOW_RUNS.max(OPEN_RUNS)));
@@ -283,6 +327,8 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         threads: settings.options.threads,
         disk_mb_per_s,
         works,
+        live,
+        reading,
         open,
         customer_show,
         directory: args.keep.then(|| place.path.display().to_string()),
@@ -439,6 +485,12 @@ fn report_text(report: &Report) -> String {
             let runs = repeated.runs_s.iter().map(|&run| millis(run)).collect::<Vec<_>>().join(", ");
             vec![label.to_owned(), millis(repeated.median_s), format!("of {runs}")]
         });
+    if let Some(live) = &report.live {
+        text += &live.text();
+    }
+    if !report.reading.is_empty() {
+        text += &reading::text(&report.reading);
+    }
     text += "\nWhole processes, median\n";
     text += &table("  ", &[Left, Right, Left], &repeated);
     if let Some(directory) = &report.directory {
