@@ -15,7 +15,7 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
     path::PathBuf,
     sync::{
-        RwLock,
+        Arc, RwLock,
         atomic::{
             AtomicU64,
             Ordering::{Acquire, Relaxed, Release},
@@ -23,6 +23,7 @@ use std::{
     },
 };
 
+use rayon::prelude::*;
 use rocksdb::IngestExternalFileOptions;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
@@ -52,6 +53,12 @@ const KEY_BYTES: usize = 16;
 /// 100 million with one of ten; what passes costs a look into the runs, and never an answer.
 const FILTER_BYTES_MAX: usize = 64 << 20;
 const FILTER_BYTES_MIN: usize = 64 << 10;
+/// Keys of all runs above which they are looked for on the disk, one by one, and not in memory: half a gigabyte.
+const KNOWN_MAX: u64 = 32 << 20;
+/// Of so many keys of a chunk one must seem to be known before all runs are read into memory: a file that is sent again has
+/// nearly all of them there, and a look on the disk takes some microseconds for each; one that is new has next to none.
+const KNOWN_ONE_IN: usize = 8;
+
 /// Runs above which they are merged into one at a job's end: a key that is known is looked for in all of them.
 const RUNS_MAX: usize = 8;
 
@@ -175,6 +182,46 @@ impl Filter {
     }
 }
 
+/// The keys of runs in memory.
+struct KnownKeys {
+    /// How many runs they are of, the first ones.
+    runs: usize,
+    /// Sorted.
+    keys: Vec<RowKey>,
+    /// Where the keys of each of so many equal parts begin.
+    starts: Vec<u32>,
+}
+
+impl KnownKeys {
+    fn load(store: &Store, runs: &[RowKeyRun]) -> Result<KnownKeys> {
+        let total: u64 = runs.iter().map(|run| run.keys).sum();
+        let mut keys = Vec::with_capacity(usize::try_from(total).unwrap_or(0));
+        for run in runs {
+            each_key(store, run, |key| keys.push(key))?;
+        }
+        keys.par_sort_unstable_by_key(|key| (key.high, key.low));
+        // Eight keys a part on average: a look costs two misses of the cache.
+        let parts = (keys.len() / 8).next_power_of_two();
+        let mut starts = vec![0; parts + 1];
+        for key in &keys {
+            starts[page_of(key.high, parts as u32) as usize + 1] += 1;
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        Ok(KnownKeys { runs: runs.len(), keys, starts })
+    }
+
+    fn content_of(&self, wanted: &RowKey) -> Option<u32> {
+        let part = page_of(wanted.high, (self.starts.len() - 1) as u32) as usize;
+        let range = *self.starts.get(part)? as usize..*self.starts.get(part + 1)? as usize;
+        let mut keys = self.keys.get(range)?.iter();
+        keys.find(|key| (key.high, key.low) == (wanted.high, wanted.low)).map(|key| key.content)
+    }
+}
+
 /// The keys on the disk: asked by any thread while a job adds to them.
 pub struct StoredRowKeys<'a> {
     store: &'a Store,
@@ -182,6 +229,7 @@ pub struct StoredRowKeys<'a> {
     filter: Filter,
     /// How many runs this job added.
     version: AtomicU64,
+    known: RwLock<Option<Arc<KnownKeys>>>,
 }
 
 impl<'a> StoredRowKeys<'a> {
@@ -197,7 +245,13 @@ impl<'a> StoredRowKeys<'a> {
         for run in &runs {
             each_key(store, run, |key| filter.insert(&key))?;
         }
-        Ok(StoredRowKeys { store, runs: RwLock::new(runs), filter, version: AtomicU64::new(0) })
+        Ok(StoredRowKeys {
+            store,
+            runs: RwLock::new(runs),
+            filter,
+            version: AtomicU64::new(0),
+            known: RwLock::default(),
+        })
     }
 
     /// How many runs this job has added so far: what a batch is stamped with when it is read.
@@ -214,13 +268,50 @@ impl<'a> StoredRowKeys<'a> {
         seed: u64,
         rows: impl Iterator<Item = ((ProgramId, CustomerId), &'b mut RowKeyCell)>,
     ) -> Result<()> {
+        let (mut asked, mut likely) = (0, Vec::new());
         for ((program, customer), cell) in rows.filter(|((_, customer), _)| *customer != CustomerId::NONE) {
             if cell.is_some() {
-                cell.found = self.content_of(&cell.key(seed, program, customer))?;
+                let key = cell.key(seed, program, customer);
                 cell.is_asked = true;
+                asked += 1;
+                if self.filter.may_have(&key) {
+                    likely.push((key, cell));
+                }
             }
         }
+        let known = if likely.len() * KNOWN_ONE_IN > asked { self.known()? } else { self.known_already() };
+        for (key, cell) in likely {
+            cell.found = match &known {
+                Some(known) => match known.content_of(&key) {
+                    None => self.look(&key, known.runs)?,
+                    found => found,
+                },
+                None => self.look(&key, 0)?,
+            };
+        }
         Ok(())
+    }
+
+    fn known_already(&self) -> Option<Arc<KnownKeys>> {
+        self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// The keys of all runs in memory; none if they are too many.
+    fn known(&self) -> Result<Option<Arc<KnownKeys>>> {
+        if let Some(known) = self.known_already() {
+            return Ok(Some(known));
+        }
+        let runs = self.runs.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let keys: u64 = runs.iter().map(|run| run.keys).sum();
+        if keys == 0 || keys > KNOWN_MAX {
+            return Ok(None);
+        }
+        // One worker loads, the others wait for it.
+        let mut known = self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if known.is_none() {
+            *known = Some(Arc::new(KnownKeys::load(self.store, &runs)?));
+        }
+        Ok(known.clone())
     }
 
     /// The content under which the runs have a key.
@@ -228,11 +319,13 @@ impl<'a> StoredRowKeys<'a> {
     /// # Errors
     /// `Corrupt` when a page is damaged or missing.
     pub fn content_of(&self, wanted: &RowKey) -> Result<Option<u32>> {
-        if !self.filter.may_have(wanted) {
-            return Ok(None);
-        }
+        if self.filter.may_have(wanted) { self.look(wanted, 0) } else { Ok(None) }
+    }
+
+    /// The same on the disk, in the runs from one on.
+    fn look(&self, wanted: &RowKey, from: usize) -> Result<Option<u32>> {
         let runs = self.runs.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for run in runs.iter().rev().filter(|run| run.keys > 0) {
+        for run in runs.iter().skip(from).rev().filter(|run| run.keys > 0) {
             let page = run.page_of(wanted.high);
             let place = key::cache_page(run.generation, 0, ProgramId(0), page);
             let family = handle(self.store.db(), family::ROW_IDS)?;
