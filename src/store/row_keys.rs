@@ -11,8 +11,7 @@
 //! A run's pages: number of keys (4 bytes), then each key's upper half, lower quarter, and hash of the content, sorted.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    hash::{BuildHasherDefault, Hasher},
+    collections::VecDeque,
     path::PathBuf,
     sync::{
         Arc, RwLock,
@@ -69,6 +68,8 @@ pub struct RowKeyCell {
     id: u128,
     /// Hash of what the row says.
     content: u32,
+    /// The key, once it is known whose row it is.
+    key: Option<RowKey>,
     /// The content under which the stored runs have this key.
     pub found: Option<u32>,
     /// Whether the runs were asked.
@@ -78,7 +79,7 @@ pub struct RowKeyCell {
 impl RowKeyCell {
     /// The cell of a row with this id, which says this.
     pub fn new(id: &[u8], content: &[u8]) -> RowKeyCell {
-        RowKeyCell { id: xxh3_128(id).max(1), content: xxh3_64(content) as u32, found: None, is_asked: false }
+        RowKeyCell { id: xxh3_128(id).max(1), content: xxh3_64(content) as u32, ..RowKeyCell::default() }
     }
 
     /// Whether the row has an id.
@@ -89,6 +90,12 @@ impl RowKeyCell {
     /// Whether the runs were asked for it.
     pub fn is_asked(&self) -> bool {
         self.is_asked
+    }
+
+    /// The key, if it was known whose row it is when the runs were asked.
+    #[inline]
+    pub fn known_key(&self) -> Option<&RowKey> {
+        self.key.as_ref()
     }
 
     /// The row's key, once its program and customer are known.
@@ -150,16 +157,18 @@ impl Filter {
     fn new(keys: u64) -> Filter {
         let bytes = usize::try_from(keys.saturating_mul(10) / 8).unwrap_or(FILTER_BYTES_MAX);
         let bytes = bytes.clamp(FILTER_BYTES_MIN, FILTER_BYTES_MAX);
-        let mut blocks = Vec::with_capacity(bytes / 64);
+        let mut blocks = Vec::new();
+        tuning::make_room(&mut blocks, bytes / 64);
         blocks.resize_with(bytes / 64, Default::default);
         Filter { blocks }
     }
 
-    /// Seven bits of a block, by hash bits that neither pages nor tables go by alone.
+    /// Seven bits of a block. Blocks go by the upper bits, as the runs do: so a run's keys come to them in order.
+    #[inline]
     fn bits(&self, key: &RowKey) -> (&[AtomicU64; 8], impl Iterator<Item = (usize, u64)>) {
-        let mixed = key.high.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(key.low).rotate_left(32);
-        let block = ((u128::from(mixed) * self.blocks.len() as u128) >> 64) as usize;
-        let bits = mixed.wrapping_mul(0xD6E8_FEB8_6659_FD93);
+        let block = ((u128::from(key.high) * self.blocks.len() as u128) >> 64) as usize;
+        let bits =
+            key.high.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(key.low).wrapping_mul(0xD6E8_FEB8_6659_FD93);
         (
             &self.blocks[block],
             (0..7).map(move |at| {
@@ -167,6 +176,11 @@ impl Filter {
                 ((bit >> 6) as usize, 1 << (bit & 63))
             }),
         )
+    }
+
+    #[inline]
+    fn prefetch(&self, key: &RowKey) {
+        tuning::prefetch(self.bits(key).0);
     }
 
     fn insert(&self, key: &RowKey) {
@@ -268,18 +282,21 @@ impl<'a> StoredRowKeys<'a> {
         seed: u64,
         rows: impl Iterator<Item = ((ProgramId, CustomerId), &'b mut RowKeyCell)>,
     ) -> Result<()> {
-        let (mut asked, mut likely) = (0, Vec::new());
+        let mut asked: Vec<(RowKey, &mut RowKeyCell)> = Vec::new();
         for ((program, customer), cell) in rows.filter(|((_, customer), _)| *customer != CustomerId::NONE) {
             if cell.is_some() {
                 let key = cell.key(seed, program, customer);
+                // All blocks of a chunk are fetched at once: one after the other, each is a miss of its own.
+                self.filter.prefetch(&key);
+                cell.key = Some(key);
                 cell.is_asked = true;
-                asked += 1;
-                if self.filter.may_have(&key) {
-                    likely.push((key, cell));
-                }
+                asked.push((key, cell));
             }
         }
-        let known = if likely.len() * KNOWN_ONE_IN > asked { self.known()? } else { self.known_already() };
+        let count = asked.len();
+        asked.retain(|(key, _)| self.filter.may_have(key));
+        let likely = asked;
+        let known = if likely.len() * KNOWN_ONE_IN > count { self.known()? } else { self.known_already() };
         for (key, cell) in likely {
             cell.found = match &known {
                 Some(known) => match known.content_of(&key) {
@@ -346,8 +363,10 @@ impl<'a> StoredRowKeys<'a> {
     }
 
     /// Writes keys as one more run.
-    fn add_run(&self, keys: Vec<RowKey>) -> Result<u64> {
-        let run = write_run(self.store, keys)?;
+    fn add_run(&self, mut keys: Vec<RowKey>) -> Result<u64> {
+        keys.sort_unstable_by_key(|key| (key.high, key.low));
+        keys.iter().for_each(|key| self.filter.insert(key));
+        let run = write_run(self.store, &keys)?;
         self.runs.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(run);
         Ok(self.version.fetch_add(1, Release) + 1)
     }
@@ -389,10 +408,8 @@ fn each_key(store: &Store, run: &RowKeyRun, mut visit: impl FnMut(RowKey)) -> Re
     Ok(())
 }
 
-/// Writes keys as a run of their own; one that is there twice is written once.
-fn write_run(store: &Store, mut keys: Vec<RowKey>) -> Result<RowKeyRun> {
-    keys.sort_unstable_by_key(|key| (key.high, key.low));
-    keys.dedup_by_key(|key| (key.high, key.low));
+/// Writes keys, which are sorted and all different, as a run of their own.
+fn write_run(store: &Store, keys: &[RowKey]) -> Result<RowKeyRun> {
     let pages = u32::try_from((keys.len() / PAGE_KEYS).next_power_of_two()).unwrap_or(1 << 31);
     let run = RowKeyRun { generation: caches::new_generation(store)?, pages, keys: keys.len() as u64 };
     if keys.is_empty() {
@@ -433,24 +450,61 @@ fn page_value(keys: &[RowKey]) -> Vec<u8> {
     value
 }
 
-/// Keys are hashes already.
-#[derive(Default)]
-struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, _: &[u8]) {}
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-    fn write_u32(&mut self, number: u32) {
-        self.0 ^= u64::from(number);
-    }
+/// A table of keys of bounded size, at most half full. Keys are hashes already, so they say their places themselves.
+struct KeyTable {
+    /// Upper half, lower quarter, content; an upper half of 0 is an empty place.
+    places: Vec<(u64, u32, u32)>,
+    length: usize,
 }
 
-type KeyTable = HashMap<(u64, u32), u32, BuildHasherDefault<KeyHasher>>;
+impl KeyTable {
+    /// Room for so many keys.
+    fn new(keys_max: usize) -> KeyTable {
+        let places = (keys_max * 2).next_power_of_two().max(16);
+        KeyTable { places: tuning::table(places, (0, 0, 0)), length: 0 }
+    }
+
+    #[inline]
+    fn first_place(&self, key: &RowKey) -> usize {
+        key.high.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32) as usize & (self.places.len() - 1)
+    }
+
+    #[inline]
+    fn prefetch(&self, key: &RowKey) {
+        tuning::prefetch(&self.places[self.first_place(key)]);
+    }
+
+    #[inline]
+    fn get(&self, key: &RowKey) -> Option<u32> {
+        let mut at = self.first_place(key);
+        loop {
+            match self.places[at] {
+                (0, ..) => return None,
+                (high, low, content) if (high, low) == (key.high, key.low) => return Some(content),
+                _ => at = (at + 1) & (self.places.len() - 1),
+            }
+        }
+    }
+
+    /// Adds a key that is not there. Whoever adds looks at the length: a full table has no end.
+    #[inline]
+    fn insert(&mut self, key: &RowKey) {
+        let mut at = self.first_place(key);
+        while self.places[at].0 != 0 {
+            if (self.places[at].0, self.places[at].1) == (key.high, key.low) {
+                return;
+            }
+            at = (at + 1) & (self.places.len() - 1);
+        }
+        self.places[at] = (key.high, key.low, key.content);
+        self.length += 1;
+    }
+
+    fn keys(&self) -> Vec<RowKey> {
+        let filled = self.places.iter().filter(|(high, ..)| *high != 0);
+        filled.map(|&(high, low, content)| RowKey { high, low, content }).collect()
+    }
+}
 
 /// Keys that no run held when the batches under way were parsed: those of the job's own rows.
 pub struct RecentRowKeys<'a> {
@@ -464,7 +518,8 @@ pub struct RecentRowKeys<'a> {
 impl<'a> RecentRowKeys<'a> {
     /// Nothing yet; above `keys_max` keys a run is written.
     pub fn new(stored: &'a StoredRowKeys<'a>, keys_max: usize) -> RecentRowKeys<'a> {
-        RecentRowKeys { stored, table: KeyTable::default(), written: VecDeque::new(), keys_max: keys_max.max(1) }
+        let keys_max = keys_max.max(1);
+        RecentRowKeys { stored, table: KeyTable::new(keys_max), written: VecDeque::new(), keys_max }
     }
 
     /// Takes in what the log has beyond the stored runs.
@@ -492,11 +547,16 @@ impl<'a> RecentRowKeys<'a> {
         Ok(())
     }
 
+    /// Starts to fetch what is known of a key that is needed soon.
+    #[inline]
+    pub fn prefetch(&self, key: &RowKey) {
+        self.table.prefetch(key);
+        self.written.iter().for_each(|(_, table)| table.prefetch(key));
+    }
+
     /// The content of a key among the job's own, and those that were behind the runs.
     pub fn content_of(&self, key: &RowKey) -> Option<u32> {
-        let place = (key.high, key.low);
-        let written = || self.written.iter().find_map(|(_, table)| table.get(&place));
-        self.table.get(&place).or_else(written).copied()
+        self.table.get(key).or_else(|| self.written.iter().find_map(|(_, table)| table.get(key)))
     }
 
     /// Whether the stored runs hold a key, for a row whose customer was not known when they were asked.
@@ -512,9 +572,8 @@ impl<'a> RecentRowKeys<'a> {
     /// # Errors
     /// When a run cannot be written.
     pub fn insert(&mut self, key: RowKey) -> Result<()> {
-        self.table.insert((key.high, key.low), key.content);
-        self.stored.filter.insert(&key);
-        if self.table.len() >= self.keys_max {
+        self.table.insert(&key);
+        if self.table.length >= self.keys_max {
             self.write()?;
         }
         Ok(())
@@ -528,9 +587,8 @@ impl<'a> RecentRowKeys<'a> {
     }
 
     fn write(&mut self) -> Result<()> {
-        let table = std::mem::take(&mut self.table);
-        let keys = table.iter().map(|(&(high, low), &content)| RowKey { high, low, content }).collect();
-        let version = self.stored.add_run(keys)?;
+        let table = std::mem::replace(&mut self.table, KeyTable::new(self.keys_max));
+        let version = self.stored.add_run(table.keys())?;
         self.written.push_back((version, table));
         Ok(())
     }
@@ -541,7 +599,7 @@ impl<'a> RecentRowKeys<'a> {
     /// # Errors
     /// When it cannot be written; the runs then stay as they were, and the log is replayed next time.
     pub fn finish(mut self, store: &Store, next_sequence: u64, job: JobId) -> Result<()> {
-        if !self.table.is_empty() {
+        if self.table.length > 0 {
             self.write()?;
         }
         let mut runs =

@@ -106,6 +106,11 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
             if let Some(ahead) = rows.get(at + PREFETCH_ROWS) {
                 self.book.prefetch(ahead.program, ahead.customer);
                 self.seen.prefetch(ahead.customer);
+                if let Some(keys) = &self.row_keys
+                    && let Some(key) = row_keys.get(at + PREFETCH_ROWS).and_then(RowKeyCell::known_key)
+                {
+                    keys.prefetch(key);
+                }
             }
             if let Some(ahead) = rows.get(at + PREFETCH_ROWS / 2) {
                 self.book.prefetch_lots(ahead.program, ahead.customer);
@@ -216,7 +221,8 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
     /// A row's key, and the content under which it was applied before, if it was.
     fn known(&self, row: &Row, cell: &RowKeyCell) -> Result<(Option<RowKey>, Option<u32>)> {
         let Some(keys) = &self.row_keys else { return Ok((None, None)) };
-        let key = cell.key(self.rules.seed, row.program, row.customer);
+        let key = cell.known_key().copied();
+        let key = key.unwrap_or_else(|| cell.key(self.rules.seed, row.program, row.customer));
         let known = match cell.found.or_else(|| keys.content_of(&key)) {
             None if !cell.is_asked() => keys.stored_content_of(&key)?,
             known => known,
