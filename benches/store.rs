@@ -251,7 +251,7 @@ fn entries(count: usize) -> Entries {
         }
     };
     let mut entries = Entries::default();
-    entries.list.extend((0..count as u64).map(|at| entry(at + 2)));
+    (0..count as u64).for_each(|at| entries.push_plain(entry(at + 2)));
     entries
 }
 

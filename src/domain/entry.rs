@@ -164,11 +164,11 @@ impl Detail {
 /// Entries of a batch, with what only some of them have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entries {
-    /// In the order of their numbers.
-    pub list: Vec<Entry>,
+    list: Vec<Entry>,
     details: Vec<Detail>,
     texts: Vec<u8>,
     taken: Vec<Taken>,
+    is_dated: bool,
 }
 
 impl Entries {
@@ -178,6 +178,30 @@ impl Entries {
         self.details.clear();
         self.texts.clear();
         self.taken.clear();
+        self.is_dated = false;
+    }
+
+    /// In the order of their numbers.
+    #[inline]
+    pub fn list(&self) -> &[Entry] {
+        &self.list
+    }
+
+    /// Whether any entry may have a last day.
+    pub fn is_dated(&self) -> bool {
+        self.is_dated
+    }
+
+    /// Whether any entry may have a detail.
+    pub fn has_details(&self) -> bool {
+        !self.details.is_empty()
+    }
+
+    /// Adds an entry without a last day that took of no lot.
+    #[inline]
+    pub fn push_plain(&mut self, entry: Entry) {
+        debug_assert!(entry.expires_on.is_none());
+        self.list.push(entry);
     }
 
     /// Adds a detail that an entry can name.
@@ -206,6 +230,7 @@ impl Entries {
                 detail.taken = (start, end);
             }
         }
+        self.is_dated |= entry.expires_on.is_some();
         self.list.push(entry);
     }
 

@@ -290,10 +290,10 @@ fn expire_account(
     entries: &mut Entries,
     counts: &mut Counts,
 ) {
-    let from = entries.list.len();
+    let from = entries.list().len();
     book.expire(program, customer, as_of, 0, entries);
     let points = counts.points_of(program, main);
-    for entry in entries.list.get(from..).unwrap_or_default() {
+    for entry in entries.list().get(from..).unwrap_or_default() {
         debug_assert!(matches!(entry.kind, EntryKind::Expire | EntryKind::PromiseExpire));
         points.moved(entry.kind, entry.amount);
     }

@@ -39,6 +39,8 @@ pub struct Applied {
     pub effect: Effect,
     /// Points whose last day was over, and which expired before.
     pub expired: i64,
+    /// The balance that it met, without these.
+    pub balance: i64,
 }
 
 /// The accounts of a job's programs, taken out of the state while it changes them.
@@ -111,6 +113,11 @@ impl AccountBook {
         }
     }
 
+    /// Whether any account has lots.
+    pub fn has_lots(&self) -> bool {
+        self.books.iter().flatten().any(|accounts| accounts.lots.count() > 0)
+    }
+
     /// Starts to fetch the lots of an account whose own place was fetched before.
     #[inline]
     pub fn prefetch_lots(&self, program: ProgramId, customer: CustomerId) {
@@ -158,7 +165,7 @@ impl AccountBook {
     ) -> Applied {
         let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut) else {
             // Rows of programs that were not loaded are refused before.
-            return Applied { effect: Effect::Rejected(Rejection::ProgramUnknown), expired: 0 };
+            return Applied { effect: Effect::Rejected(Rejection::ProgramUnknown), expired: 0, balance: 0 };
         };
         if customer.index() >= accounts.list.len() {
             // A customer that this job created. Half as many again where no room was made, so that creating millions
@@ -172,10 +179,11 @@ impl AccountBook {
         if account.has_lots() || command.makes_lot() {
             return self.apply_to_lots(program, customer, command, row, detail, entries);
         }
-        let effect = apply(account.balance, command, self.rules.on_overdraft);
+        let balance = account.balance;
+        let effect = apply(balance, command, self.rules.on_overdraft);
         if let Effect::Entry { kind, amount, balance_after, .. } = effect {
             debug_assert!(self.next_sequence < SEQUENCE_MAX);
-            entries.list.push(Entry {
+            entries.push_plain(Entry {
                 customer,
                 program,
                 kind,
@@ -190,7 +198,7 @@ impl AccountBook {
             self.next_sequence += 1;
             accounts.total += i128::from(amount);
         }
-        Applied { effect, expired: 0 }
+        Applied { effect, expired: 0, balance }
     }
 
     /// The same for an account that has lots, or gets one.
@@ -203,7 +211,8 @@ impl AccountBook {
         detail: DetailAt,
         entries: &mut Entries,
     ) -> Applied {
-        let mut effect = self.effect(program, customer, command);
+        let balance = self.balance(program, customer);
+        let mut effect = apply(balance, command, self.rules.on_overdraft);
         if let (Effect::Entry { kind: EntryKind::Promise, amount, .. }, Some(accounts)) =
             (effect, self.accounts(program))
         {
@@ -213,10 +222,12 @@ impl AccountBook {
             }
         }
         if matches!(effect, Effect::Rejected(_)) {
-            return Applied { effect, expired: 0 };
+            return Applied { effect, expired: 0, balance };
         }
         let expired = self.expire(program, customer, self.rules.today, 0, entries);
-        let Effect::Entry { kind, amount, balance_after, .. } = effect else { return Applied { effect, expired } };
+        let Effect::Entry { kind, amount, balance_after, .. } = effect else {
+            return Applied { effect, expired, balance };
+        };
         let mut taken = std::mem::take(&mut self.taken);
         taken.clear();
         if amount < 0
@@ -239,7 +250,7 @@ impl AccountBook {
             let lot = Lot { credit: sequence, remaining, expires_on, credited_at, state, is_referenced };
             self.add_lot(program, customer, lot);
         }
-        Applied { effect, expired }
+        Applied { effect, expired, balance }
     }
 
     /// Expires a customer's lots whose last day is before `as_of`, each by an entry of its own. Returns how many points of
@@ -314,7 +325,7 @@ impl AccountBook {
 /// Encodes entries that follow each other from `first` into pages.
 pub fn encode_entries(first: u64, job: JobId, now: Timestamp, entries: &Entries, output: &mut Output) {
     let mut sequence = first;
-    let count = entries.list.len();
+    let count = entries.list().len();
     for start in (0..count).step_by(ledger_page::ENTRIES_MAX) {
         let page = start..(start + ledger_page::ENTRIES_MAX).min(count);
         let length = page.len() as u64;

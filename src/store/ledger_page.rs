@@ -77,7 +77,7 @@ pub fn encode(
     range: std::ops::Range<usize>,
     out: &mut Vec<u8>,
 ) {
-    let list = &entries.list[range];
+    let list = &entries.list()[range];
     debug_assert!(list.len() <= ENTRIES_MAX);
     let start = value::begin(Kind::LedgerPage, out);
     out.extend_from_slice(&first.0.to_le_bytes());
@@ -102,12 +102,12 @@ pub fn encode(
     out.push(ROW);
     column::pack(n, |at| list[at].row.cast_signed(), out);
     let mut columns = ALWAYS as u8;
-    if list.iter().any(|entry| entry.expires_on.is_some()) {
+    if entries.is_dated() && list.iter().any(|entry| entry.expires_on.is_some()) {
         columns += 1;
         out.push(EXPIRES_ON);
         column::pack(n, |at| list[at].expires_on.map_or(0, |day| i64::from(day.ordinal())), out);
     }
-    if list.iter().any(|entry| !entry.detail.is_none()) {
+    if entries.has_details() && list.iter().any(|entry| !entry.detail.is_none()) {
         columns += encode_details(first, entries, list, out);
     }
     out[columns_at] = columns;
@@ -440,7 +440,7 @@ mod tests {
 
     fn page_of(first: u64, entries: &Entries) -> Vec<u8> {
         let (mut page, time) = (Vec::new(), Timestamp::from_millis(77).unwrap());
-        encode(Sequence(first), JobId(3), time, entries, 0..entries.list.len(), &mut page);
+        encode(Sequence(first), JobId(3), time, entries, 0..entries.list().len(), &mut page);
         page
     }
 
@@ -448,11 +448,11 @@ mod tests {
     fn a_page_reads_back() {
         let entries = entries(500, false);
         let page = page_of(2000, &entries);
-        assert!(page.len() < entries.list.len() * 17, "{} bytes", page.len());
+        assert!(page.len() < entries.list().len() * 17, "{} bytes", page.len());
         let opened = LedgerPage::open(Sequence(2000), &page).unwrap();
         assert_eq!((opened.count(), opened.end(), opened.job), (500, Sequence(2500), JobId(3)));
         let read: Vec<Entry> = (0..500).map(|at| opened.entry(at).unwrap()).collect();
-        assert_eq!(read, entries.list);
+        assert_eq!(read, entries.list());
         assert!(!opened.has_details());
         assert!(LedgerPage::open(Sequence(2001), &page).is_err());
     }
@@ -464,7 +464,7 @@ mod tests {
         let opened = LedgerPage::open(Sequence(2000), &page).unwrap();
         assert!(opened.has_details());
         let (mut start, mut taken) = (0, Vec::new());
-        for (at, entry) in entries.list.iter().enumerate() {
+        for (at, entry) in entries.list().iter().enumerate() {
             assert_eq!(opened.entry(at).unwrap(), Entry { detail: DetailAt::NONE, ..*entry });
             let none = Detail::default();
             let detail = entries.detail(entry.detail).unwrap_or(&none);

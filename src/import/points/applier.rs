@@ -102,6 +102,7 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
         batch.first_sequence = self.book.next_sequence();
         let creates = self.rules.on_unknown == OnUnknown::Create;
         let no_key = RowKeyCell::default();
+        let has_lots = self.book.has_lots();
         for at in 0..rows.len() {
             if let Some(ahead) = rows.get(at + PREFETCH_ROWS) {
                 self.book.prefetch(ahead.program, ahead.customer);
@@ -112,7 +113,7 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
                     keys.prefetch(key);
                 }
             }
-            if let Some(ahead) = rows.get(at + PREFETCH_ROWS / 2) {
+            if has_lots && let Some(ahead) = rows.get(at + PREFETCH_ROWS / 2) {
                 self.book.prefetch_lots(ahead.program, ahead.customer);
             }
             let line = batch.first_line + u64::from(records.records[at].line);
@@ -149,7 +150,6 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
         if is_named {
             self.seen.name(row.customer, counts);
             row.has_balance = true;
-            row.balance = self.book.balance(row.program, row.customer);
             let (key, known) = if key_cell.is_some() { self.known(row, key_cell)? } else { (None, None) };
             let mut first_reset = None;
             let repeat = match (known, row.operation) {
@@ -169,6 +169,7 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
                     let applied = self.book.apply(row.program, row.customer, command, line, row.detail, entries);
                     let points = counts.points_of(row.program, self.rules.program);
                     points.expired += applied.expired;
+                    row.balance = applied.balance;
                     match applied.effect {
                         Effect::Entry { kind, amount, balance_after, not_taken } => {
                             row.amount = amount;
@@ -192,6 +193,9 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
                         self.seen.set_reset(row.program, row.customer, amount);
                     }
                 }
+            }
+            if known.is_some() || repeat.is_some() {
+                row.balance = self.book.balance(row.program, row.customer);
             }
             if row.status == Status::Created {
                 row.status = Status::Applied;
