@@ -63,6 +63,7 @@ use crate::{
 };
 
 mod job;
+pub mod peek;
 mod stream;
 
 pub use job::Job;

@@ -547,7 +547,7 @@ fn push_unit(unit: u16, high: &mut Option<u16>, text: &mut Vec<u8>) {
     }
 }
 
-fn push_windows_1252(byte: u8, text: &mut Vec<u8>) {
+pub(crate) fn push_windows_1252(byte: u8, text: &mut Vec<u8>) {
     match byte {
         0..0x80 => text.push(byte),
         0x80..0xa0 => {
