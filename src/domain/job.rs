@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    entry::EntryKind, id::ProgramId, outcome::Status, program::PROGRAM_DECIMALS_MAX, rejection::Rejection,
-    time::Timestamp,
+    entry::EntryKind, id::ProgramId, lot::Expired, outcome::Status, program::PROGRAM_DECIMALS_MAX,
+    rejection::Rejection, time::Timestamp,
 };
 
 /// What a job does.
@@ -175,6 +175,13 @@ impl PointsCounts {
             _ if amount >= 0 => self.credited += amount,
             _ => self.debited.0 -= i128::from(amount),
         }
+    }
+
+    /// Counts what expired of an account.
+    #[inline]
+    pub fn expire(&mut self, expired: Expired) {
+        self.expired += expired.available;
+        self.promises_expired += expired.promised;
     }
 
     /// By how much it changed the sum of the balances.

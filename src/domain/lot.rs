@@ -80,6 +80,15 @@ pub struct Taken {
     pub amount: i64,
 }
 
+/// Points of one account whose last day was over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expired {
+    /// Those that were in the balance.
+    pub available: i64,
+    /// Promised ones.
+    pub promised: i64,
+}
+
 /// What ends on one day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DueDay {

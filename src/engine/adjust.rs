@@ -393,7 +393,7 @@ impl Prepared {
             first_sequence: first,
         };
         let mut counts = Counts { customers_matched: 1, points: points_of(command, effect), ..Counts::default() };
-        counts.points.expired += applied.expired;
+        counts.points.expire(applied.expired);
         counts.outcome(status);
         let mut pages = Output::default();
         encode_entries(first, place.job, self.rules.now, &entries, &mut pages);

@@ -13,7 +13,7 @@ use crate::{
     clock,
     domain::{
         command::{OnOverdraft, OnRepeat, OnUnknown},
-        entry::{Entries, EntryKind},
+        entry::Entries,
         id::{CustomerId, JobId, ProgramId},
         job::{Counts, JobKind, JobStart, JobState, Position, Total},
         outcome::Status,
@@ -290,13 +290,8 @@ fn expire_account(
     entries: &mut Entries,
     counts: &mut Counts,
 ) {
-    let from = entries.list().len();
-    book.expire(program, customer, as_of, 0, entries);
-    let points = counts.points_of(program, main);
-    for entry in entries.list().get(from..).unwrap_or_default() {
-        debug_assert!(matches!(entry.kind, EntryKind::Expire | EntryKind::PromiseExpire));
-        points.moved(entry.kind, entry.amount);
-    }
+    let expired = book.expire(program, customer, as_of, 0, entries);
+    counts.points_of(program, main).expire(expired);
     counts.customers_matched += 1;
     counts.outcome(Status::Applied);
 }

@@ -7,7 +7,7 @@ use crate::{
         command::{OnOverdraft, ResolvedCommand},
         entry::{DetailAt, Entries, Entry, EntryKind},
         id::{CustomerId, JobId, ProgramId, Sequence},
-        lot::{Lot, LotState, Taken, split_debit},
+        lot::{Expired, Lot, LotState, Taken, split_debit},
         rejection::Rejection,
         time::{Date, Timestamp},
     },
@@ -37,8 +37,8 @@ pub struct BookRules {
 pub struct Applied {
     /// What the command did.
     pub effect: Effect,
-    /// Points whose last day was over, and which expired before.
-    pub expired: i64,
+    /// What expired before.
+    pub expired: Expired,
     /// The balance that it met, without these.
     pub balance: i64,
 }
@@ -165,7 +165,11 @@ impl AccountBook {
     ) -> Applied {
         let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut) else {
             // Rows of programs that were not loaded are refused before.
-            return Applied { effect: Effect::Rejected(Rejection::ProgramUnknown), expired: 0, balance: 0 };
+            return Applied {
+                effect: Effect::Rejected(Rejection::ProgramUnknown),
+                expired: Expired::default(),
+                balance: 0,
+            };
         };
         if customer.index() >= accounts.list.len() {
             // A customer that this job created. Half as many again where no room was made, so that creating millions
@@ -198,7 +202,7 @@ impl AccountBook {
             self.next_sequence += 1;
             accounts.total += i128::from(amount);
         }
-        Applied { effect, expired: 0, balance }
+        Applied { effect, expired: Expired::default(), balance }
     }
 
     /// The same for an account that has lots, or gets one.
@@ -222,7 +226,7 @@ impl AccountBook {
             }
         }
         if matches!(effect, Effect::Rejected(_)) {
-            return Applied { effect, expired: 0, balance };
+            return Applied { effect, expired: Expired::default(), balance };
         }
         let expired = self.expire(program, customer, self.rules.today, 0, entries);
         let Effect::Entry { kind, amount, balance_after, .. } = effect else {
@@ -253,8 +257,8 @@ impl AccountBook {
         Applied { effect, expired, balance }
     }
 
-    /// Expires a customer's lots whose last day is before `as_of`, each by an entry of its own. Returns how many points of
-    /// the balance that were.
+    /// Expires a customer's lots whose last day is before `as_of`, each by an entry of its own. Returns how many points that
+    /// were.
     pub fn expire(
         &mut self,
         program: ProgramId,
@@ -262,8 +266,8 @@ impl AccountBook {
         as_of: Date,
         row: u64,
         entries: &mut Entries,
-    ) -> i64 {
-        let mut expired = 0;
+    ) -> Expired {
+        let mut expired = Expired::default();
         loop {
             let Some(accounts) = self.accounts(program) else { return expired };
             let Some(lot) = accounts.lots.of(customer).next().filter(|lot| lot.is_overdue(as_of)) else {
@@ -271,10 +275,15 @@ impl AccountBook {
             };
             let balance = accounts.list.get(customer.index()).map_or(0, |account| account.balance);
             let (kind, balance_after) = match lot.state {
-                LotState::Available => (EntryKind::Expire, balance - lot.remaining),
-                LotState::Promised => (EntryKind::PromiseExpire, balance),
+                LotState::Available => {
+                    expired.available += lot.remaining;
+                    (EntryKind::Expire, balance - lot.remaining)
+                }
+                LotState::Promised => {
+                    expired.promised += lot.remaining;
+                    (EntryKind::PromiseExpire, balance)
+                }
             };
-            expired += balance - balance_after;
             let entry = Entry {
                 customer,
                 program,

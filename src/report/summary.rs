@@ -41,6 +41,8 @@ pub struct PointSums {
     pub expired: String,
     /// Promised: in no balance yet.
     pub promised: String,
+    /// Promised points that expired.
+    pub promises_expired: String,
 }
 
 /// Where the points of a file's add and debit rows went, as decimal text: `in_file` is the sum of the others.
@@ -272,6 +274,7 @@ impl PointSums {
             debited: amount_text(points.debited.0, decimals),
             expired: amount_text(points.expired.0, decimals),
             promised: amount_text(points.promised.0, decimals),
+            promises_expired: amount_text(points.promises_expired.0, decimals),
         }
     }
 }

@@ -5,35 +5,45 @@ use tidemill::{
         command::{OnOverdraft, Operation},
         outcome::Status,
     },
-    engine::{request::AdjustRequest, view::AdjustView},
+    engine::{
+        request::{AdjustRequest, PointsExpiry},
+        view::AdjustView,
+    },
     error::Result,
 };
 
 use crate::{
-    args::{AdjustArgs, DebitArgs},
+    args::{AddArgs, AdjustArgs, DebitArgs},
     exit::Exit,
     settings::Settings,
     text::{Side::Left, grouped, table},
 };
 
 /// `tidemill adjust credit`.
-pub fn credit(settings: &Settings, args: AdjustArgs) -> Result<Exit> {
-    adjust(settings, args, Operation::Credit, OnOverdraft::default())
+pub fn credit(settings: &Settings, args: AddArgs) -> Result<Exit> {
+    let expiry = args.expiry.expiry();
+    adjust(settings, args.adjust, Operation::Credit, OnOverdraft::default(), expiry)
 }
 
 /// `tidemill adjust debit`.
 pub fn debit(settings: &Settings, args: DebitArgs) -> Result<Exit> {
-    adjust(settings, args.adjust, Operation::Debit, args.on_overdraft.unwrap_or_default())
+    adjust(settings, args.adjust, Operation::Debit, args.on_overdraft.unwrap_or_default(), None)
 }
 
 /// `tidemill adjust reset`.
-pub fn reset(settings: &Settings, args: AdjustArgs) -> Result<Exit> {
-    adjust(settings, args, Operation::Set, OnOverdraft::default())
+pub fn reset(settings: &Settings, args: AddArgs) -> Result<Exit> {
+    let expiry = args.expiry.expiry();
+    adjust(settings, args.adjust, Operation::Set, OnOverdraft::default(), expiry)
 }
 
-fn adjust(settings: &Settings, args: AdjustArgs, operation: Operation, on_overdraft: OnOverdraft) -> Result<Exit> {
-    let request =
-        AdjustRequest { identifiers: args.who.pairs(), operation, amount: args.amount, on_overdraft, expiry: None };
+fn adjust(
+    settings: &Settings,
+    args: AdjustArgs,
+    operation: Operation,
+    on_overdraft: OnOverdraft,
+    expiry: Option<PointsExpiry>,
+) -> Result<Exit> {
+    let request = AdjustRequest { identifiers: args.who.pairs(), operation, amount: args.amount, on_overdraft, expiry };
     let job = args.entry.request();
     let view = settings.open()?.adjust(&job, &request)?;
     settings.output.result(&view, || adjust_text(&view, job.dry_run))?;

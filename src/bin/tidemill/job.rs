@@ -68,7 +68,7 @@ fn list_text(jobs: &[Summary]) -> String {
     if jobs.is_empty() {
         return "No jobs\n".to_owned();
     }
-    let header = ["job", "what", "state", "rows", "rejected", "credited", "debited", "program", "file"];
+    let header = ["job", "what", "state", "rows", "rejected", "credited", "debited", "expired", "program", "file"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(jobs.iter().map(|job| {
         vec![
@@ -79,9 +79,10 @@ fn list_text(jobs: &[Summary]) -> String {
             grouped(job.rows.rejected),
             grouped(&job.points.credited),
             grouped(&job.points.debited),
+            grouped(&job.points.expired),
             job.program.clone(),
             job.input.clone().unwrap_or_default(),
         ]
     }));
-    table("", &[Right, Left, Left, Right, Right, Right, Right, Left, Left], &rows)
+    table("", &[Right, Left, Left, Right, Right, Right, Right, Right, Left, Left], &rows)
 }

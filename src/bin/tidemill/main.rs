@@ -13,6 +13,7 @@ mod child;
 mod completions;
 mod customer;
 mod exit;
+mod expire;
 mod export;
 mod file;
 mod formats;
@@ -65,6 +66,7 @@ fn run(settings: &Settings, command: Command) -> Result<Exit> {
         Command::Adjust(AdjustCommand::Credit(credit)) => adjust::credit(settings, credit),
         Command::Adjust(AdjustCommand::Debit(debit)) => adjust::debit(settings, debit),
         Command::Adjust(AdjustCommand::Reset(reset)) => adjust::reset(settings, reset),
+        Command::Expire(expire) => expire::expire(settings, expire),
         Command::Customer(CustomerCommand::Show(show)) => customer::show(settings, &show),
         Command::Customer(CustomerCommand::History(history)) => customer::history(settings, &history),
         Command::Job(JobCommand::List) => job::list(settings),
@@ -76,6 +78,7 @@ fn run(settings: &Settings, command: Command) -> Result<Exit> {
         Command::Export(export) => export::export(settings, &export),
         Command::Program(ProgramCommand::Add(add)) => program::add(settings, &add),
         Command::Program(ProgramCommand::List) => program::list(settings),
+        Command::Program(ProgramCommand::Show(show)) => program::show(settings, &show),
         Command::Store(StoreCommand::Info) => store::info(settings),
         Command::Store(StoreCommand::Set(set)) => store::set(settings, set),
         Command::Preview(preview) => preview::preview(settings, preview),

@@ -8,12 +8,12 @@ use tidemill::{
         job::{JobKind, JobState},
         rejection::Rejection,
     },
-    report::summary::{RowCounts, SignAccount, Summary},
+    report::summary::{BalanceChange, FilePoints, PointSums, ProgramSums, RowCounts, SignAccount, Summary},
 };
 
 use crate::text::{
     Side::{Left, Right},
-    bytes, counted, grouped, seconds, table,
+    bytes, counted, grouped, is_zero, minus, one_line, seconds, table,
 };
 
 const TITLE: Style = Style::new().bold();
@@ -23,6 +23,10 @@ const REJECTED: Style = AnsiColor::Yellow.on_default().bold();
 pub fn summary_text(summary: &Summary, rejects: Option<&Path>) -> String {
     let mut text = format!("{TITLE}{}{TITLE:#}\n", title(summary));
     text += &table("  ", &[Left, Left], &facts(summary));
+    for other in &summary.other_programs {
+        text += &format!("\nProgram `{}`\n", other.program);
+        text += &table("  ", &[Left, Left], &program_facts(summary, other));
+    }
     if !summary.rejects.is_empty() {
         text += &format!("\n{REJECTED}Rejected rows{REJECTED:#}\n");
         text += &table("  ", &[Right, Left, Left], &reject_rows(summary));
@@ -66,49 +70,81 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         fact("file", format!("`{input}`{format}, {}", bytes(summary.bytes_read)));
     }
     if let Some(reason) = &summary.reason {
-        fact("reason", reason.clone());
+        fact("reason", one_line(reason));
     }
-    fact("rows", rows_text(&summary.rows));
+    match summary.kind {
+        JobKind::Expire => fact("accounts", accounts_text(&summary.rows)),
+        JobKind::ImportPoints | JobKind::ImportCustomers | JobKind::Adjust => fact("rows", rows_text(&summary.rows)),
+    }
     if summary.kept > 0 {
         fact(
             "",
             format!("{} left as they were, since they were filled before", counted(summary.kept, "cell", "cells")),
         );
     }
-    fact("points", points_text(summary));
+    fact("points", format!("{}, program `{}`", points_text(summary.kind, &summary.points), summary.program));
     if summary.kind == JobKind::ImportPoints {
-        for (sign, account) in [("credits", &summary.file_points.credits), ("debits", &summary.file_points.debits)] {
-            if let Some(account) = account_text(account) {
-                fact("", format!("{sign} in the file: {account}"));
-            }
-        }
-        if summary.file_points.set_rows > 0 {
-            let (rows, sum) = (summary.file_points.set_rows, grouped(&summary.file_points.set));
-            fact("", format!("{} the balance, to {sum} in all", counted(rows, "row sets", "rows set")));
-        }
-        if summary.file_points.unassigned_rows > 0 {
-            let (rows, sum) = (summary.file_points.unassigned_rows, grouped(&summary.file_points.unassigned));
-            let rows = counted(rows, "row has", "rows have");
-            fact("", format!("{rows} no operation that can be read, with {sum} in all"));
-        }
-        let unreadable = summary.file_points.unreadable_rows;
-        if unreadable > 0 {
-            fact("", format!("{} no amount that can be read", counted(unreadable, "row has", "rows have")));
-        }
+        file_points_texts(&summary.file_points).into_iter().for_each(|text| fact("", text));
     }
-    fact("balance", balance_text(summary));
-    fact("customers", customers_text(summary));
+    if summary.expiries_ignored > 0 {
+        fact(
+            "",
+            format!("{} an expiry, which was ignored", counted(summary.expiries_ignored, "debit had", "debits had")),
+        );
+    }
+    fact("balance", balance_text(&summary.balance, summary.dry_run));
+    if summary.kind != JobKind::Expire {
+        fact("customers", customers_text(summary));
+    }
     if !summary.ignored_columns.is_empty() {
         let columns = if summary.ignored_columns.len() == 1 { "column" } else { "columns" };
         fact("ignored", format!("the {columns} `{}`", summary.ignored_columns.join("`, `")));
     }
-    let pace = if summary.rows_per_s > 0.0 {
+    let pace = if summary.rows_per_s > 0.0 && summary.kind != JobKind::Expire {
         format!(", {} rows/s", grouped(summary.rows_per_s.round() as u64))
     } else {
         String::new()
     };
     fact("time", seconds(summary.elapsed_s) + &pace);
     facts
+}
+
+/// The same of another program that the job's rows named.
+fn program_facts(summary: &Summary, other: &ProgramSums) -> Vec<Vec<String>> {
+    let mut facts = vec![vec!["points".to_owned(), points_text(summary.kind, &other.points)]];
+    if summary.kind == JobKind::ImportPoints {
+        facts.extend(file_points_texts(&other.file_points).into_iter().map(|text| vec![String::new(), text]));
+    }
+    facts.push(vec!["balance".to_owned(), balance_text(&other.balance, summary.dry_run)]);
+    facts
+}
+
+/// Where the file's points went that were not simply applied.
+fn file_points_texts(points: &FilePoints) -> Vec<String> {
+    let mut texts = Vec::new();
+    for (sign, account) in [("credits", &points.credits), ("debits", &points.debits)] {
+        texts.extend(account_text(account).map(|account| format!("{sign} in the file: {account}")));
+    }
+    if points.set_rows > 0 {
+        let rows = counted(points.set_rows, "row sets", "rows set");
+        texts.push(format!("{rows} the balance, to {} in all", grouped(&points.set)));
+    }
+    if points.unassigned_rows > 0 {
+        let rows = counted(points.unassigned_rows, "row has", "rows have");
+        texts.push(format!("{rows} no operation that can be read, with {} in all", grouped(&points.unassigned)));
+    }
+    if points.unreadable_rows > 0 {
+        let rows = counted(points.unreadable_rows, "row has", "rows have");
+        texts.push(format!("{rows} no amount that can be read"));
+    }
+    texts
+}
+
+fn accounts_text(rows: &RowCounts) -> String {
+    match rows.read {
+        0 => "none with points whose last day is over".to_owned(),
+        accounts => format!("{} with points whose last day is over", grouped(accounts)),
+    }
 }
 
 fn rows_text(rows: &RowCounts) -> String {
@@ -130,13 +166,17 @@ fn rows_text(rows: &RowCounts) -> String {
     }
 }
 
-fn points_text(summary: &Summary) -> String {
-    let points = &summary.points;
-    let mut text = format!("{} credited, {} debited", grouped(&points.credited), grouped(&points.debited));
-    if !is_zero(&points.expired) {
-        text += &format!(", {} expired", grouped(&points.expired));
-    }
-    text + &format!(", program `{}`", summary.program)
+/// What moved. An expiring job moves nothing else, so it says so even of nothing.
+fn points_text(kind: JobKind, points: &PointSums) -> String {
+    let sums = [
+        (&points.credited, "credited", kind != JobKind::Expire),
+        (&points.debited, "debited", kind != JobKind::Expire),
+        (&points.expired, "expired", kind == JobKind::Expire),
+        (&points.promised, "promised", false),
+        (&points.promises_expired, "promised ones expired", false),
+    ];
+    let shown = sums.into_iter().filter(|(sum, _, is_always)| *is_always || !is_zero(sum));
+    shown.map(|(sum, what, _)| format!("{} {what}", grouped(sum))).collect::<Vec<_>>().join(", ")
 }
 
 /// Where the points of one sign went; none if the file has none, or if all were applied.
@@ -156,10 +196,10 @@ fn account_text(account: &SignAccount) -> Option<String> {
         .then(|| format!("{in_file}, of which {} applied, {}", grouped(&account.applied), rest.join(", ")))
 }
 
-fn balance_text(summary: &Summary) -> String {
-    let (before, after) = (&summary.balance.before, &summary.balance.after);
+fn balance_text(balance: &BalanceChange, dry_run: bool) -> String {
+    let (before, after) = (&balance.before, &balance.after);
     let change = difference(before, after).map_or(String::new(), |change| format!(" ({change})"));
-    let would = if summary.dry_run { "would go " } else { "" };
+    let would = if dry_run { "would go " } else { "" };
     format!("{would}from {} to {}{change}, of all customers", grouped(before), grouped(after))
 }
 
@@ -200,7 +240,7 @@ fn meaning(rejection: Rejection) -> &'static str {
         Rejection::AmountPrecision => "the amount has more decimals than the program",
         Rejection::AmountRange => "the amount is too large",
         Rejection::OperationInvalid => "the operation is not known to the format",
-        Rejection::ExpiryInvalid => "the expiry is no date or number of days, or not in the future",
+        Rejection::ExpiryInvalid => "the last day is no date or number of days, or is over",
         Rejection::ExpiryNotEarlier => "the new expiry would not be earlier",
         Rejection::ExpiryNotLater => "the new expiry would not be later",
         Rejection::FieldInvalid => "another cell cannot be read",
@@ -234,39 +274,18 @@ fn next_step(summary: &Summary, rejects: Option<&Path>) -> Option<String> {
     }
 }
 
-fn is_zero(amount: &str) -> bool {
-    amount.bytes().all(|byte| matches!(byte, b'0' | b'.' | b'-'))
-}
-
 /// The signed difference of two decimal texts with the same number of decimals.
 fn difference(before: &str, after: &str) -> Option<String> {
-    let decimals_of = |text: &str| text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    let units_of = |text: &str| text.replacen('.', "", 1).parse::<i128>().ok();
-    let decimals = decimals_of(after);
-    if decimals != decimals_of(before) {
-        return None;
-    }
-    let difference = units_of(after)?.checked_sub(units_of(before)?)?;
-    let mut digits = format!("{:0>width$}", difference.unsigned_abs(), width = decimals + 1);
-    if decimals > 0 {
-        digits.insert(digits.len() - decimals, '.');
-    }
-    let sign = match difference {
-        ..0 => "-",
-        0 => "",
-        _ => "+",
-    };
-    Some(sign.to_owned() + &grouped(digits))
+    let difference = minus(after, before)?;
+    let sign = if difference.starts_with('-') || is_zero(&difference) { "" } else { "+" };
+    Some(sign.to_owned() + &grouped(&difference))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use tidemill::{
-        domain::id::JobId,
-        report::summary::{BalanceChange, CustomerCounts, FilePoints, PointSums},
-    };
+    use tidemill::{domain::id::JobId, report::summary::CustomerCounts};
 
     use super::*;
 
@@ -293,6 +312,7 @@ mod tests {
                 debited: text("1300"),
                 expired: text("0"),
                 promised: text("0"),
+                promises_expired: text("0"),
             },
             balance: BalanceChange { before: text("2056"), after: text("1826") },
             customers: CustomerCounts { matched: 8, created: 0, repeated: 3 },
@@ -338,6 +358,70 @@ Files written
   rejects.csv
 
 Next: `tidemill job rejects 3 -o rejects-3.csv` writes the rejected rows; correct and import them
+";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_summary_names_what_expired_was_promised_or_belongs_to_other_programs() {
+        let points = PointSums { expired: text("20"), promised: text("50"), ..summary().points };
+        let other = ProgramSums {
+            program: text("miles"),
+            points: PointSums { credited: text("10.55"), debited: text("0.00"), ..PointSums::default() },
+            balance: BalanceChange { before: text("0.00"), after: text("10.55") },
+            file_points: FilePoints { set_rows: 1, set: text("7.00"), ..FilePoints::default() },
+        };
+        let summary = Summary { points, expiries_ignored: 1, other_programs: vec![other], ..summary() };
+        let shown = anstream::adapter::strip_str(&summary_text(&summary, None)).to_string();
+        let (_, shown) = shown.split_once("24 000 rows/s").unwrap();
+        assert!(shown.starts_with(
+            "
+
+Program `miles`
+  points   10.55 credited, 0.00 debited
+           1 row sets the balance, to 7.00 in all
+  balance  from 0.00 to 10.55 (+10.55), of all customers
+
+Rejected rows
+"
+        ));
+        let lines: Vec<_> = facts(&summary).into_iter().map(|fact| fact.join("|")).collect();
+        for line in [
+            "points|1 070 credited, 1 300 debited, 20 expired, 50 promised, program `points`",
+            "|1 debit had an expiry, which was ignored",
+        ] {
+            assert!(lines.contains(&line.to_owned()), "{lines:#?}");
+        }
+    }
+
+    #[test]
+    fn an_expiring_job_speaks_of_accounts() {
+        let rows = RowCounts { read: 3, applied: 3, ..RowCounts::default() };
+        let points = PointSums {
+            credited: text("0"),
+            debited: text("0"),
+            expired: text("1200"),
+            promised: text("0"),
+            promises_expired: text("50"),
+        };
+        let expire = Summary {
+            kind: JobKind::Expire,
+            rows,
+            points,
+            rejects: BTreeMap::new(),
+            files: Vec::new(),
+            ignored_columns: Vec::new(),
+            reason: None,
+            input: None,
+            ..summary()
+        };
+        let shown = anstream::adapter::strip_str(&summary_text(&expire, None)).to_string();
+        let expected = "\
+Job 3, expire: finished
+  accounts  3 with points whose last day is over
+  points    1 200 expired, 50 promised ones expired, program `points`
+  balance   from 2 056 to 1 826 (-230), of all customers
+  time      0.50 s
 ";
         assert_eq!(shown, expected);
     }

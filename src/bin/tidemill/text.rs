@@ -18,6 +18,32 @@ pub fn grouped(number: impl ToString) -> String {
     grouped + rest
 }
 
+/// Whether a decimal text is zero.
+pub fn is_zero(amount: &str) -> bool {
+    amount.bytes().all(|byte| matches!(byte, b'0' | b'.' | b'-'))
+}
+
+/// `one - other`, of two decimal texts with the same number of decimals.
+pub fn minus(one: &str, other: &str) -> Option<String> {
+    let decimals_of = |text: &str| text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let units_of = |text: &str| text.replacen('.', "", 1).parse::<i128>().ok();
+    let decimals = decimals_of(one);
+    if decimals != decimals_of(other) {
+        return None;
+    }
+    let difference = units_of(one)?.checked_sub(units_of(other)?)?;
+    let mut digits = format!("{:0>width$}", difference.unsigned_abs(), width = decimals + 1);
+    if decimals > 0 {
+        digits.insert(digits.len() - decimals, '.');
+    }
+    Some(if difference < 0 { format!("-{digits}") } else { digits })
+}
+
+/// Text that was imported, in one line: it may hold line breaks, and escape sequences that a terminal would obey.
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// `1 row`, `12 345 rows`.
 pub fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
@@ -53,6 +79,17 @@ pub enum Side {
     Left,
     /// Numbers.
     Right,
+}
+
+/// The same rows, of which the first is the header, without those of the named columns that are empty below it.
+pub fn without_empty(columns: &[&str], sides: &mut Vec<Side>, rows: &mut [Vec<String>]) {
+    for name in columns {
+        let Some(at) = rows.first().and_then(|header| header.iter().position(|cell| cell == name)) else { continue };
+        if rows.iter().skip(1).all(|row| row.get(at).is_none_or(String::is_empty)) {
+            sides.remove(at);
+            rows.iter_mut().filter(|row| at < row.len()).for_each(|row| drop(row.remove(at)));
+        }
+    }
 }
 
 /// Rows in columns as wide as their widest cell, each row on a line that `indent` begins.
@@ -95,6 +132,27 @@ mod tests {
     }
 
     #[test]
+    fn amounts_of_any_size_are_subtracted_exactly() {
+        for (one, other, expected) in [
+            ("1200", "0", Some("1200")),
+            ("-0.05", "1.50", Some("-1.55")),
+            ("5", "5", Some("0")),
+            ("0.07", "0.00", Some("0.07")),
+            ("9223372036854775808", "-9223372036854775808", Some("18446744073709551616")),
+            ("1.5", "1", None),
+            ("", "1", None),
+        ] {
+            assert_eq!(minus(one, other).as_deref(), expected, "{one} {other}");
+        }
+        assert!(is_zero("0") && is_zero("-0.00") && !is_zero("0.01"));
+    }
+
+    #[test]
+    fn imported_text_cannot_reach_the_terminal_as_a_command() {
+        assert_eq!(one_line("a\x1b[2Jb\nc"), "a [2Jb c");
+    }
+
+    #[test]
     fn sizes_and_times_are_short() {
         assert_eq!(
             [bytes(1), bytes(999), bytes(1_000), bytes(291_540_000)],
@@ -105,6 +163,15 @@ mod tests {
             times,
             ["0.00 s", "0.99 s", "1.0 s", "9.9 s", "10 s", "59 s", "1 min 0 s", "2 min 5 s", "1 h 3 min"]
         );
+    }
+
+    #[test]
+    fn only_named_columns_are_left_out_where_they_are_empty() {
+        let row = |cells: [&str; 4]| cells.map(str::to_owned).to_vec();
+        let mut rows = [row(["id", "reference", "last day", "note"]), row(["1", "", "2029-12-31", ""])];
+        let mut sides = vec![Side::Right, Side::Left, Side::Left, Side::Left];
+        without_empty(&["last day", "reference", "other"], &mut sides, &mut rows);
+        assert_eq!(table("", &sides, &rows), "id  last day    note\n 1  2029-12-31\n");
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
                     let command = command_of(row, entries);
                     let applied = self.book.apply(row.program, row.customer, command, line, row.detail, entries);
                     let points = counts.points_of(row.program, self.rules.program);
-                    points.expired += applied.expired;
+                    points.expire(applied.expired);
                     row.balance = applied.balance;
                     match applied.effect {
                         Effect::Entry { kind, amount, balance_after, not_taken } => {

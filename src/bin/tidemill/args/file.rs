@@ -1,0 +1,272 @@
+//! What commands take that read a file: the imports and `preview`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, ArgGroup, Args, Subcommand, builder::PossibleValuesParser};
+use tidemill::{
+    domain::{
+        command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
+        points::{Conversion, NUMBER_STYLES, Rounding},
+        time::{DateStyle, Timestamp},
+    },
+    engine::request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest, PreviewRequest},
+};
+
+use super::{
+    points::EntryFlags,
+    values::{
+        DATE_STYLES, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, ROUNDINGS, character, delimiter, factor, max_rejects,
+        moment, one_of, rows_max,
+    },
+};
+
+#[derive(Subcommand)]
+pub enum ImportCommand {
+    /// Credit, debit or set the points of many customers
+    Points(PointsArgs),
+    /// Create and update customers
+    Customers(CustomersArgs),
+}
+
+#[derive(Args)]
+pub struct PointsArgs {
+    #[command(flatten)]
+    pub file: FileFlags,
+    /// Add the amounts to the balances, or make them the balances; needed for files without an operation column
+    #[arg(long, value_name = "MODE", value_parser = one_of(MODES))]
+    pub mode: Option<Mode>,
+    /// What to do with the row of an unknown customer [default: reject]
+    #[arg(long, value_name = "WHAT", value_parser = one_of(ON_UNKNOWN))]
+    pub on_unknown: Option<OnUnknown>,
+    /// What to do with a debit beyond the balance [default: reject]
+    #[arg(long, value_name = "WHAT", value_parser = one_of(ON_OVERDRAFT))]
+    pub on_overdraft: Option<OnOverdraft>,
+    /// Which row of a repeated customer counts when balances are set [default: first]
+    #[arg(long, value_name = "WHICH", value_parser = one_of(ON_REPEAT))]
+    pub on_repeat: Option<OnRepeat>,
+    #[command(flatten)]
+    pub conversion: ConversionFlags,
+    #[command(flatten)]
+    pub job: JobFlags,
+}
+
+impl PointsArgs {
+    /// What the engine is asked for.
+    pub fn request(self) -> (JobRequest, PointsRequest) {
+        let request = PointsRequest {
+            file: self.file.request(),
+            mode: self.mode,
+            on_unknown: self.on_unknown.unwrap_or_default(),
+            on_overdraft: self.on_overdraft.unwrap_or_default(),
+            on_repeat: self.on_repeat.unwrap_or_default(),
+            conversion: self.conversion.conversion(),
+        };
+        (self.job.request(), request)
+    }
+}
+
+/// How old points become new ones.
+#[derive(Clone, Copy, Args)]
+pub struct ConversionFlags {
+    /// Multiply each amount by this, exactly: `0.1` makes one point of ten
+    #[arg(long, value_name = "FACTOR", value_parser = factor)]
+    multiply: Option<Conversion>,
+    /// How to round products with more decimals than the program [default: such rows are rejected]
+    #[arg(long, value_name = "HOW", requires = "multiply", value_parser = one_of(ROUNDINGS))]
+    round: Option<Rounding>,
+}
+
+impl ConversionFlags {
+    fn conversion(self) -> Option<Conversion> {
+        self.multiply.map(|factor| factor.rounded(self.round))
+    }
+}
+
+#[derive(Args)]
+pub struct CustomersArgs {
+    #[command(flatten)]
+    pub file: FileFlags,
+    #[command(flatten)]
+    pub job: JobFlags,
+}
+
+impl CustomersArgs {
+    /// What the engine is asked for.
+    pub fn request(self) -> (JobRequest, CustomersRequest) {
+        (self.job.request(), CustomersRequest { file: self.file.request() })
+    }
+}
+
+#[derive(Args)]
+pub struct PreviewArgs {
+    #[command(flatten)]
+    pub file: FileFlags,
+    /// How many rows, or `all`, which are held in memory
+    #[arg(long, value_name = "N|all", default_value = "50", value_parser = rows_max)]
+    pub rows: u64,
+    /// Show the records as the reader sees them, without a format
+    #[arg(long, conflicts_with_all = ["format", "map", "no_header", "number_format", "date_format", "outcome"])]
+    pub raw: bool,
+    #[command(flatten)]
+    pub outcome: OutcomeFlags,
+}
+
+impl PreviewArgs {
+    /// What the engine is asked for.
+    pub fn request(self) -> PreviewRequest {
+        let outcome = self.outcome;
+        PreviewRequest {
+            points: PointsRequest {
+                file: self.file.request(),
+                mode: outcome.mode,
+                on_unknown: outcome.on_unknown.unwrap_or_default(),
+                on_overdraft: outcome.on_overdraft.unwrap_or_default(),
+                on_repeat: outcome.on_repeat.unwrap_or_default(),
+                conversion: outcome.conversion.conversion(),
+            },
+            program: outcome.program,
+            now: outcome.now,
+            rows_max: self.rows,
+        }
+    }
+}
+
+/// How the rows would be imported: with `--store` each is shown with what would become of it.
+#[derive(Args)]
+#[command(group = ArgGroup::new("outcome").multiple(true)
+    .args(["mode", "on_unknown", "on_overdraft", "on_repeat", "program", "now"]))]
+#[command(next_help_heading = "The outcome, with --store")]
+pub struct OutcomeFlags {
+    /// As of `import points`
+    #[arg(long, value_name = "MODE", value_parser = one_of(MODES))]
+    mode: Option<Mode>,
+    /// As of `import points`
+    #[arg(long, value_name = "WHAT", value_parser = one_of(ON_UNKNOWN))]
+    on_unknown: Option<OnUnknown>,
+    /// As of `import points`
+    #[arg(long, value_name = "WHAT", value_parser = one_of(ON_OVERDRAFT))]
+    on_overdraft: Option<OnOverdraft>,
+    /// As of `import points`
+    #[arg(long, value_name = "WHICH", value_parser = one_of(ON_REPEAT))]
+    on_repeat: Option<OnRepeat>,
+    #[command(flatten)]
+    conversion: ConversionFlags,
+    /// The points program [default: the store's first]
+    #[arg(long, value_name = "CODE")]
+    program: Option<String>,
+    /// Take this as the present moment [default: the clock's]
+    #[arg(long, value_name = "RFC3339", value_parser = moment)]
+    now: Option<Timestamp>,
+}
+
+/// The input of an import, and how to read it.
+#[derive(Args)]
+pub struct FileFlags {
+    /// The file, or `-` for standard input; `.gz` and `.zst` are read as they are
+    #[arg(value_name = "FILE")]
+    path: PathBuf,
+    /// The file's format, see `tidemill formats` [default: recognised from the header]
+    #[arg(long, value_name = "NAME", help_heading = READING)]
+    format: Option<String>,
+    /// Read a field from a column, by header or, with `--no-header`, by number: `"Points Balance=amount"`
+    #[arg(long, value_name = "COLUMN=FIELD", action = ArgAction::Append, help_heading = READING)]
+    map: Vec<String>,
+    /// The first record is data, not a header
+    #[arg(long, help_heading = READING)]
+    no_header: bool,
+    /// The character between cells, or `comma`, `semicolon`, `tab`, `pipe` [default: recognised]
+    #[arg(long, value_name = "CHAR", value_parser = delimiter, help_heading = READING)]
+    delimiter: Option<u8>,
+    /// The character around cells [default: recognised]
+    #[arg(long, value_name = "CHAR", value_parser = character, help_heading = READING)]
+    quote: Option<u8>,
+    /// The file's encoding [default: recognised]
+    #[arg(long, value_name = "NAME", help_heading = READING,
+          value_parser = PossibleValuesParser::new(["utf-8", "utf-16le", "utf-16be", "windows-1252"]))]
+    encoding: Option<String>,
+    /// How numbers are written: `en` reads `52,620.5`, `de` reads `52.620,5` [default: the format's]
+    #[arg(long, value_name = "LANGUAGE", help_heading = READING,
+          value_parser = PossibleValuesParser::new(NUMBER_STYLES))]
+    number_format: Option<String>,
+    /// The order of day, month and year in dates: `dmy` reads `30.06.2029`, `mdy` reads `06/30/2029` [default: the format's]
+    #[arg(long, value_name = "ORDER", help_heading = READING, value_parser = one_of(DATE_STYLES))]
+    date_format: Option<DateStyle>,
+    /// Leave out so many rows above the header, empty ones counted
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = READING)]
+    skip_rows: u64,
+}
+
+const READING: &str = "Reading the file";
+
+impl FileFlags {
+    fn request(self) -> FileRequest {
+        FileRequest {
+            path: self.path,
+            spooled: None,
+            stream: None,
+            upload: None,
+            format: self.format,
+            map: self.map,
+            no_header: self.no_header,
+            delimiter: self.delimiter,
+            quote: self.quote,
+            encoding: self.encoding,
+            number_format: self.number_format,
+            date_format: self.date_format,
+            skip_rows: self.skip_rows,
+        }
+    }
+}
+
+/// What all imports take.
+#[derive(Args)]
+#[command(next_help_heading = "The job")]
+pub struct JobFlags {
+    #[command(flatten)]
+    entry: EntryFlags,
+    /// Apply the file even if an earlier job did
+    #[arg(long)]
+    again: bool,
+    /// Refuse the whole job, changing nothing, if more rows than this would be rejected
+    #[arg(long, value_name = "N|N%", value_parser = max_rejects)]
+    max_rejects: Option<MaxRejects>,
+    /// Refuse the whole job, changing nothing, unless the file has so many rows
+    #[arg(long, value_name = "N")]
+    expect_rows: Option<u64>,
+    /// Refuse the whole job, changing nothing, unless the file's amounts sum up to this
+    #[arg(long, value_name = "POINTS", allow_hyphen_values = true)]
+    expect_total: Option<String>,
+    /// Do not keep standard input until the job ends: the job cannot be resumed, nor be refused as a repeat
+    #[arg(long)]
+    no_spool: bool,
+    /// Write the rejected rows, with line, column, code and message
+    #[arg(long, value_name = "FILE")]
+    rejects: Option<PathBuf>,
+    /// Write a line for every row: what became of it, and the balance
+    #[arg(long, value_name = "FILE")]
+    processed: Option<PathBuf>,
+}
+
+impl JobFlags {
+    /// Whether nothing shall be changed.
+    pub fn dry_run(&self) -> bool {
+        self.entry.dry_run()
+    }
+
+    /// Whether standard input is not to be kept.
+    pub fn no_spool(&self) -> bool {
+        self.no_spool
+    }
+
+    fn request(self) -> JobRequest {
+        JobRequest {
+            again: self.again,
+            max_rejects: self.max_rejects,
+            expect_rows: self.expect_rows,
+            expect_total: self.expect_total,
+            rejects: self.rejects,
+            processed: self.processed,
+            ..self.entry.request()
+        }
+    }
+}
