@@ -142,7 +142,6 @@ mod tests {
     use clap::Parser;
     use tidemill::domain::identifier::IdentifierKind;
 
-    use super::*;
     use crate::args::{Cli, Command, CustomerCommand};
 
     #[test]
