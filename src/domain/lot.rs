@@ -431,8 +431,8 @@ mod tests {
             remaining,
             expires_on: day.and_then(Date::from_days),
             credited_at: Timestamp::from_millis(age).unwrap(),
-            state: if credit % 5 == 0 { LotState::Promised } else { LotState::Available },
-            is_referenced: credit % 3 == 0,
+            state: if credit.is_multiple_of(5) { LotState::Promised } else { LotState::Available },
+            is_referenced: credit.is_multiple_of(3),
         }
     }
 

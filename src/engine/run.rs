@@ -557,6 +557,7 @@ impl Run {
         }
     }
 
+    #[expect(clippy::too_many_arguments, reason = "each is a part that comes from somewhere else")]
     fn summary(
         &self,
         job: Option<JobId>,
