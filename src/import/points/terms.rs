@@ -202,7 +202,7 @@ impl PointsRules {
                 }
             }
         }
-        let column = self.fields.expires_on?;
+        let Some(column) = self.fields.expires_on else { return by_days };
         let cell = cells.text(column, scratch).trim();
         if cell.is_empty() {
             return by_days;
