@@ -24,6 +24,7 @@ mod service;
 mod stop;
 mod stream;
 mod support;
+mod tidemill_format;
 mod tidy;
 mod unfinished;
 mod upkeep;

@@ -86,6 +86,10 @@ impl PointsRules {
         faults: &mut Faults,
         scratch: &mut Vec<u8>,
     ) {
+        self.terms(operation, cells, scratch, &mut |rejection, field, message| {
+            faults.add(rejection, field.name(), message());
+        });
+        // Last, as only the store can tell.
         if let Some(column) = self.fields.program {
             let code = cells.text(column, scratch).trim();
             if !code.is_empty() && !self.programs.iter().any(|program| program.code == code) {
@@ -94,9 +98,6 @@ impl PointsRules {
                 faults.add(Rejection::ProgramUnknown, "program", message);
             }
         }
-        self.terms(operation, cells, scratch, &mut |rejection, field, message| {
-            faults.add(rejection, field.name(), message());
-        });
     }
 
     /// Reads the cells, in the order of the checks.
