@@ -19,6 +19,8 @@ mod lots;
 mod model;
 mod preview;
 mod readme;
+mod round_trip;
+mod row_ids;
 mod rules;
 mod service;
 mod stop;

@@ -34,6 +34,7 @@ u2,x2,ben@example.com,+916000000002,9002
 pub struct Till {
     directory: TempDir,
     options: Options,
+    store: String,
     /// None only while it is opened anew.
     engine: Option<Engine>,
     now: Cell<Timestamp>,
@@ -51,7 +52,14 @@ impl Till {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let engine = Engine::create(&directory.path().join("store"), options.clone()).expect("a store");
         engine.add_program(Program::new("eur", "", 2, None).expect("a program")).expect("it is added");
-        let till = Till { directory, options, engine: Some(engine), now: Cell::new(moment(NOW)), files: Cell::new(0) };
+        let till = Till {
+            directory,
+            options,
+            store: "store".to_owned(),
+            engine: Some(engine),
+            now: Cell::new(moment(NOW)),
+            files: Cell::new(0),
+        };
         till.customers(PEOPLE);
         till
     }
@@ -63,7 +71,13 @@ impl Till {
     /// Opens the store anew, as another process would.
     pub fn reopen(&mut self) {
         self.engine = None;
-        self.engine = Some(Engine::open(&self.path("store"), self.options.clone()).expect("a store"));
+        self.engine = Some(Engine::open(&self.path(&self.store), self.options.clone()).expect("a store"));
+    }
+
+    /// Goes on with another store of its directory.
+    pub fn turn_to(&mut self, store: &str) {
+        self.store = store.to_owned();
+        self.reopen();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
