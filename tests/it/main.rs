@@ -19,6 +19,7 @@ mod lots;
 mod model;
 mod preview;
 mod readme;
+mod repeats;
 mod round_trip;
 mod row_ids;
 mod rules;
