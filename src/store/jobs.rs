@@ -118,7 +118,8 @@ pub struct Touch {
     pub customer: CustomerId,
     /// In which program.
     pub program: ProgramId,
-    /// The balance that the row set, if it was the first to reset this customer and found the balance there already.
+    /// The balance that the row set, if it was the first to reset this customer: it found the balance there already, or was
+    /// applied by an earlier job.
     pub reset_to: Option<i64>,
     /// The key of the row, if it has one: a good row that changed nothing is known again too.
     pub row_key: Option<RowKey>,

@@ -101,7 +101,7 @@ impl End {
 }
 
 /// Runs a command that is job `number`, and kills it; goes on by repeating it or by `job resume`, and kills that.
-fn kill_until_done(
+pub fn kill_until_done(
     binary: &Binary,
     command: &[&str],
     number: u32,
@@ -136,7 +136,7 @@ fn kill_until_done(
 }
 
 /// So many kills of a normal run, or this job's share of what `TIDEMILL_KILLS` says.
-fn kills_wanted() -> u64 {
+pub fn kills_wanted() -> u64 {
     let wanted = std::env::var("TIDEMILL_KILLS").ok().and_then(|kills| kills.parse::<u64>().ok());
     wanted.map_or(KILLS, |kills| kills.div_ceil(3))
 }
@@ -268,14 +268,14 @@ proptest! {
 }
 
 /// Other numbers in each run: a kill that finds something cannot be repeated anyway.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    fn new() -> Random {
+    pub fn new() -> Random {
         Random(std::hash::RandomState::new().build_hasher().finish() | 1)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -152,12 +152,19 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
             row.has_balance = true;
             let (key, known) = if key_cell.is_some() { self.known(row, key_cell)? } else { (None, None) };
             let mut first_reset = None;
-            let repeat = match (known, row.operation) {
-                (None, Operation::Set) => self.seen.reset_to(row.program, row.customer),
+            let repeat = match row.operation {
+                Operation::Set => self.seen.reset_to(row.program, row.customer),
                 _ => None,
             };
             match (known, repeat) {
-                (Some(content), _) if key.is_some_and(|key| key.content == content) => row.status = Status::Unchanged,
+                (Some(content), repeat) if key.is_some_and(|key| key.content == content) => {
+                    row.status = Status::Unchanged;
+                    // It set the balance when it was applied, so the rows behind it are repeats as they were then.
+                    if row.operation == Operation::Set && repeat.is_none() {
+                        first_reset = Some(row.amount);
+                        self.seen.set_reset(row.program, row.customer, row.amount);
+                    }
+                }
                 (Some(_), _) => row.rejection = Some(Rejection::RowIdConflict),
                 (None, Some(amount)) if amount == row.amount => row.status = Status::Unchanged,
                 (None, Some(_)) => row.rejection = Some(Rejection::RepeatedCustomer),

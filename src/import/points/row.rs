@@ -119,25 +119,29 @@ impl PointsRules {
         cells: Cells<'_>,
         scratch: &mut Vec<u8>,
     ) -> std::result::Result<(Operation, i64), CommandFault> {
-        let operation = match self.fields.operation {
-            Some(column) => {
-                let cell = cells.text(column, scratch);
-                let known = self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(cell));
-                match known.map_or_else(|| self.format.operation(cell), |&(_, operation)| Some(operation)) {
-                    Some(OperationWord::Credit) => Operation::Credit,
-                    Some(OperationWord::Debit) => Operation::Debit,
-                    Some(OperationWord::Set) => Operation::Set,
-                    None => return Err(CommandFault::Operation),
-                }
-            }
-            None if self.mode == Some(Mode::Reset) => Operation::Set,
-            None if amount < 0 => {
+        let operation = match self.stated_operation(cells, scratch).ok_or(CommandFault::Operation)? {
+            Operation::Credit if amount < 0 && self.fields.operation.is_none() => {
                 let amount = amount.checked_neg().ok_or(CommandFault::Range)?;
                 return Ok((Operation::Debit, amount));
             }
-            None => Operation::Credit,
+            operation => operation,
         };
         if amount < 0 { Err(CommandFault::Negative) } else { Ok((operation, amount)) }
+    }
+
+    /// The operation that a row's cell or the mode states, whatever the sign of the amount; none: a cell with no known word.
+    #[inline]
+    fn stated_operation(&self, cells: Cells<'_>, scratch: &mut Vec<u8>) -> Option<Operation> {
+        let Some(column) = self.fields.operation else {
+            return Some(if self.mode == Some(Mode::Reset) { Operation::Set } else { Operation::Credit });
+        };
+        let cell = cells.text(column, scratch);
+        let known = self.words.iter().find(|(word, _)| word.eq_ignore_ascii_case(cell));
+        Some(match known.map_or_else(|| self.format.operation(cell), |&(_, operation)| Some(operation))? {
+            OperationWord::Credit => Operation::Credit,
+            OperationWord::Debit => Operation::Debit,
+            OperationWord::Set => Operation::Set,
+        })
     }
 
     /// The slow path: every check in order, for the code and the message.
@@ -242,7 +246,9 @@ impl PointsRules {
                 faults.add(Rejection::OperationInvalid, "operation", message);
             }
         }
-        self.check_terms(row.operation, cells, &mut faults, scratch);
+        // Without a readable amount too, the operation decides what else matters.
+        let operation = if row.has_operation { Some(row.operation) } else { self.stated_operation(cells, scratch) };
+        self.check_terms(operation.unwrap_or(Operation::Credit), cells, &mut faults, scratch);
         let fault = faults.first().unwrap_or_else(|| Fault {
             rejection: Rejection::RowMalformed,
             column: "",
