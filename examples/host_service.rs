@@ -1,12 +1,17 @@
-//! A small host service: customers' balances are read while an upload, which comes over the network, is imported.
+//! A small host service: customers' balances are read and adjusted while an upload, which comes over the network, is
+//! imported.
 //!
 //! `cargo run --release --example host_service`
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use tidemill::{
-    domain::{command::OnUnknown, identifier::IdentifierKind},
-    engine::request::{FileRequest, JobRequest, PointsRequest},
+    domain::{
+        command::{OnOverdraft, OnUnknown, Operation},
+        identifier::IdentifierKind,
+        outcome::Status,
+    },
+    engine::request::{AdjustRequest, FileRequest, JobRequest, PointsExpiry, PointsRequest},
     error::ErrorKind,
     options::Options,
     service::Service,
@@ -41,12 +46,14 @@ async fn serve(store: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let mut job = service.upload_points(body, job, request);
 
     let reader = tokio::spawn(balances(service.clone()));
+    let adjuster = tokio::spawn(adjustments(service.clone()));
     while let Some(progress) = job.progress().await {
         println!("{:<10} {:>9} rows, {:>9} durable", progress.stage.word(), progress.rows, progress.rows_durable);
     }
     let summary = job.finish().await?;
     println!("{} applied, {} rejected", summary.rows.applied, summary.rows.rejected);
     println!("balances read meanwhile: {:?}", reader.await??);
+    println!("adjustments acknowledged meanwhile: {}", adjuster.await??);
     client.await??;
 
     // An export goes to any `AsyncWrite`: the body of a response, for example.
@@ -71,6 +78,27 @@ async fn balances(service: Service) -> tidemill::error::Result<Vec<String>> {
             return Ok(seen);
         }
     }
+}
+
+/// What the shop's own events would do: one customer gets points, again and again while the job runs. Each is durable, with
+/// all rows of the upload before it, when the call returns.
+async fn adjustments(service: Service) -> tidemill::error::Result<u32> {
+    let mut acknowledged = 0;
+    while !service.running().is_empty() {
+        let request = AdjustRequest {
+            identifiers: vec![(IdentifierKind::Email, "customer7@example.com".to_owned())],
+            operation: Operation::Credit,
+            amount: "50".to_owned(),
+            on_overdraft: OnOverdraft::Reject,
+            expiry: Some(PointsExpiry::InDays(30)),
+        };
+        let job = JobRequest { reason: Some("late parcel".to_owned()), ..JobRequest::default() };
+        // Rejected until a row of the upload has created the customer.
+        let view = service.adjust(job, request).await?;
+        acknowledged += u32::from(view.status == Status::Applied);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(acknowledged)
 }
 
 /// The other side of the connection.

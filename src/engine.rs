@@ -328,9 +328,10 @@ impl Engine {
     pub fn export(&self, what: Export, out: &mut dyn Write) -> Result<u64> {
         // Holding the state keeps jobs from changing what is exported.
         let held = self.state();
-        let texts = |job: JobId| -> Result<(Option<String>, Option<String>)> {
-            let parameters = parameters_of(&jobs::job(&self.store, job)?)?;
-            Ok((parameters.reason, parameters.comment))
+        let texts = |id: JobId| {
+            let job = jobs::job(&self.store, id)?;
+            let parameters = parameters_of(&job)?;
+            Ok((job.start.kind, parameters.reason, parameters.comment))
         };
         let written = export::write(&self.store, what, self.today(None), &texts, out);
         drop(held);

@@ -50,8 +50,8 @@ use crate::{
     domain::{id::JobId, identifier::IdentifierKind, job::JobKind},
     engine::{
         Engine, RunningJob,
-        request::{AdjustRequest, CustomersRequest, JobRequest, PointsRequest, ResumeRequest},
-        view::{AccountView, AdjustView, BackupView, CustomerView, HistoryPage, StoreView, VerifyView},
+        request::{AdjustRequest, CustomersRequest, ExpireRequest, JobRequest, PointsRequest, ResumeRequest},
+        view::{AccountView, AdjustView, BackupView, CustomerView, HistoryPage, ProgramView, StoreView, VerifyView},
     },
     error::{Error, Result},
     job::{
@@ -154,6 +154,21 @@ impl Service {
             request.file.upload = upload;
             engine.import_customers(&job, &request, progress)
         })
+    }
+
+    /// Starts to expire lots whose last day is over.
+    pub fn expire(&self, job: JobRequest, request: ExpireRequest) -> Job {
+        let listed = (JobKind::Expire, PathBuf::new());
+        self.begin(listed, job.no_wait, None, move |engine, _, progress| engine.expire(&job, &request, progress))
+    }
+
+    /// A program and the points in it, by the month in which they expire. Waits for a job that runs.
+    ///
+    /// # Errors
+    /// As [`Engine::program_view`].
+    pub async fn program(&self, code: impl Into<String>) -> Result<ProgramView> {
+        let code = code.into();
+        self.with_engine(move |engine| engine.program_view(&code)).await
     }
 
     /// Goes on with an unfinished job; its stream, if it came as one, is still in the store.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{CustomerId, ProgramId, Sequence},
+    job::JobKind,
     lot::Taken,
     time::{Date, Timestamp},
 };
@@ -60,6 +61,12 @@ impl EntryKind {
             EntryKind::PromiseExpire => "promise_expire",
             EntryKind::Reversal => "reversal",
         }
+    }
+
+    /// Whether an entry of this kind that a job of that kind wrote has the job's reason and comment: what expires on the way
+    /// of a credit has nothing to do with what the customer is told of the credit.
+    pub fn has_texts_of(self, job: JobKind) -> bool {
+        job == JobKind::Expire || !matches!(self, EntryKind::Expire | EntryKind::PromiseExpire)
     }
 
     /// The kind with this stored number, if there is one.

@@ -253,7 +253,7 @@ impl Engine {
         }
         let Ok(command) = command else { return Err(Error::internal("a refused adjustment has no fault")) };
         if expires_on.is_some() && command.operation == Operation::Debit {
-            return Err(Error::usage("points that are taken have no last day: leave it out"));
+            return Err(Error::usage("points that are taken have no last day: leave it out, or add points"));
         }
         Ok(Ok(Prepared {
             program_id,

@@ -14,16 +14,17 @@ use crate::{
     domain::{
         command::{OnOverdraft, OnRepeat, OnUnknown},
         entry::Entries,
-        id::{CustomerId, JobId, ProgramId},
-        job::{Counts, JobKind, JobStart, JobState, Position, Total},
+        id::{JobId, ProgramId},
+        job::{JobKind, JobStart, JobState, Position, Total},
         outcome::Status,
-        time::{Date, tz_version},
+        time::tz_version,
     },
     error::{Error, Result},
     job::{
         committer::{Checkpoint, Committed, finish, stopped, with_committer},
         output::Output,
         progress::{Progress, Stage},
+        seen::Seen,
     },
     ledger::account_book::{AccountBook, BookRules, encode_entries},
     report::{
@@ -157,6 +158,7 @@ impl Engine {
         let mut is_stopped = false;
         let committed = with_committer(&target, checkpoint, None, next_sequence, balance, None, |committer| {
             let (mut entries, mut output) = (Entries::default(), Output::default());
+            let mut seen = Seen::new(start.customers_before, start.customers_before, false);
             for &program in &programs {
                 for accounts in book.due(program, as_of).chunks(ACCOUNTS_MAX) {
                     if progress.is_stopped() {
@@ -167,7 +169,10 @@ impl Engine {
                     entries.clear();
                     let first = book.next_sequence();
                     for &customer in accounts {
-                        expire_account(&mut book, program, customer, as_of, main, &mut entries, &mut output.counts);
+                        let expired = book.expire(program, customer, as_of, 0, &mut entries);
+                        output.counts.points_of(program, main).expire(expired);
+                        seen.name(customer, &mut output.counts);
+                        output.counts.outcome(Status::Applied);
                     }
                     encode_entries(first, id.unwrap_or(JobId(0)), start.now, &entries, &mut output);
                     output.position = Position::default();
@@ -278,20 +283,4 @@ fn needs(parameters: &Parameters) -> Needs {
         (0..parameters.settings.programs).map(ProgramId).collect()
     };
     Needs { programs, ..Needs::default() }
-}
-
-/// Expires what is due of one account, and counts it.
-fn expire_account(
-    book: &mut AccountBook,
-    program: ProgramId,
-    customer: CustomerId,
-    as_of: Date,
-    main: ProgramId,
-    entries: &mut Entries,
-    counts: &mut Counts,
-) {
-    let expired = book.expire(program, customer, as_of, 0, entries);
-    counts.points_of(program, main).expire(expired);
-    counts.customers_matched += 1;
-    counts.outcome(Status::Applied);
 }

@@ -12,6 +12,7 @@ use crate::{
         entry::EntryText,
         id::{CustomerId, JobId, Sequence},
         identifier::{IdentifierKind, normalize},
+        job::JobKind,
         lot::LotState,
         phone::Region,
         program::Program,
@@ -159,7 +160,7 @@ impl Engine {
                 next.push(account.newest.0);
             }
         }
-        let mut texts: BTreeMap<JobId, (Option<String>, Option<String>)> = BTreeMap::new();
+        let mut texts: BTreeMap<JobId, (JobKind, Option<String>, Option<String>)> = BTreeMap::new();
         let mut lines = Vec::new();
         while let Some(sequence) = next.pop() {
             let is_shown = before.is_none_or(|before| sequence < before);
@@ -176,16 +177,18 @@ impl Engine {
             if !is_shown {
                 continue;
             }
-            let (reason, comment) = match texts.entry(dated.job) {
+            let (kind, reason, comment) = match texts.entry(dated.job) {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => {
-                    let parameters = parameters_of(&jobs::job(&self.store, dated.job)?)?;
-                    place.insert((parameters.reason, parameters.comment))
+                    let job = jobs::job(&self.store, dated.job)?;
+                    let parameters = parameters_of(&job)?;
+                    place.insert((job.start.kind, parameters.reason, parameters.comment))
                 }
             };
             let own = |text| dated.text(text).map(str::to_owned);
-            let reason = own(EntryText::Reason).or_else(|| reason.clone());
-            let comment = own(EntryText::Comment).or_else(|| comment.clone());
+            let of_job = |text: &Option<String>| text.clone().filter(|_| dated.entry.kind.has_texts_of(*kind));
+            let reason = own(EntryText::Reason).or_else(|| of_job(reason));
+            let comment = own(EntryText::Comment).or_else(|| of_job(comment));
             let program = programs.get(usize::from(dated.entry.program.0));
             let program = program.ok_or_else(|| Error::corrupt(format!("ledger entry {sequence}: no such program")))?;
             let text = |amount: i64| amount_text(i128::from(amount), program.decimals);

@@ -690,7 +690,10 @@ fn recognize_among<'a>(
 ) -> Result<&'a Format, RecognizeError> {
     let fitting: Vec<_> =
         candidates.clone().filter(|format| format.missing(header).is_empty() && format.has_marks(header)).collect();
-    let reads = |format: &Format| header.iter().filter(|cell| format.field_of(cell.as_ref()).is_some()).count();
+    let reads = |format: &Format| {
+        let fields = header.iter().filter_map(|cell| format.field_of(cell.as_ref()));
+        fields.collect::<std::collections::BTreeSet<_>>().len()
+    };
     let beats = |one: &Format, other: &Format| {
         let (is_listed, lists) = (one.wins_over.contains(&other.name), other.wins_over.contains(&one.name));
         if one.kind != other.kind || reads(one) == reads(other) {

@@ -109,6 +109,8 @@ struct Row {
     is_readable: bool,
     has_operation: bool,
     has_balance: bool,
+    /// Whether a row with its id was applied before.
+    is_known: bool,
     /// Whether it is a debit with a last day.
     is_expiry_ignored: bool,
     /// Identifiers that nobody had when the row was parsed; an earlier row may have given them to somebody since.

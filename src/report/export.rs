@@ -6,8 +6,9 @@ use super::cell::write_cell;
 use crate::{
     domain::{
         customer::{CustomerChange, LTV_DECIMALS},
-        entry::EntryText,
+        entry::{EntryKind, EntryText},
         id::{CustomerId, JobId, ProgramId, Sequence},
+        job::JobKind,
         lot::LotState,
         points::write_amount,
         tier::TierId,
@@ -39,8 +40,8 @@ pub enum Export {
     Lots,
 }
 
-/// A job's internal reason and customer comment.
-pub type Texts<'a> = dyn Fn(JobId) -> Result<(Option<String>, Option<String>)> + 'a;
+/// A job's kind, internal reason and customer comment.
+pub type Texts<'a> = dyn Fn(JobId) -> Result<(JobKind, Option<String>, Option<String>)> + 'a;
 
 /// Bytes that are gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -274,15 +275,18 @@ fn ledger(store: &Store, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()>
         Ok(())
     })?;
     drop(state);
-    let mut job_texts: Option<(JobId, [String; 2])> = None;
+    let mut job_texts: Option<(JobId, JobKind, [String; 2])> = None;
     store.log().scan(LogKey::Ledger(Sequence(1)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
         let LogKey::Ledger(first) = key else { return Ok(false) };
         let page = LedgerPage::open(first, stored)?;
-        if job_texts.as_ref().is_none_or(|(job, _)| *job != page.job) {
-            let (reason, comment) = texts(page.job)?;
-            job_texts = Some((page.job, [reason.unwrap_or_default(), comment.unwrap_or_default()]));
+        if job_texts.as_ref().is_none_or(|(job, ..)| *job != page.job) {
+            let (kind, reason, comment) = texts(page.job)?;
+            job_texts = Some((page.job, kind, [reason.unwrap_or_default(), comment.unwrap_or_default()]));
         }
-        let of_job = job_texts.as_ref().map_or(["", ""], |(_, [reason, comment])| [reason, comment]);
+        let of_job = |kind: EntryKind| match &job_texts {
+            Some((_, job_kind, [reason, comment])) if kind.has_texts_of(*job_kind) => [reason.as_str(), comment],
+            _ => ["", ""],
+        };
         let time = page.time.to_string();
         for at in 0..page.count() {
             let entry = page.entry(at)?;
@@ -309,8 +313,8 @@ fn ledger(store: &Store, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()>
             lines.number(u64::from(page.job.0));
             lines.number(entry.row);
             lines.buffer.push(b',');
-            lines.cell(page.text(at, EntryText::Reason).unwrap_or(of_job[0]));
-            lines.cell(page.text(at, EntryText::Comment).unwrap_or(of_job[1]));
+            lines.cell(page.text(at, EntryText::Reason).unwrap_or(of_job(entry.kind)[0]));
+            lines.cell(page.text(at, EntryText::Comment).unwrap_or(of_job(entry.kind)[1]));
             lines.close()?;
         }
         Ok(true)

@@ -22,6 +22,7 @@ use crate::{
         entry::{EntryKind, EntryText},
         id::{CustomerId, JobId, ProgramId, Sequence},
         identifier::IdentifierKind,
+        job::JobKind,
         lot::LotState,
         time::Date,
     },
@@ -205,7 +206,7 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
     let code_hashes: Vec<u128> = programs.iter().map(|program| xxh3_128(program.code.as_bytes())).collect();
     let mut next = 1;
     // What exports say of a job's entries besides the entries themselves.
-    let mut texts: BTreeMap<JobId, [String; 2]> = BTreeMap::new();
+    let mut texts: BTreeMap<JobId, (JobKind, [String; 2])> = BTreeMap::new();
     // What exports say of a lot besides what is left of it.
     let mut references: HashMap<u64, u128> = HashMap::new();
     let mut taken = Vec::new();
@@ -216,8 +217,9 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
         }
         let page = LedgerPage::open(first, stored)?;
         if let Entry::Vacant(place) = texts.entry(page.job) {
-            let parameters = super::jobs::job(store, page.job)?.start.parameters;
-            place.insert(["reason", "comment"].map(|name| parameters[name].as_str().unwrap_or_default().to_owned()));
+            let start = super::jobs::job(store, page.job)?.start;
+            let text = |name: &str| start.parameters[name].as_str().unwrap_or_default().to_owned();
+            place.insert((start.kind, ["reason", "comment"].map(text)));
         }
         let of_job = texts.get(&page.job);
         let has_details = page.has_details();
@@ -254,8 +256,9 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
                 *replayed.promised.entry(entry.program).or_default() += i128::from(entry.amount);
             }
             accounts.replay(&page, at, &entry, &taken)?;
+            let of_job = of_job.filter(|(kind, _)| entry.kind.has_texts_of(*kind)).map(|(_, texts)| texts);
             // The texts of a page's entries are nearly always the job's.
-            let text = if has_details {
+            let text = if has_details || of_job.is_none() {
                 let reference = hash_of_texts(EntryText::OF_LOT.map(|text| page.text(at, text).unwrap_or_default()));
                 if page.is_referenced(at) {
                     references.insert(sequence, reference);

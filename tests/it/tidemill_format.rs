@@ -524,7 +524,7 @@ fn programs_are_summed_up_apart_and_together() {
         ]
     );
     let found = serde_json::to_value(&summary).expect("JSON");
-    let points = |credited: &str, debited: &str, zero: &str| serde_json::json!({ "credited": credited, "debited": debited, "expired": zero, "promised": zero });
+    let points = |credited: &str, debited: &str, zero: &str| serde_json::json!({ "credited": credited, "debited": debited, "expired": zero, "promised": zero, "promises_expired": zero });
     assert_eq!(found["points"], points("100", "100", "0"));
     assert_eq!(found["balance"], serde_json::json!({ "before": "0", "after": "0" }));
     assert_eq!(found["file_points"]["debits"]["not_taken"], "430");

@@ -221,6 +221,8 @@ fn a_format_is_recognised_or_asked_for() {
         (Some(Kind::Points), "email,amount,Expire in days,row_id,expires_on", Ok("tidemill")),
         (Some(Kind::Points), "email,amount,operation,row_id", Ok("tidemill")),
         (Some(Kind::Points), "card,amount", Ok("tidemill")),
+        (Some(Kind::Points), "email,points,expires_on", Ok("tidemill")),
+        (Some(Kind::Points), "email,amount,expiry,expires_on", Ok("tidemill")),
         (
             Some(Kind::Points),
             "user_id,external_id,email,mobile,program,remaining,state,expires_on,ref_type,ref_id,promotion_id,credited_at",

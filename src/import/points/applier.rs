@@ -159,6 +159,7 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
             match (known, repeat) {
                 (Some(content), repeat) if key.is_some_and(|key| key.content == content) => {
                     row.status = Status::Unchanged;
+                    row.is_known = true;
                     // It set the balance when it was applied, so the rows behind it are repeats as they were then.
                     if row.operation == Operation::Set && repeat.is_none() {
                         first_reset = Some(row.amount);

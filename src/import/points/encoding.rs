@@ -82,6 +82,11 @@ impl PointsRules {
                     write_cell(noted(is_dry, &fault.message).as_bytes(), out);
                     out.push(b',');
                 }
+                None if row.is_known => {
+                    out.extend_from_slice(row.status.word().as_bytes());
+                    out.extend_from_slice(if is_dry { b",,dry run: " } else { b",," });
+                    out.extend_from_slice(b"this row id was applied before,");
+                }
                 None if row.not_taken != 0 || row.is_expiry_ignored => {
                     out.extend_from_slice(row.status.word().as_bytes());
                     out.extend_from_slice(if is_dry { b",,dry run: " } else { b",," });

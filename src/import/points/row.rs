@@ -86,6 +86,7 @@ impl PointsRules {
             is_readable: true,
             has_operation: true,
             has_balance: false,
+            is_known: false,
             is_expiry_ignored: false,
             unfound: (hashes.len() - before) as u8,
         })
@@ -166,6 +167,7 @@ impl PointsRules {
             is_readable: false,
             has_operation: false,
             has_balance: false,
+            is_known: false,
             is_expiry_ignored: false,
             unfound: 0,
         };
