@@ -13,6 +13,7 @@ mod backup;
 mod bad_input;
 mod cmd;
 mod datasets;
+mod expire;
 mod formats;
 mod kill;
 mod lots;
