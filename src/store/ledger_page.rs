@@ -225,14 +225,21 @@ impl<'a> LedgerPage<'a> {
             rest = after;
             let text = EntryText::ALL.into_iter().find(|&text| text_column(text) == number);
             let length = match number {
-                TAKEN_LOT | TAKEN_AMOUNT => {
+                TAKEN_LOT => {
                     let counts: Option<Column<'_>> = others[usize::from(TAKEN_COUNT)];
                     let counts = counts.ok_or_else(|| damaged("a column is missing"))?;
+                    // The lots of one entry are different ones, so where an entry took of two they need a byte each. Only
+                    // where none did are there at most as many as entries, which may be packed into no bytes at all.
+                    let lots_max = rest.len().max(count);
                     let total = (0..count).try_fold(0_usize, |sum, at| {
-                        sum.checked_add(usize::try_from(counts.get(at)).ok()?).filter(|&sum| sum <= rest.len())
+                        sum.checked_add(usize::try_from(counts.get(at)).ok()?).filter(|&sum| sum <= lots_max)
                     });
-                    // Packed into no bytes at all where they are all the same, so the body's length is no bound.
                     total.ok_or_else(|| damaged("more lots than it has room for"))?
+                }
+                // Of all lots the same may be taken, so the bytes say nothing here.
+                TAKEN_AMOUNT => {
+                    let lots: Option<Column<'_>> = others[usize::from(TAKEN_LOT)];
+                    lots.ok_or_else(|| damaged("a column is missing"))?.len()
                 }
                 1..=7 | EXPIRES_ON | TAKEN_COUNT | CREDITED_AT | ROW_KEY_HIGH | ROW_KEY_REST => count,
                 _ if text.is_some() => count,
@@ -477,6 +484,50 @@ mod tests {
             opened.taken_from(&mut start, at, &mut taken);
             assert_eq!(taken, entries.taken(detail));
             assert_eq!(opened.taken(at), taken);
+        }
+    }
+
+    /// How many lots each entry takes of, how far back they lie, and how much it takes of each.
+    #[test]
+    fn lots_that_are_packed_into_few_bytes_read_back() {
+        type Of = fn(u64) -> u64;
+        let cases: [(&str, u64, Of, Of, Of); 6] = [
+            ("one each, alike", 512, |_| 1, |_| 600, |_| 5),
+            ("one each, of all amounts", 512, |_| 1, |_| 600, |at| at + 1),
+            ("one each, from all over", 512, |_| 1, |at| 600 + at * at, |_| 5),
+            ("none, and one", 512, |at| at % 2, |_| 600, |_| 5),
+            ("many of one entry, alike", 1, |_| 5000, |lot| 600 + lot, |_| 1),
+            ("many of some entries, alike", 40, |at| at % 7 * 30, |lot| 600 + lot, |_| 1),
+        ];
+        for (name, count, lots, distance, amount) in cases {
+            let mut entries = Entries::default();
+            for at in 0..count {
+                let entry = Entry {
+                    customer: CustomerId(1),
+                    program: ProgramId(0),
+                    kind: EntryKind::Expire,
+                    amount: -1_000_000,
+                    balance_after: 0,
+                    previous: Sequence(0),
+                    row: 0,
+                    expires_on: None,
+                    detail: DetailAt::NONE,
+                };
+                let taken = (0..lots(at)).map(|lot| Taken {
+                    lot: Sequence(1_000_000 + at - distance(lot + if count > 500 { at } else { 0 })),
+                    amount: amount(lot + at).cast_signed(),
+                });
+                entries.push(entry, &taken.collect::<Vec<_>>());
+            }
+            let page = page_of(1_000_000, &entries);
+            let opened =
+                LedgerPage::open(Sequence(1_000_000), &page).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            let (mut start, mut taken) = (0, Vec::new());
+            for (at, entry) in entries.list.iter().enumerate() {
+                opened.taken_from(&mut start, at, &mut taken);
+                assert_eq!(taken, entries.detail(entry.detail).map(|detail| entries.taken(detail)).unwrap_or_default());
+                assert_eq!(opened.taken(at), taken, "{name}");
+            }
         }
     }
 

@@ -15,6 +15,7 @@ mod bad_input;
 mod cmd;
 mod datasets;
 mod expiry;
+mod expire;
 mod formats;
 mod kill;
 mod lots;

@@ -18,7 +18,7 @@ use tidemill::{
 
 use super::support::{
     content::export,
-    shop::stopping_after,
+    shop::stopping_at,
     till::{Till, moment},
 };
 
@@ -166,7 +166,7 @@ fn what_cannot_take_effect_does_not_make_a_file_another_one() {
 fn interrupted(content: &str) -> (Till, PathBuf) {
     let till = Till::with(Options { window_rows: 200, chunk_bytes_max: 4096, threads: 2, ..Options::default() });
     std::fs::write(till.path("points.csv"), content).expect("a file is written");
-    let error = import(&till, "points.csv", create, &stopping_after(800)).expect_err("it stops");
+    let error = import(&till, "points.csv", create, &stopping_at(800)).expect_err("it stops");
     assert_eq!((error.kind(), error.job()), (ErrorKind::Stopped, Some(JobId(2))));
     let path = till.path("points.csv");
     (till, path)

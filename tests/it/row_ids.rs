@@ -25,7 +25,7 @@ use super::{
         binary::{Binary, finish},
         cases,
         content::{export, rows},
-        shop::stopping_after,
+        shop::stopping_at,
         till::{Till, file, plainly},
     },
 };
@@ -354,7 +354,7 @@ fn create(_: &mut JobRequest, request: &mut PointsRequest) {
 fn stop_in_the_middle(till: &Till, content: &str) -> JobId {
     let (job, mut request) = till.request(content);
     create(&mut JobRequest::default(), &mut request);
-    let error = till.engine().import_points(&job, &request, &stopping_after(800)).expect_err("it stops");
+    let error = till.engine().import_points(&job, &request, &stopping_at(800)).expect_err("it stops");
     assert_eq!(error.kind(), ErrorKind::Stopped, "{error:?}");
     let job = error.job().expect("a job");
     assert_eq!(till.engine().job(job).expect("it is there").state, JobState::Unfinished);
@@ -575,7 +575,7 @@ proptest! {
             } else {
                 // Stopped as soon as anything is durable, and gone on with by another process.
                 let (job, request) = till.request(&content);
-                match till.engine().import_points(&job, &request, &stopping_after(1)) {
+                match till.engine().import_points(&job, &request, &stopping_at(1)) {
                     Ok(_) => {}
                     Err(error) => {
                         prop_assert_eq!(error.kind(), ErrorKind::Stopped);

@@ -86,10 +86,19 @@ impl Shop {
 
 /// A progress that stops its job when so many rows are durable.
 pub fn stopping_after(rows: u64) -> Progress {
+    stopping_when(move |snapshot| snapshot.rows_durable >= rows)
+}
+
+/// A progress that stops its job when so many rows are applied: before the job can be much further.
+pub fn stopping_at(rows: u64) -> Progress {
+    stopping_when(move |snapshot| snapshot.rows >= rows)
+}
+
+fn stopping_when(is_reached: impl Fn(&Snapshot) -> bool + Send + Sync + 'static) -> Progress {
     let (sender, receiver) = channel::<Progress>();
     let receiver = std::sync::Mutex::new(receiver);
     let progress = Progress::observed(move |snapshot| {
-        if snapshot.rows_durable >= rows
+        if is_reached(&snapshot)
             && let Ok(progress) = receiver.lock().expect("no panic").try_recv()
         {
             progress.stop();
