@@ -1,6 +1,7 @@
 //! The integration tests: the engine as a host service calls it, and the binary as a user runs it.
 //!
-//! `model` is the first to read: random files against a plain model of the rules. `rules` says the same rules as
+//! `model` is the first to read: random files against a plain model of the rules; `regressions` holds what it found.
+//! `rules` says the same rules as
 //! tables, `datasets` on the sample data, `bad_input` what happens when input, disk or store are not as they should be,
 //! `kill`, `stop` and `unfinished` what happens when a job ends in the middle, `service` the library on a
 //! runtime, `upkeep` and `backup` what is done to a
@@ -18,6 +19,7 @@ mod kill;
 mod model;
 mod preview;
 mod readme;
+mod regressions;
 mod rules;
 mod service;
 mod stop;

@@ -86,6 +86,10 @@ impl PointsRules {
         faults: &mut Faults,
         scratch: &mut Vec<u8>,
     ) {
+        self.terms(operation, cells, scratch, &mut |rejection, field, message| {
+            faults.add(rejection, field.name(), message());
+        });
+        // The store says which programs there are, so this comes behind what the row itself has wrong.
         if let Some(column) = self.fields.program {
             let code = cells.text(column, scratch).trim();
             if !code.is_empty() && !self.programs.iter().any(|program| program.code == code) {
@@ -94,9 +98,6 @@ impl PointsRules {
                 faults.add(Rejection::ProgramUnknown, "program", message);
             }
         }
-        self.terms(operation, cells, scratch, &mut |rejection, field, message| {
-            faults.add(rejection, field.name(), message());
-        });
     }
 
     /// Reads the cells, in the order of the checks.
@@ -202,7 +203,7 @@ impl PointsRules {
                 }
             }
         }
-        let column = self.fields.expires_on?;
+        let Some(column) = self.fields.expires_on else { return by_days };
         let cell = cells.text(column, scratch).trim();
         if cell.is_empty() {
             return by_days;
@@ -226,14 +227,16 @@ impl PointsRules {
     }
 
     /// What a row says, for its key: everything but who it is about, which is in the key, as it stands in the file. Days of
-    /// validity are compared as such, so that a file sent again tomorrow says the same.
+    /// validity are compared as such, so that a file sent again tomorrow says the same; and each field has its place, so
+    /// that it does not matter which columns that are empty the file has.
     fn content(&self, row: &Row, cells: Cells<'_>, scratch: &mut Vec<u8>) -> Vec<u8> {
         let mut content = Vec::with_capacity(64);
         content.extend_from_slice(&row.amount.to_le_bytes());
         content.push(row.operation as u8);
         let fields = &self.fields;
         let columns = [fields.expires_on, fields.expires_in_days, fields.credited_on];
-        for column in columns.into_iter().chain(fields.texts.iter().map(|&(_, column)| Some(column))) {
+        let column_of = |text| fields.texts.iter().find(|&&(known, _)| known == text).map(|&(_, column)| column);
+        for column in columns.into_iter().chain(EntryText::ALL.into_iter().map(column_of)) {
             if let Some(column) = column {
                 content.extend_from_slice(cells.text(column, scratch).trim().as_bytes());
             }
