@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{
-    model::{Outcome, PROGRAM, StepOutcome, compare},
+    model::{Outcome, Said, StepOutcome, compare},
     support::{
         binary::{Binary, Ended, finish},
         cases,
@@ -230,19 +230,21 @@ fn the_comparison_sees_one_row_more() {
     assert_ne!(digests(&found)["ledger"], digests(&expected)["ledger"]);
 }
 
-/// Runs a world through processes that are killed.
+/// Runs a world of imports through processes that are killed.
 fn run_killed(world: &World, random: &mut Random) -> Outcome {
     let binary = Binary::new().flag("--window-rows").flag("2");
-    binary.run(&["program", "add", PROGRAM, "--decimals", &world.decimals.to_string()]).expect(0);
+    binary.run(&["store", "set", "--time-zone", world.zone.0]).expect(0);
+    for (code, decimals) in &world.programs()[1..] {
+        binary.run(&["program", "add", code, "--decimals", &decimals.to_string()]).expect(0);
+    }
     let mut steps = Vec::new();
     for (step, number) in world.steps.iter().zip(1_u32..) {
         let name = |what: &str| format!("{number}-{what}.csv");
         let [input, processed, rejects] = ["input", "processed", "rejects"].map(name);
-        binary.write(&input, &step.written().bytes);
-        let mut command = step.arguments();
-        // A repeated command could not tell the interrupted job from a new one.
-        command.retain(|argument| *argument != "--again");
-        command.extend([&*input, "--program", PROGRAM, "--processed", &processed, "--rejects", &rejects]);
+        binary.write(&input, &step.written().expect("an import").bytes);
+        let arguments = step.arguments();
+        let mut command: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        command.extend([&*input, "--processed", &processed, "--rejects", &rejects]);
         let Ended { exit, .. } = {
             let kills_max = random.below(4);
             kill_until_done(&binary, &command, number, kills_max, Duration::from_millis(60), random);
@@ -250,7 +252,8 @@ fn run_killed(world: &World, random: &mut Random) -> Outcome {
         };
         assert!(matches!(exit, Some(0 | 3)));
         let summary = binary.run(&["job", "show", &number.to_string()]).expect(0).json;
-        steps.push(StepOutcome { summary, processed: binary.read(&processed), rejects: binary.read(&rejects) });
+        let said = Said { summary, processed: binary.read(&processed), rejects: binary.read(&rejects) };
+        steps.push(StepOutcome { dry: None, real: Some(said) });
     }
     Outcome { content: Content::of_binary(&binary), steps }
 }
@@ -259,9 +262,9 @@ proptest! {
     #![proptest_config(cases(6))]
 
     #[test]
-    fn killed_processes_do_what_the_model_does(world in world(120)) {
-        // The same file again would be refused.
-        let files: HashSet<&[u8]> = world.steps.iter().map(|step| &*step.written().bytes).collect();
+    fn killed_processes_do_what_the_model_does(world in world(120).prop_map(World::of_imports)) {
+        // A repeated command could not tell the interrupted job from a new one.
+        let files: HashSet<&[u8]> = world.steps.iter().filter_map(|step| Some(&*step.written()?.bytes)).collect();
         prop_assume!(files.len() == world.steps.len());
         compare(&world, &run_killed(&world, &mut Random::new()));
     }

@@ -1,9 +1,10 @@
 //! The integration tests: the engine as a host service calls it, and the binary as a user runs it.
 //!
-//! `model` is the first to read: random files against a plain model of the rules. `rules` says the same rules as
+//! `model` is the first to read: random files against a plain model of the rules; `regressions` holds what
+//! it found. `rules` says the same rules as
 //! tables, `lots` those of dated, referenced and promised points, `row_ids` and `repeats` those of rows and files that are
 //! sent again, `tidemill_format` and `formats` what each format reads, `round_trip` that an export can be imported,
-//! `datasets` the rules on the sample data, `expiry` what the binary does about points that expire. `bad_input` says what
+//! `datasets` the rules on the sample data, `expiry` and `expire` what becomes of points whose last day is over. `bad_input` says what
 //! happens when input, disk or store are not as they should be, `kill`, `stop` and `unfinished` what happens when a job
 //! ends in the middle, `service` the library on a runtime, `upkeep` and `backup` what is done to a store beside its jobs,
 //! `cmd` what the command line says, `readme` that the README says the same. `tidy` looks at the sources themselves.
@@ -22,6 +23,7 @@ mod lots;
 mod model;
 mod preview;
 mod readme;
+mod regressions;
 mod repeats;
 mod round_trip;
 mod row_ids;

@@ -10,6 +10,7 @@ use super::binary::Binary;
 pub struct Content {
     pub customers: String,
     pub balances: String,
+    pub lots: String,
     pub ledger: String,
     /// What `verify` says.
     pub verified: Value,
@@ -23,6 +24,7 @@ impl Content {
         Content {
             customers: export(engine, Export::Customers),
             balances: export(engine, Export::Balances { nonzero: false }),
+            lots: export(engine, Export::Lots),
             ledger: export(engine, Export::Ledger),
             verified: json!(verified),
         }
@@ -32,14 +34,16 @@ impl Content {
     #[track_caller]
     pub fn of_binary(binary: &Binary) -> Content {
         let verified = binary.verify();
-        let [customers, balances, ledger] = ["customers", "balances", "ledger"].map(|what| binary.export(what));
-        Content { customers, balances, ledger, verified }
+        let whats = ["customers", "balances", "lots", "ledger"];
+        let [customers, balances, lots, ledger] = whats.map(|what| binary.export(what));
+        Content { customers, balances, lots, ledger, verified }
     }
 
     /// In what it is not as expected, first of all.
     pub fn difference(&self, expected: &Content) -> Option<String> {
         difference("customers", &self.customers, &expected.customers)
             .or_else(|| difference("balances", &self.balances, &expected.balances))
+            .or_else(|| difference("lots", &self.lots, &expected.lots))
             .or_else(|| difference("ledger", &self.ledger, &expected.ledger))
             .or_else(|| difference("verify", &self.verified.to_string(), &expected.verified.to_string()))
     }

@@ -1,69 +1,148 @@
-//! Random files and options for the model test.
+//! Random files, options and moments for the model test.
 //!
 //! A row is made together with the truth about it, so nobody has to parse the bytes to know what they mean: [`Written`]
-//! holds both. Ten people own all identifiers, so that repeats, conflicts and taken cards are common; amounts are small
-//! or at the edge of 64 bits.
+//! holds both. Repeats, conflicts and taken cards are common, as ten people own all identifiers; so are lots that are over,
+//! as jobs go forth and back within some weeks.
+//!
+//! Exports leave out what is over on the day of the test, whichever that is. So the days of a world lie in 2004 or in 2096,
+//! and none between [`CLOCK_YEARS`].
 //!
 //! Only what is decided is generated. Left out, because two readers could both be right: a `+` before an amount,
-//! `.5` and `5.`, domains without a dot, phones without country code, a quote left open before rows that hold quotes.
+//! `.5` and `5.`, domains without a dot, phones without country code, `30.0` days, a quote left open before rows that hold
+//! quotes.
 
-use std::fmt;
+use proptest::{prelude::*, sample::select};
 
-use proptest::prelude::*;
-use proptest::sample::select;
+use self::{
+    cells::{TIDEMILL, TIDEMILL_AMOUNT, TIDEMILL_NAMES, TIDEMILL_OPERATION},
+    written::{FilePlan, RowPlan, Written},
+};
+use super::model::{
+    Job,
+    calendar::{Day, Moment, day, moment_text},
+    points::{Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions},
+};
 
-use super::model::{Content, File, Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions, Row};
+pub mod written;
+pub mod cells;
+mod tests;
 
-/// A file's bytes, and what they mean.
-#[derive(Clone)]
-pub struct Written {
-    pub bytes: Vec<u8>,
-    pub file: File,
-}
+/// Programs of a world, the one that a new store has first.
+pub const PROGRAMS: [&str; 3] = ["points", "coins", "miles"];
+/// Years of which no world has a day, and in which the tests are run.
+pub const CLOCK_YEARS: std::ops::Range<u32> = 2010..2090;
+/// Days by which a job's `now` lies behind the base.
+const DAYS: std::ops::RangeInclusive<Day> = 0..=40;
+/// Rows of a file that is sent again and again at most.
+const ROWS_MAX: usize = 200;
 
-impl fmt::Debug for Written {
-    /// The bytes as text: that is what one looks at when a case fails.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:?}", String::from_utf8_lossy(&self.bytes))
-    }
-}
-
-/// Imports in their order, on a store whose program has so many decimals.
+/// Jobs in their order.
 #[derive(Clone, Debug)]
 pub struct World {
-    pub decimals: u32,
+    /// A zone whose clocks are never changed, and the minutes by which they are ahead of UTC.
+    pub zone: (&'static str, i64),
+    /// Of each program.
+    pub decimals: [u32; 3],
     pub steps: Vec<Step>,
 }
 
-/// One import.
+/// One job.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub struct Step {
+    pub work: Work,
+    pub now: Moment,
+    /// Place of the job's program in [`PROGRAMS`].
+    pub program: usize,
+    /// Empty: none.
+    pub reason: String,
+    pub comment: String,
+    pub dry: Dry,
+}
+
+/// Whether it is looked at before it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dry {
+    No,
+    /// A dry run, then the real one.
+    Before,
+    /// A dry run, and no more.
+    Only,
+}
+
+/// What it does.
+#[derive(Clone, Debug)]
+pub enum Work {
     Customers(Written),
     Points(Written, PointsOptions),
+    /// Expires what was over before a day, none for the job's; in one program or in all.
+    Expire {
+        as_of: Option<Day>,
+        program: Option<usize>,
+    },
+}
+
+impl World {
+    /// The programs with their decimals.
+    pub fn programs(&self) -> [(&'static str, u32); 3] {
+        [0, 1, 2].map(|place| (PROGRAMS[place], self.decimals[place]))
+    }
+
+    /// The same without dry runs, and without what can be done by one command only that is not repeated.
+    pub fn of_imports(mut self) -> World {
+        self.steps.retain(|step| !matches!(step.work, Work::Expire { .. }));
+        self.steps.iter_mut().for_each(|step| step.dry = Dry::No);
+        self
+    }
 }
 
 impl Step {
-    /// Returns the file.
-    pub fn written(&self) -> &Written {
-        match self {
-            Step::Customers(written) | Step::Points(written, _) => written,
+    /// Returns the file, if it has one.
+    pub fn written(&self) -> Option<&Written> {
+        match &self.work {
+            Work::Customers(written) | Work::Points(written, _) => Some(written),
+            Work::Expire { .. } => None,
         }
     }
 
-    /// Returns the arguments of the command line that mean this step, without the file's path.
+    /// The program that a summary tells first: expiry in all of them names none, which is the store's first.
+    pub fn main_program(&self) -> usize {
+        match self.work {
+            Work::Expire { program, .. } => program.unwrap_or(0),
+            Work::Customers(_) | Work::Points(..) => self.program,
+        }
+    }
+
+    /// What the model takes.
+    pub fn job(&self, number: u32) -> Job {
+        let Step { now, program, .. } = *self;
+        Job { number, now, program, reason: self.reason.clone(), comment: self.comment.clone() }
+    }
+
+    /// Returns the arguments of the command line that mean this import, without the file's path.
     ///
-    /// Two random files may be equal, hence `--again`; one may hold a byte that is no text, hence `--encoding`.
-    pub fn arguments(&self) -> Vec<&'static str> {
-        let mut arguments = match self {
-            Step::Customers(_) => vec!["import", "customers"],
-            Step::Points(..) => vec!["import", "points"],
+    /// A file may hold a byte that is no text, hence `--encoding`.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = match self.work {
+            Work::Customers(_) => vec!["import", "customers"],
+            Work::Points(..) => vec!["import", "points"],
+            Work::Expire { .. } => unreachable!("it is no import"),
         };
-        arguments.extend(["--again", "--encoding", "utf-8"]);
-        if let Step::Points(_, options) = self {
-            arguments.extend(match options.format {
-                Format::Nector => ["--format", "nector", "--reason", "test"].as_slice(),
-                Format::Smile(Mode::Add) => &["--format", "smile", "--mode", "add"],
-                Format::Smile(Mode::Reset) => &["--format", "smile", "--mode", "reset"],
+        arguments.extend(["--encoding", "utf-8", "--program", PROGRAMS[self.program]]);
+        for (flag, text) in [("--reason", &self.reason), ("--comment", &self.comment)] {
+            arguments.extend([flag, text].into_iter().filter(|_| !text.is_empty()));
+        }
+        if let Work::Points(_, options) = &self.work {
+            let (format, mode) = match options.format {
+                Format::Nector => ("nector", None),
+                Format::NectorExpiry => ("nector-expiry", None),
+                Format::Smile(mode) => ("smile", Some(mode)),
+                Format::Tidemill(mode) => ("tidemill", mode),
+            };
+            arguments.extend(["--format", format]);
+            arguments.extend(match mode {
+                None => [].as_slice(),
+                Some(Mode::Add) => &["--mode", "add"],
+                Some(Mode::Reset) => &["--mode", "reset"],
             });
             arguments.extend(match options.on_unknown {
                 OnUnknown::Reject => ["--on-unknown", "reject"],
@@ -79,68 +158,256 @@ impl Step {
                 OnRepeat::Last => ["--on-repeat", "last"],
             });
         }
-        arguments
+        let now = moment_text(self.now);
+        arguments.into_iter().map(str::to_owned).chain(["--now".to_owned(), now]).collect()
     }
 }
 
-/// A customers file, then one to four further imports, each of at most `rows_max` rows.
+/// A customers file, then one to six further jobs; each file has at most `rows_max` rows of its own.
 pub fn world(rows_max: usize) -> impl Strategy<Value = World> {
-    (0..=4_u32).prop_flat_map(move |decimals| {
-        let later = prop_oneof![
-            1 => customers_file(rows_max).prop_map(Step::Customers),
-            4 => points_options(decimals).prop_flat_map(move |options| {
-                points_file(options.format, rows_max).prop_map(move |written| Step::Points(written, options))
-            }),
-        ];
-        (customers_file(rows_max), prop::collection::vec(later, 1..=4)).prop_map(move |(first, later)| World {
-            decimals,
-            steps: std::iter::once(Step::Customers(first)).chain(later).collect(),
+    bases().prop_flat_map(move |(base, zone, decimals)| {
+        let opening = customers_plan(rows_max).prop_map(WorkPlan::Customers);
+        let opening = (opening, any_circumstances(base)).prop_map(|(work, rest)| StepPlan { work, ..rest });
+        let later =
+            (any_work(base, rows_max), any_circumstances(base)).prop_map(|(work, rest)| StepPlan { work, ..rest });
+        (opening, prop::collection::vec(later, 1..=6)).prop_map(move |(first, later)| {
+            let steps = steps(std::iter::once(first).chain(later));
+            World { zone, decimals, steps }
         })
     })
 }
 
-/// Every format and every policy.
-pub fn points_options(decimals: u32) -> impl Strategy<Value = PointsOptions> {
+/// A day, a zone, and the decimals of the programs.
+pub fn bases() -> impl Strategy<Value = (Day, (&'static str, i64), [u32; 3])> {
+    let base = select(vec!["2096-02-20", "2096-02-20", "2004-02-20"]).prop_map(|text| day(text).expect("it exists"));
+    let zone = select(vec![("UTC", 0), ("Asia/Kolkata", 330), ("Pacific/Pago_Pago", -660)]);
+    // A new store's program has none.
+    (base, zone, 0..=4_u32, 0..=4_u32).prop_map(|(base, zone, one, other)| (base, zone, [0, one, other]))
+}
+
+/// A step before its file is written.
+#[derive(Clone, Debug)]
+struct StepPlan {
+    work: WorkPlan,
+    now: Moment,
+    program: usize,
+    reason: &'static str,
+    comment: &'static str,
+    dry: Dry,
+}
+
+#[derive(Clone, Debug)]
+enum WorkPlan {
+    Customers(FilePlan),
+    Points(FilePlan, PointsOptions, Sent),
+    Expire { days_ago: Option<Day>, program: Option<usize> },
+}
+
+/// Whether a file is an earlier one.
+#[derive(Clone, Copy, Debug)]
+enum Sent {
+    New,
+    /// The rows of an earlier one, as they were written or otherwise, and perhaps with rows appended.
+    Again {
+        is_appended: bool,
+        is_rewritten: bool,
+    },
+}
+
+/// A step without its work.
+fn any_circumstances(base: Day) -> impl Strategy<Value = StepPlan> {
     (
-        select(vec![Format::Nector, Format::Nector, Format::Smile(Mode::Add), Format::Smile(Mode::Reset)]),
+        DAYS,
+        select(vec![0, 0, 1, 39_600, 43_200, 43_200, 66_599, 66_600, 86_399]),
+        select(vec![1, 1, 1, 0, 2]),
+        select(vec!["", "test", "Diwali, \"2096\""]),
+        select(vec!["", "", "With love"]),
+        prop_oneof![6 => Just(Dry::No), 1 => Just(Dry::Before), 1 => Just(Dry::Only)],
+    )
+        .prop_map(move |(days, second, program, reason, comment, dry)| StepPlan {
+            work: WorkPlan::Expire { days_ago: None, program: None },
+            now: (base + days) * 86_400 + second,
+            program,
+            reason,
+            comment,
+            dry,
+        })
+}
+
+fn any_work(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
+    let program = prop_oneof![2 => Just(None), 1 => (0..3_usize).prop_map(Some)];
+    let days_ago = prop_oneof![2 => Just(None), 1 => (0..20_i64).prop_map(Some)];
+    let sent = prop_oneof![
+        5 => Just(Sent::New),
+        4 => any::<(bool, bool)>().prop_map(|(is_appended, is_rewritten)| Sent::Again { is_appended, is_rewritten }),
+    ];
+    let points = (points_options(), sent).prop_flat_map(move |(options, sent)| {
+        points_plan(options.format, base, rows_max).prop_map(move |plan| WorkPlan::Points(plan, options, sent))
+    });
+    prop_oneof![
+        2 => customers_plan(rows_max).prop_map(WorkPlan::Customers),
+        12 => points,
+        2 => (days_ago, program).prop_map(|(days_ago, program)| WorkPlan::Expire { days_ago, program }),
+    ]
+}
+
+/// Writes the files of steps.
+fn steps(plans: impl Iterator<Item = StepPlan>) -> Vec<Step> {
+    let mut sent: Option<(FilePlan, PointsOptions, usize)> = None;
+    let mut steps = Vec::new();
+    for mut plan in plans {
+        let work = match plan.work {
+            WorkPlan::Customers(file) => Work::Customers(file.written()),
+            WorkPlan::Expire { days_ago, program } => {
+                // A dry run may ask for days to come.
+                let sign = if plan.dry == Dry::Only { 1 } else { -1 };
+                Work::Expire { as_of: days_ago.map(|days| plan.now / 86_400 + sign * (days + 1)), program }
+            }
+            WorkPlan::Points(mut file, mut options, how) if matches!(options.format, Format::Tidemill(_)) => {
+                if let (Some((earlier, as_before, program)), Sent::Again { is_appended, is_rewritten }) = (&sent, how) {
+                    let own = file.rows.drain(..).filter(|_| is_appended).collect::<Vec<_>>();
+                    file.rows = earlier.rows.iter().cloned().chain(own).take(ROWS_MAX).collect();
+                    if !is_rewritten {
+                        file = FilePlan { rows: file.rows, ..earlier.clone() };
+                        options.format = as_before.format;
+                        plan.program = *program;
+                    }
+                }
+                let written = file.written();
+                sent = Some((file, options, plan.program));
+                Work::Points(written, options)
+            }
+            WorkPlan::Points(file, options, _) => Work::Points(file.written(), options),
+        };
+        // Nector's formats need one.
+        let reason = if plan.reason.is_empty() && needs_reason(&work) { "test" } else { plan.reason }.to_owned();
+        let comment = plan.comment.to_owned();
+        steps.push(Step { work, now: plan.now, program: plan.program, reason, comment, dry: plan.dry });
+    }
+    steps
+}
+
+fn needs_reason(work: &Work) -> bool {
+    matches!(work, Work::Points(_, PointsOptions { format: Format::Nector | Format::NectorExpiry, .. }))
+}
+
+/// Every format and every policy.
+pub fn points_options() -> impl Strategy<Value = PointsOptions> {
+    (
+        prop_oneof![
+            1 => Just(Format::Nector),
+            2 => Just(Format::NectorExpiry),
+            1 => Just(Format::Smile(Mode::Add)),
+            1 => Just(Format::Smile(Mode::Reset)),
+            6 => Just(Format::Tidemill(None)),
+            1 => Just(Format::Tidemill(Some(Mode::Add))),
+            1 => Just(Format::Tidemill(Some(Mode::Reset))),
+        ],
         select(vec![OnUnknown::Reject, OnUnknown::Create]),
         select(vec![OnOverdraft::Reject, OnOverdraft::Clamp, OnOverdraft::Allow]),
         select(vec![OnRepeat::First, OnRepeat::Last]),
     )
-        .prop_map(move |(format, on_unknown, on_overdraft, on_repeat)| PointsOptions {
+        .prop_map(|(format, on_unknown, on_overdraft, on_repeat)| PointsOptions {
             format,
             on_unknown,
             on_overdraft,
             on_repeat,
-            decimals,
         })
 }
 
 /// A points file of 1 to `rows_max` rows.
-pub fn points_file(format: Format, rows_max: usize) -> BoxedStrategy<Written> {
-    let note = || select(vec!["", "thanks, \"Ana\"", "two\nlines", "ąžuolas"]).prop_map(str::to_string);
+pub fn points_plan(format: Format, base: Day, rows_max: usize) -> BoxedStrategy<FilePlan> {
     match format {
         Format::Nector => {
-            let cells = (names(), amount(false), operation(), note())
+            let cells = (cells::names(), cells::amount(false), cells::operation(), cells::note())
                 .prop_map(|((email, mobile), amount, operation, note)| vec![email, mobile, amount, operation, note]);
-            file(&["email", "mobile", "amount", "operation", "note"], cells, rows_max)
+            plan(&["email", "mobile", "amount", "operation", "note"], cells, rows_max)
+        }
+        Format::NectorExpiry => {
+            let days = prop_oneof![1 => Just(String::new()), 3 => cells::days_of_validity()];
+            let cells = (cells::names(), cells::amount(false), cells::operation(), days)
+                .prop_map(|((email, mobile), amount, operation, days)| vec![email, mobile, amount, operation, days]);
+            plan(&["email", "mobile", "amount", "operation", "expiry"], cells, rows_max)
         }
         Format::Smile(mode) => {
-            let cells = (names(), amount(mode == Mode::Add), note())
+            let cells = (cells::names(), cells::amount(mode == Mode::Add), cells::note())
                 .prop_map(|((email, _), amount, note)| vec![email, amount, note]);
-            file(&["email", "points", "note"], cells, rows_max)
+            plan(&["email", "points", "note"], cells, rows_max)
+        }
+        Format::Tidemill(mode) => {
+            let rows = cells::tidemill_row(base, mode == Some(Mode::Add));
+            let copies = prop::collection::vec(any_copy(), rows_max);
+            let kept = prop::collection::vec(prop::bool::weighted(0.7), TIDEMILL.len());
+            (plan(&TIDEMILL, rows, rows_max), copies, kept)
+                .prop_map(move |(mut plan, copies, kept)| {
+                    // An e-mail column in each file, or most rows would name nobody.
+                    let is_mandatory = |at: usize| ["email", "amount"].contains(&TIDEMILL[at]);
+                    plan.order.retain(|&at| match at {
+                        TIDEMILL_OPERATION => mode.is_none(),
+                        at => kept[at] || is_mandatory(at),
+                    });
+                    copy_rows(&mut plan.rows, &copies);
+                    plan
+                })
+                .boxed()
         }
     }
 }
 
+/// How a row repeats one before it.
+#[derive(Clone, Copy, Debug)]
+enum Copied {
+    No,
+    /// So many rows before, at most.
+    Whole(usize),
+    /// All but who it is.
+    OfOther(usize),
+    /// In another spelling.
+    Respelled(usize),
+}
+
+fn any_copy() -> impl Strategy<Value = Copied> {
+    prop_oneof![
+        8 => Just(Copied::No),
+        1 => (0..20_usize).prop_map(Copied::Whole),
+        1 => (0..20_usize).prop_map(Copied::OfOther),
+        1 => (0..20_usize).prop_map(Copied::Respelled),
+    ]
+}
+
+fn copy_rows(rows: &mut [RowPlan], copies: &[Copied]) {
+    for (at, copy) in (0..rows.len()).zip(copies).skip(1) {
+        let before = |back: usize| rows[at - 1 - back % at].cells.clone();
+        let cells = match *copy {
+            Copied::No => continue,
+            Copied::Whole(back) => before(back),
+            Copied::OfOther(back) => {
+                let own = rows[at].cells[..TIDEMILL_NAMES].iter().cloned();
+                own.chain(before(back).split_off(TIDEMILL_NAMES)).collect()
+            }
+            Copied::Respelled(back) => {
+                let mut cells = before(back);
+                let amount = &mut cells[TIDEMILL_AMOUNT];
+                if !amount.is_empty() && amount.bytes().all(|byte| byte.is_ascii_digit()) {
+                    *amount += ".0";
+                }
+                cells[TIDEMILL_OPERATION] = cells[TIDEMILL_OPERATION].to_lowercase();
+                cells
+            }
+        };
+        rows[at].cells = cells;
+    }
+}
+
 /// A customers file of 1 to `rows_max` rows; about two thirds of the rows are good.
-pub fn customers_file(rows_max: usize) -> BoxedStrategy<Written> {
-    let cells = (identifiers(), profile(), amount(false)).prop_map(|(identifiers, profile, balance)| {
-        let mut cells = identifiers;
-        cells.extend(profile);
-        cells.push(balance);
-        cells
-    });
+fn customers_plan(rows_max: usize) -> BoxedStrategy<FilePlan> {
+    let cells =
+        (cells::identifiers(), cells::profile(), cells::amount(false)).prop_map(|(identifiers, profile, balance)| {
+            let mut cells = identifiers;
+            cells.extend(profile);
+            cells.push(balance);
+            cells
+        });
     let header = [
         "user_id",
         "external_id",
@@ -157,432 +424,21 @@ pub fn customers_file(rows_max: usize) -> BoxedStrategy<Written> {
         "created_at",
         "balance",
     ];
-    file(&header, cells, rows_max)
+    plan(&header, cells, rows_max)
 }
 
-/// People who own the identifiers; those from 10 on are in points files only, so they are unknown until created.
-const PEOPLE: u32 = 10;
-
-fn identifiers() -> impl Strategy<Value = Vec<String>> {
-    // Mostly one's own, sometimes none, seldom another person's.
-    let of = |me: u32| prop_oneof![12 => Just(Some(me)), 6 => Just(None), 1 => (0..PEOPLE).prop_map(Some)];
-    (0..PEOPLE).prop_flat_map(move |me| (of(me), of(me), of(me), of(me), of(me), 0..4_u32, 0..40_u32)).prop_flat_map(
-        |(user, external, email, mobile, card, spelling, fault)| {
-            let or_empty = |name: Option<String>| name.unwrap_or_default();
-            let mut cells = vec![
-                or_empty(user.map(|n| format!("u0{n}"))),
-                or_empty(external.map(|n| format!("X-{n}"))),
-                or_empty(email.map(|n| spelled_email(n, spelling))),
-                or_empty(mobile.map(|n| spelled_mobile(n, spelling))),
-                or_empty(card.map(|n| spelled_cards(n, spelling))),
-            ];
-            match fault {
-                0 => cells[2] = "nobody.example.com".to_string(),
-                1 => cells[3] = "+91 12".to_string(),
-                _ => {}
-            }
-            Just(cells)
-        },
-    )
-}
-
-fn profile() -> impl Strategy<Value = Vec<String>> {
-    let cell = |good: &[&'static str], bad: &[&'static str]| {
-        if bad.is_empty() {
-            select(good.to_vec()).boxed()
-        } else {
-            prop_oneof![60 => select(good.to_vec()), 1 => select(bad.to_vec())].boxed()
-        }
-    };
-    (
-        cell(&["", "Ana", "Bo \"B\" Berg", "Two\nLines", "Ümit Öz, Jr; x|y"], &[]),
-        cell(&["", "1990-01-31", "2000-02-29"], &["2021-02-29", "2999-01-01", "31.01.1990"]),
-        cell(&["", "male", "Female", "OTHER"], &["x1"]),
-        cell(&["", "web", "2021-05-02, No. 17, Kaunas"], &[]),
-        cell(&["", "bronze", "gold"], &[]),
-        cell(&["", "0", "10.5", "10.50", "99999.9999"], &["1.00001", "-1", "abc", "1,5"]),
-        cell(&["", "0", "3", "120"], &["1.5", "-1"]),
-        cell(&["", "2020-01-01", "2024-02-29"], &["2021-09-31", "x"]),
-    )
-        .prop_map(|(name, birthday, gender, consent, tier, ltv, orders, created_at)| {
-            [name, birthday, gender, consent, tier, ltv, orders, created_at].map(str::to_string).to_vec()
-        })
-}
-
-/// The e-mail and mobile cells of a points row.
-fn names() -> impl Strategy<Value = (String, String)> {
-    let person = || prop_oneof![9 => 0..PEOPLE, 1 => PEOPLE..PEOPLE + 3];
-    let email = || (person(), 0..4_u32).prop_map(|(n, spelling)| spelled_email(n, spelling));
-    let mobile = || (person(), 0..4_u32).prop_map(|(n, spelling)| spelled_mobile(n, spelling));
-    let both = (person(), 0..4_u32).prop_map(|(n, s)| (spelled_email(n, s), spelled_mobile(n, s)));
-    let bad_email =
-        select(vec!["ana", "@example.com", "a b@example.com", "ana@", "a@b@example.com", "ana@example..com"]);
-    let bad_mobile = select(vec!["+91 12", "+91 60000 0000x", "+999123456789", "phone"]);
-    prop_oneof![
-        10 => email().prop_map(|email| (email, String::new())),
-        6 => mobile().prop_map(|mobile| (String::new(), mobile)),
-        3 => both,
-        1 => (email(), mobile()),
-        1 => bad_email.prop_map(|email| (email.to_string(), String::new())),
-        1 => (email(), bad_mobile).prop_map(|(email, mobile)| (email, mobile.to_string())),
-        1 => Just((" ".to_string(), String::new())),
-    ]
-}
-
-fn spelled_email(n: u32, spelling: u32) -> String {
-    let plain = if n == 3 { "josé3@example.com".to_string() } else { format!("c{n}@example.com") };
-    match spelling {
-        0 => plain,
-        1 => format!(" {plain} "),
-        2 => plain.to_uppercase(),
-        _ => plain.replace('é', "e\u{301}"),
-    }
-}
-
-fn spelled_mobile(n: u32, spelling: u32) -> String {
-    match spelling {
-        0 => format!("+9163600000{n:02}"),
-        1 => format!("+91 63600-000{n:02}"),
-        2 => format!("009163600000{n:02}"),
-        _ => format!("9163600000{n:02}"),
-    }
-}
-
-fn spelled_cards(n: u32, spelling: u32) -> String {
-    match spelling {
-        0 => format!("90000000000000{n:02}"),
-        1 => format!("9000-0000 0000-00{n:02}"),
-        2 => format!("90000000000000{n:02},90000000000001{n:02}"),
-        _ => format!("90000000000001{n:02}|9000-0000-0000-01{n:02}|90000000000002{n:02}"),
-    }
-}
-
-fn amount(signed: bool) -> BoxedStrategy<String> {
-    let small = (0..300_u32, select(vec!["", "", "", "", "", "", ".00", ".5", ".25", ".1250"]))
-        .prop_map(|(whole, fraction)| format!("{whole}{fraction}"));
-    let large = select(vec![
-        "9223372036854775807",
-        "9223372036854775806",
-        "4611686018427387904",
-        "922337203685477.5807",
-        "9223372036854775808",
-        "99999999999999999999",
-        "0009",
-        " 7 ",
-    ])
-    .prop_map(str::to_string);
-    let bad =
-        select(vec!["", "52,620", "abc", "1e3", "--5", "5 0", "NaN", "0x10", "1.2.3", "5€"]).prop_map(str::to_string);
-    let good = prop_oneof![16 => small, 2 => large];
-    // Where a sign is not allowed it is one more bad amount.
-    let sign = if signed { 0.4 } else { 0.02 };
-    let signed = (good, prop::bool::weighted(sign)).prop_map(|(number, negative)| {
-        // Whether -0 is negative is nobody's business.
-        if negative && number.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) {
-            format!("-{}", number.trim())
-        } else {
-            number
-        }
-    });
-    prop_oneof![18 => signed, 1 => bad].boxed()
-}
-
-fn operation() -> impl Strategy<Value = String> {
-    prop_oneof![
-        8 => select(vec!["", "CR", "cr", "Credit", " "]),
-        8 => select(vec!["DR", "dr", "DEBIT", " DR "]),
-        1 => select(vec!["XX", "SET", "C", "-"]),
-    ]
-    .prop_map(str::to_string)
-}
-
-/// How a row stands in the file.
-#[derive(Clone, Copy, Debug)]
-enum Shape {
-    Whole,
-    CellTooFew,
-    CellTooMany,
-    QuoteInside,
-    TextAfterQuote,
-    Nul,
-    InvalidByte,
-}
-
-/// How a file is written.
-#[derive(Clone, Debug)]
-struct Layout {
-    newline: &'static str,
-    delimiter: char,
-    byte_order_mark: bool,
-    newline_at_end: bool,
-    /// A last row whose quote is never closed.
-    open_quote_at_end: bool,
-    header: HeaderStyle,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum HeaderStyle {
-    Canonical,
-    UpperWithDashes,
-    WithSpaces,
-}
-
-#[derive(Clone, Debug)]
-struct RowPlan {
-    cells: Vec<String>,
-    shape: Shape,
-    /// Cells that are quoted though they need not be, by bit.
-    quoted: u16,
-    blank_lines_before: usize,
-}
-
-/// Rows of cells in the order of `columns`, written in any order of columns and in any dialect.
-fn file(
+/// Rows of cells in the order of `columns`, to be written in any order of columns and in any dialect.
+fn plan(
     columns: &[&'static str],
     cells: impl Strategy<Value = Vec<String>> + 'static,
     rows_max: usize,
-) -> BoxedStrategy<Written> {
+) -> BoxedStrategy<FilePlan> {
     let columns = columns.to_vec();
-    let row = row(cells);
     let order = prop_oneof![
         Just((0..columns.len()).collect::<Vec<_>>()),
         Just((0..columns.len()).collect::<Vec<_>>()).prop_shuffle()
     ];
-    (prop::collection::vec(row, 1..=rows_max), layout(), order)
-        .prop_map(move |(rows, layout, order)| write(&columns, &order, &rows, &layout))
+    (prop::collection::vec(written::row(cells), 1..=rows_max), written::layout(), order)
+        .prop_map(move |(rows, layout, order)| FilePlan { columns: columns.clone(), order, rows, layout })
         .boxed()
-}
-
-fn row(cells: impl Strategy<Value = Vec<String>>) -> impl Strategy<Value = RowPlan> {
-    let quoted = prop_oneof![3 => Just(0), 1 => any::<u16>()];
-    let blank_lines = prop_oneof![9 => Just(0), 1 => 1..3_usize];
-    (cells, any_shape(), quoted, blank_lines).prop_map(|(cells, shape, quoted, blank_lines_before)| RowPlan {
-        cells,
-        shape,
-        quoted,
-        blank_lines_before,
-    })
-}
-
-fn any_shape() -> impl Strategy<Value = Shape> {
-    prop_oneof![
-        60 => Just(Shape::Whole),
-        1 => Just(Shape::CellTooFew),
-        1 => Just(Shape::CellTooMany),
-        1 => Just(Shape::QuoteInside),
-        1 => Just(Shape::TextAfterQuote),
-        1 => Just(Shape::Nul),
-        1 => Just(Shape::InvalidByte),
-    ]
-}
-
-fn layout() -> impl Strategy<Value = Layout> {
-    (
-        select(vec!["\n", "\n", "\r\n", "\r"]),
-        select(vec![',', ',', ';', '\t', '|']),
-        prop::bool::weighted(0.2),
-        any::<bool>(),
-        prop::bool::weighted(0.1),
-        select(vec![HeaderStyle::Canonical, HeaderStyle::UpperWithDashes, HeaderStyle::WithSpaces]),
-    )
-        .prop_map(|(newline, delimiter, byte_order_mark, newline_at_end, open_quote_at_end, header)| Layout {
-            newline,
-            delimiter,
-            byte_order_mark,
-            newline_at_end,
-            open_quote_at_end,
-            header,
-        })
-}
-
-fn write(columns: &[&str], order: &[usize], rows: &[RowPlan], layout: &Layout) -> Written {
-    let mut bytes = if layout.byte_order_mark { "\u{feff}".as_bytes().to_vec() } else { Vec::new() };
-    let mut line = 1;
-    let mut meant = File { header: order.iter().map(|&at| columns[at].to_string()).collect(), rows: Vec::new() };
-    let header = meant.header.iter().map(|column| match layout.header {
-        HeaderStyle::Canonical => column.clone(),
-        HeaderStyle::UpperWithDashes => column.to_uppercase().replace('_', "-"),
-        HeaderStyle::WithSpaces => format!(" {} ", column.replace('_', " ")),
-    });
-    let delimiter = layout.delimiter.to_string();
-    bytes.extend(header.collect::<Vec<_>>().join(&delimiter).bytes());
-    for row in rows {
-        for _ in 0..=row.blank_lines_before {
-            bytes.extend(layout.newline.bytes());
-            line += 1;
-        }
-        let mut cells: Vec<String> = order.iter().map(|&at| row.cells[at].replace('\n', layout.newline)).collect();
-        match row.shape {
-            Shape::CellTooFew => {
-                cells.pop();
-                // A single empty cell would be an empty line, which is no row.
-                cells[0].push('x');
-            }
-            Shape::CellTooMany => cells.push("more".to_string()),
-            _ => {}
-        }
-        // What follows a misplaced quote must not hold another: where such a row ends would be a matter of taste.
-        let plain = |cell: &String| cell.replace(['"', '\r', '\n', layout.delimiter], "");
-        let first = plain(&cells[0]);
-        let mut texts: Vec<Vec<u8>> = match row.shape {
-            Shape::QuoteInside | Shape::TextAfterQuote => cells.iter().map(|cell| plain(cell).into_bytes()).collect(),
-            _ => cells.iter().zip(0..).map(|(cell, at)| quoted(cell, row.quoted >> at & 1 == 1, layout)).collect(),
-        };
-        let content = match row.shape {
-            Shape::Whole | Shape::CellTooFew | Shape::CellTooMany => Content::Cells(cells),
-            Shape::QuoteInside => {
-                texts[0] = format!("{first}a\"b").into_bytes();
-                Content::Broken
-            }
-            Shape::TextAfterQuote => {
-                texts[0] = format!("\"{first}\"b").into_bytes();
-                Content::Broken
-            }
-            Shape::Nul => {
-                texts[0] = format!("{first}\0").into_bytes();
-                Content::Broken
-            }
-            Shape::InvalidByte => {
-                // No text in UTF-8, nor in Windows-1252.
-                texts[0] = [first.as_bytes(), b"\x81"].concat();
-                Content::NotText
-            }
-        };
-        let text = texts.join(delimiter.as_bytes());
-        bytes.extend(&text);
-        meant.rows.push(Row { line, content });
-        line += newlines(&text, layout.newline);
-    }
-    if layout.open_quote_at_end {
-        bytes.extend(layout.newline.bytes());
-        bytes.extend(format!("\"open{delimiter}5").bytes());
-        meant.rows.push(Row { line: line + 1, content: Content::Broken });
-    }
-    if layout.newline_at_end {
-        bytes.extend(layout.newline.bytes());
-    }
-    Written { bytes, file: meant }
-}
-
-fn quoted(cell: &str, anyway: bool, layout: &Layout) -> Vec<u8> {
-    if anyway || cell.contains(['"', '\r', '\n', layout.delimiter]) {
-        format!("\"{}\"", cell.replace('"', "\"\"")).into_bytes()
-    } else {
-        cell.as_bytes().to_vec()
-    }
-}
-
-fn newlines(text: &[u8], newline: &str) -> u64 {
-    text.windows(newline.len()).filter(|&window| window == newline.as_bytes()).count() as u64
-}
-
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::strategy::ValueTree;
-    use proptest::test_runner::TestRunner;
-
-    use super::super::model::{Model, Report};
-    use super::*;
-
-    proptest! {
-        /// The csv crate, put on the line where a row is said to begin, finds the cells that it is said to have.
-        #[test]
-        fn the_bytes_of_a_file_are_what_it_means(
-            rows in prop::collection::vec(row(vec_of_cells(3)), 1..20),
-            layout in layout(),
-        ) {
-            let written = write(&["email", "points", "note"], &[0, 1, 2], &rows, &layout);
-            let newline = layout.newline.as_bytes();
-            let ends = (0..written.bytes.len()).filter(|&at| written.bytes[at..].starts_with(newline));
-            let starts: Vec<usize> = std::iter::once(0).chain(ends.map(|at| at + newline.len())).collect();
-            prop_assert_eq!(written.file.rows.len(), rows.len() + usize::from(layout.open_quote_at_end));
-            for row in &written.file.rows {
-                let start = starts[usize::try_from(row.line).expect("a small file") - 1];
-                let mut reader = csv::ReaderBuilder::new()
-                    .has_headers(false)
-                    .flexible(true)
-                    .delimiter(layout.delimiter as u8)
-                    .from_reader(&written.bytes[start..]);
-                let record = reader.byte_records().next().expect("a row begins here").expect("memory can be read");
-                match &row.content {
-                    Content::Cells(cells) => {
-                        prop_assert!(record.iter().eq(cells.iter().map(String::as_bytes)), "{record:?} {cells:?}");
-                    }
-                    Content::NotText => prop_assert!(record.iter().any(|cell| std::str::from_utf8(cell).is_err())),
-                    Content::Broken => {
-                        let text = &written.bytes[start..];
-                        prop_assert!(text.contains(&b'"') || text.contains(&0));
-                    }
-                }
-            }
-        }
-
-        #[test]
-        fn the_points_of_every_job_add_up(world in world(30)) {
-            for report in run(&world) {
-                prop_assert_eq!(report.balance_after - report.balance_before, report.credited - report.debited);
-                let (file, applied, rejected, rest) =
-                    (report.in_file, report.applied, report.rejected, report.not_taken);
-                prop_assert_eq!(file.credit, applied.credit + rejected.credit + rest.credit);
-                prop_assert_eq!(file.debit, applied.debit + rejected.debit + rest.debit);
-            }
-        }
-    }
-
-    #[test]
-    fn random_worlds_meet_every_status_and_code() {
-        let mut runner = TestRunner::deterministic();
-        let (mut words, mut rows, mut good) = (BTreeSet::new(), 0, 0);
-        for _ in 0..300 {
-            let world = world(30).new_tree(&mut runner).expect("nothing is filtered").current();
-            for report in run(&world) {
-                words.extend(report.statuses().into_keys().chain(report.codes().into_keys()));
-                rows += report.answers.len();
-                good += report.answers.iter().filter(|answer| answer.status != "rejected").count();
-            }
-        }
-        let expected = BTreeSet::from([
-            "amount_invalid",
-            "amount_missing",
-            "amount_precision",
-            "amount_range",
-            "applied",
-            "balance_overflow",
-            "created",
-            "encoding_invalid",
-            "field_invalid",
-            "identifier_conflict",
-            "identifier_invalid",
-            "identifier_missing",
-            "identifier_taken",
-            "identifier_unknown",
-            "insufficient_balance",
-            "operation_invalid",
-            "rejected",
-            "repeated_customer",
-            "row_malformed",
-            "unchanged",
-            "updated",
-        ]);
-        assert_eq!(words, expected);
-        assert!(good * 10 > rows * 4 && good * 10 < rows * 8, "{good} of {rows} rows are good");
-    }
-
-    fn run(world: &World) -> Vec<Report> {
-        let mut model = Model::new("2026-11-22");
-        let import = |step: &Step| match step {
-            Step::Customers(written) => model.import_customers(&written.file, world.decimals),
-            Step::Points(written, options) => model.import_points(&written.file, options),
-        };
-        world.steps.iter().map(import).collect()
-    }
-
-    fn vec_of_cells(count: usize) -> impl Strategy<Value = Vec<String>> {
-        prop::collection::vec("[a\"',;|\t\né ]{0,6}", count).prop_map(|mut cells| {
-            // No row is an empty line, and the csv crate skips none of ours.
-            cells[0].push('x');
-            cells
-        })
-    }
 }

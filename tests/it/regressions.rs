@@ -1,0 +1,111 @@
+//! What the model test found, each as the smallest case that shows it.
+
+use tidemill::{
+    domain::command::{Mode, OnUnknown},
+    engine::{
+        Engine,
+        request::{FileRequest, JobRequest, PointsRequest},
+    },
+    job::progress::Progress,
+    options::Options,
+    report::{export::Export, summary::Summary},
+};
+
+use super::support::{
+    content::{export, rows},
+    now,
+};
+
+/// A store with Ana and Ben, and files of points in the format `tidemill` or another.
+struct Shop {
+    directory: tempfile::TempDir,
+    engine: Engine,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        let directory = tempfile::tempdir().expect("a directory");
+        let engine = Engine::create(&directory.path().join("store"), Options::default()).expect("a store");
+        let shop = Shop { directory, engine };
+        shop.import("tidemill", "email,amount\nana@example.com,0\nben@example.com,0\n", |_, request| {
+            request.on_unknown = OnUnknown::Create;
+        });
+        shop
+    }
+
+    /// Imports a file; the job's day is the one of all tests, unless `how` says otherwise.
+    fn import(&self, format: &str, content: &str, how: impl FnOnce(&mut JobRequest, &mut PointsRequest)) -> Summary {
+        let path = self.directory.path().join("points.csv");
+        std::fs::write(&path, content).expect("a file is written");
+        let file = FileRequest { path, format: Some(format.to_owned()), ..FileRequest::default() };
+        // What files without operations do.
+        let mut request = PointsRequest { file, mode: Some(Mode::Add), ..PointsRequest::default() };
+        let mut job = JobRequest {
+            reason: Some("x".to_owned()),
+            now: Some(now()),
+            again: true,
+            processed: Some(self.directory.path().join("processed.csv")),
+            ..JobRequest::default()
+        };
+        how(&mut job, &mut request);
+        let summary = self.engine.import_points(&job, &request, &Progress::default()).expect("it is imported");
+        let verified = self.engine.verify().expect("a store that can be read");
+        assert!(verified.ok, "{:#?}", verified.problems);
+        summary
+    }
+
+    /// What became of each row of the newest import: status or code.
+    fn answers(&self) -> Vec<String> {
+        let report = std::fs::read_to_string(self.directory.path().join("processed.csv")).expect("a report");
+        let word = |cells: Vec<String>| if cells[2].is_empty() { cells[1].clone() } else { cells[2].clone() };
+        rows(&report).into_iter().map(word).collect()
+    }
+
+    /// All lots as `email amount until`.
+    fn lots(&self) -> Vec<String> {
+        let lots = rows(&export(&self.engine, Export::Lots));
+        lots.iter().map(|cells| format!("{} {} {}", cells[2], cells[5], cells[7])).collect()
+    }
+}
+
+#[test]
+fn days_of_validity_count_in_a_file_without_a_column_of_last_days() {
+    let shop = Shop::new();
+    shop.import("nector-expiry", "email,amount,expiry\nana@example.com,5,20000\n", |_, _| {});
+    shop.import("tidemill", "email,amount,expires_in_days\nben@example.com,5,20000\n", |_, _| {});
+    assert_eq!(shop.lots(), ["ana@example.com 5 2081-08-25", "ben@example.com 5 2081-08-25"]);
+}
+
+#[test]
+fn an_unknown_program_is_told_behind_all_that_the_row_itself_has_wrong() {
+    let shop = Shop::new();
+    let rows = [
+        "ana@example.com,5,gems,2021-02-30,maybe,expiry_invalid",
+        "ana@example.com,5,gems,,maybe,field_invalid",
+        "nobody@example.com,5,gems,,,program_unknown",
+        "nobody@example.com,5,,,,identifier_unknown",
+    ];
+    shop.import("tidemill", &format!("email,amount,program,expires_on,promised,note\n{}", rows.join("\n")), |_, _| {});
+    assert_eq!(shop.answers(), rows.map(|row| row.rsplit(',').next().expect("a code")));
+}
+
+#[test]
+fn a_row_id_is_known_whichever_columns_the_file_has() {
+    let shop = Shop::new();
+    shop.import("tidemill", "email,amount,ref_id,row_id\nana@example.com,5,7,1\nana@example.com,5,,2\n", |_, _| {});
+    // A column that is missing says as much as an empty cell; the same text in another column does not.
+    for (content, expected) in [
+        (
+            "row_id,email,amount,ref_id,comment\n1,ana@example.com,5,7,\n2,ana@example.com,5,,\n",
+            ["unchanged", "unchanged"],
+        ),
+        ("row_id,email,amount\n2,ana@example.com,5\n1,ana@example.com,5\n", ["unchanged", "row_id_conflict"]),
+        (
+            "row_id,email,amount,ref_type\n1,ana@example.com,5,7\n2,ana@example.com,5,\n",
+            ["row_id_conflict", "unchanged"],
+        ),
+    ] {
+        shop.import("tidemill", content, |_, _| {});
+        assert_eq!(shop.answers(), expected, "{content}");
+    }
+}

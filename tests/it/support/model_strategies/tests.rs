@@ -1,0 +1,93 @@
+//! What random worlds are like.
+
+use std::collections::BTreeSet;
+
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
+
+use super::{
+    super::model::{Model, Report, calendar},
+    CLOCK_YEARS, Dry, Work, World, world,
+};
+
+proptest! {
+    #[test]
+    fn the_points_of_every_job_add_up(world in world(30)) {
+        for report in run(&world).1 {
+            for sums in report.programs {
+                prop_assert_eq!(sums.after - sums.before, sums.credited - sums.debited - sums.expired);
+                for file in [sums.credits, sums.debits] {
+                    prop_assert_eq!(file.in_file, file.applied + file.rejected + file.unchanged + file.not_taken);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn random_worlds_meet_every_status_code_and_kind() {
+    let mut runner = TestRunner::deterministic();
+    let (mut words, mut kinds, mut rows, mut good) = (BTreeSet::new(), BTreeSet::new(), 0, 0);
+    let (mut known, mut ignored) = (0, 0_usize);
+    for _ in 0..300 {
+        let world = world(30).new_tree(&mut runner).expect("nothing is filtered").current();
+        let (model, reports) = run(&world);
+        kinds.extend(model.ledger.iter().map(|entry| entry.kind));
+        let days = model.ledger.iter().filter_map(|entry| entry.expires_on);
+        for day in days.chain(world.steps.iter().map(|step| calendar::day_of(step.now, 0))) {
+            let year = calendar::day_text(day)[..4].parse().expect("a year");
+            assert!(!CLOCK_YEARS.contains(&year), "{year}");
+        }
+        for report in reports {
+            words.extend(report.statuses().into_keys().chain(report.codes().into_keys()));
+            rows += report.answers.len();
+            good += report.answers.iter().filter(|answer| answer.status != "rejected").count();
+            known += report.answers.iter().filter(|answer| answer.is_known).count();
+            ignored += usize::try_from(report.expiries_ignored).expect("a few rows");
+        }
+    }
+    let expected = BTreeSet::from([
+        "amount_invalid",
+        "amount_missing",
+        "amount_precision",
+        "amount_range",
+        "applied",
+        "balance_overflow",
+        "created",
+        "encoding_invalid",
+        "expiry_invalid",
+        "field_invalid",
+        "identifier_conflict",
+        "identifier_invalid",
+        "identifier_missing",
+        "identifier_taken",
+        "identifier_unknown",
+        "insufficient_balance",
+        "operation_invalid",
+        "program_unknown",
+        "rejected",
+        "repeated_customer",
+        "row_id_conflict",
+        "row_malformed",
+        "unchanged",
+        "updated",
+    ]);
+    assert_eq!(words, expected);
+    assert_eq!(kinds, BTreeSet::from(["credit", "debit", "expire", "promise", "promise_expire", "reset"]));
+    assert!(good * 10 > rows * 4 && good * 10 < rows * 8, "{good} of {rows} rows are good");
+    assert!(known * 100 > rows && ignored * 100 > rows, "of {rows} rows {known} are known, {ignored} have a last day");
+}
+
+fn run(world: &World) -> (Model, Vec<Report>) {
+    let mut model = Model::new(&world.programs(), world.zone.1);
+    let steps = world.steps.iter().zip(1..).filter(|(step, _)| step.dry != Dry::Only);
+    let reports = steps.map(|(step, number)| match &step.work {
+        Work::Customers(written) => model.import_customers(&written.file, &step.job(number)),
+        Work::Points(written, options) => model.import_points(&written.file, options, &step.job(number)),
+        Work::Expire { as_of, program } => {
+            let today = calendar::day_of(step.now, world.zone.1);
+            model.expire(as_of.unwrap_or(today), *program, &step.job(number))
+        }
+    });
+    let reports = reports.collect();
+    (model, reports)
+}
