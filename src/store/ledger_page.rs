@@ -523,7 +523,7 @@ mod tests {
             let opened =
                 LedgerPage::open(Sequence(1_000_000), &page).unwrap_or_else(|error| panic!("{name}: {error:?}"));
             let (mut start, mut taken) = (0, Vec::new());
-            for (at, entry) in entries.list.iter().enumerate() {
+            for (at, entry) in entries.list().iter().enumerate() {
                 opened.taken_from(&mut start, at, &mut taken);
                 assert_eq!(taken, entries.detail(entry.detail).map(|detail| entries.taken(detail)).unwrap_or_default());
                 assert_eq!(opened.taken(at), taken, "{name}");
