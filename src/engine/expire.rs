@@ -146,7 +146,7 @@ impl Engine {
         progress: &Progress,
     ) -> Result<(State, Summary)> {
         progress.set_stage(Stage::Applying);
-        let elapsed_before = checkpoint.elapsed_ms;
+        let (elapsed_before, is_resumed) = (checkpoint.elapsed_ms, checkpoint.window > 0);
         let main = parameters.program;
         let rules =
             BookRules { on_overdraft: parameters.on_overdraft, today: parameters.settings.today, now: start.now };
@@ -159,6 +159,9 @@ impl Engine {
         let committed = with_committer(&target, checkpoint, None, next_sequence, balance, None, |committer| {
             let (mut entries, mut output) = (Entries::default(), Output::default());
             let mut seen = Seen::new(start.customers_before, start.customers_before, false);
+            if let Some(id) = id.filter(|_| is_resumed) {
+                seen.remember_expired(&self.store, id)?;
+            }
             for &program in &programs {
                 for accounts in book.due(program, as_of).chunks(ACCOUNTS_MAX) {
                     if progress.is_stopped() {

@@ -115,6 +115,30 @@ impl Seen {
         Ok(())
     }
 
+    /// The same for a job that expires lots: it names an account once, however many of its lots are over.
+    ///
+    /// # Errors
+    /// When the log is damaged.
+    pub fn remember_expired(&mut self, store: &Store, job: JobId) -> Result<()> {
+        let mut last = None;
+        for (from, to) in jobs::sequences(store, job)? {
+            let (from, to) = (LogKey::Ledger(Sequence(from)), LogKey::Ledger(Sequence(to)));
+            store.log().scan(from, to, |key, stored| {
+                let LogKey::Ledger(first) = key else { return Ok(false) };
+                let page = LedgerPage::open(first, stored)?;
+                for at in (0..page.count()).filter(|_| page.job == job) {
+                    let entry = page.entry(at)?;
+                    let account = Some((entry.program, entry.customer));
+                    if std::mem::replace(&mut last, account) != account {
+                        self.name(entry.customer, &mut Counts::default());
+                    }
+                }
+                Ok(true)
+            })?;
+        }
+        Ok(())
+    }
+
     /// The same for a customer job: rows that wrote a record from the log of customers, the others from the windows.
     ///
     /// # Errors

@@ -256,7 +256,7 @@ fn a_format_is_recognised_or_asked_for() {
             Err("no format fits the columns `id`, `points`: `nector` lacks `email` or `mobile`, `amount`; \
                  `nector-expiry` lacks `email` or `mobile`, `amount`, `expiry`; `smile` lacks `email`; `smile-export` lacks \
                  `Email`, `Points balance`; `rivo` lacks `Email`, `Points Balance`; `tidemill` lacks `user_id` or \
-                 `external_id` or `email` or `mobile` or `card`, `amount`; choose with `--format`, and name columns with `--map`"),
+                 `external_id` or `email` or `mobile` or `card`; choose with `--format`, and name columns with `--map`"),
         ),
     ] {
         let found = recognize(kind, &cells(header)).map(|format| format.name.as_str());

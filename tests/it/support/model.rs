@@ -248,6 +248,8 @@ pub struct Run {
     seen: BTreeMap<usize, u64>,
     /// Amount of the first good reset of each program and customer.
     resets: HashMap<(usize, usize), i64>,
+    /// Whether it does nothing but expire.
+    is_expiry: bool,
     report: Report,
 }
 
@@ -291,7 +293,7 @@ impl Model {
 
     /// Expires what was over before a day: of one program, or of all. Its rows are the accounts that had something.
     pub fn expire(&mut self, as_of: Day, program: Option<usize>, job: &Job) -> Report {
-        let mut run = self.begin(job);
+        let mut run = Run { is_expiry: true, ..self.begin(job) };
         for program in (0..self.programs.len()).filter(|&place| program.is_none_or(|only| only == place)) {
             for customer in 0..self.customers.len() {
                 let expired = self.customers[customer].accounts[program].over_on(as_of);
@@ -316,6 +318,7 @@ impl Model {
             first_entry: self.ledger.len(),
             seen: BTreeMap::new(),
             resets: HashMap::new(),
+            is_expiry: false,
             report: Report { programs, ..Report::default() },
         }
     }
@@ -374,7 +377,11 @@ impl Model {
             self.customers[customer].accounts[program].lots.retain(|held| held != lot);
             let kind = if lot.is_promised { "promise_expire" } else { "expire" };
             let amount = -i64::try_from(lot.remaining).expect("a part of what was added");
-            let entry = Entry { expires_on: lot.expires_on, ..self.entry(customer, program, kind, amount, run) };
+            let mut entry = Entry { expires_on: lot.expires_on, ..self.entry(customer, program, kind, amount, run) };
+            if !run.is_expiry {
+                // What ends on the way of another job is not what that job tells of.
+                (entry.reason, entry.comment) = Default::default();
+            }
             self.ledger.push(entry);
         }
     }
