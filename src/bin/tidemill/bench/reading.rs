@@ -92,6 +92,7 @@ pub fn measure(points: &Path, place: &Path, run: &Run<'_>, note: &dyn Fn(String)
             "--format=nector".as_ref(),
             "--reason=bench".as_ref(),
             "--dry-run".as_ref(),
+            "--again".as_ref(),
         ])?;
         let decompress_s = decompress(&path).map_err(|error| failed(&path, &error))?;
         std::fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
