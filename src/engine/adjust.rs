@@ -357,9 +357,11 @@ impl Prepared {
         };
         book.set_rules(rules);
         let effect = applied.map_or(effect, |applied| applied.effect);
-        let (status, moved, not_taken) = match effect {
-            Effect::Entry { amount, not_taken, .. } => (Status::Applied, amount, not_taken),
-            Effect::Unchanged { not_taken } => (Status::Unchanged, 0, not_taken),
+        let (status, moved, balance_after, not_taken) = match effect {
+            Effect::Entry { amount, balance_after, not_taken, .. } => {
+                (Status::Applied, amount, balance_after, not_taken)
+            }
+            Effect::Unchanged { not_taken } => (Status::Unchanged, 0, balance, not_taken),
             Effect::Rejected(rejection) => {
                 let message = match rejection {
                     Rejection::InsufficientBalance => {
@@ -376,7 +378,7 @@ impl Prepared {
             code: None,
             message: (not_taken != 0).then(|| format!("took what was there: {} not taken", text(not_taken))),
             amount: text(moved),
-            balance: Some(text(balance + moved)),
+            balance: Some(text(balance_after)),
         };
         let Some(applied) = applied else { return Ok((view, None)) };
         let parameters = serde_json::to_value(&self.parameters).map_err(|error| Error::internal(error.to_string()))?;

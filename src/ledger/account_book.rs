@@ -148,7 +148,18 @@ impl AccountBook {
     /// What a command would do, without doing it.
     #[inline]
     pub fn effect(&self, program: ProgramId, customer: CustomerId, command: ResolvedCommand) -> Effect {
-        apply(self.balance(program, customer), command, self.rules.on_overdraft)
+        match apply(self.balance(program, customer), command, self.rules.on_overdraft) {
+            Effect::Entry { kind: EntryKind::Promise, amount, .. } if !self.can_promise(program, customer, amount) => {
+                Effect::Rejected(Rejection::BalanceOverflow)
+            }
+            effect => effect,
+        }
+    }
+
+    /// Whether an account's promised points and so many more fit into 64 bits. Those that are over expire before.
+    fn can_promise(&self, program: ProgramId, customer: CustomerId, amount: i64) -> bool {
+        let promised = |accounts: &Accounts| accounts.lots.promised(customer, self.rules.today);
+        self.accounts(program).map_or(0, promised).checked_add(amount).is_some()
     }
 
     /// Applies a command to a customer's account. Entries that are due are added to `entries`: those of lots whose last day
@@ -216,15 +227,7 @@ impl AccountBook {
         entries: &mut Entries,
     ) -> Applied {
         let balance = self.balance(program, customer);
-        let mut effect = apply(balance, command, self.rules.on_overdraft);
-        if let (Effect::Entry { kind: EntryKind::Promise, amount, .. }, Some(accounts)) =
-            (effect, self.accounts(program))
-        {
-            let promised = accounts.lots.of(customer).filter(|lot| lot.state == LotState::Promised);
-            if promised.map(|lot| lot.remaining).try_fold(amount, i64::checked_add).is_none() {
-                effect = Effect::Rejected(Rejection::BalanceOverflow);
-            }
-        }
+        let effect = self.effect(program, customer, command);
         if matches!(effect, Effect::Rejected(_)) {
             return Applied { effect, expired: Expired::default(), balance };
         }

@@ -1,10 +1,14 @@
 //! What the model test found, each as the smallest case that shows it.
 
 use tidemill::{
-    domain::command::{Mode, OnUnknown},
+    domain::{
+        command::{Mode, OnOverdraft, OnUnknown, Operation},
+        identifier::IdentifierKind,
+        time::Timestamp,
+    },
     engine::{
         Engine,
-        request::{FileRequest, JobRequest, PointsRequest},
+        request::{AdjustRequest, FileRequest, JobRequest, PointsRequest},
     },
     job::progress::Progress,
     options::Options,
@@ -52,6 +56,22 @@ impl Shop {
         let verified = self.engine.verify().expect("a store that can be read");
         assert!(verified.ok, "{:#?}", verified.problems);
         summary
+    }
+
+    /// Adjusts Ana's points; what is told of it: status or code, amount, balance.
+    fn adjust(&self, operation: Operation, amount: &str, how: impl FnOnce(&mut JobRequest)) -> String {
+        let mut job = JobRequest { now: Some(now()), ..JobRequest::default() };
+        how(&mut job);
+        let request = AdjustRequest {
+            identifiers: vec![(IdentifierKind::Email, "ana@example.com".to_owned())],
+            operation,
+            amount: amount.to_owned(),
+            on_overdraft: OnOverdraft::Reject,
+            expiry: None,
+        };
+        let view = self.engine.adjust(&job, &request).expect("it is answered");
+        let word = view.code.map_or(view.status.word(), |code| code.code());
+        format!("{word} {} {}", view.amount, view.balance.unwrap_or_default())
     }
 
     /// What became of each row of the newest import: status or code.
@@ -107,5 +127,33 @@ fn a_row_id_is_known_whichever_columns_the_file_has() {
     ] {
         shop.import("tidemill", content, |_, _| {});
         assert_eq!(shop.answers(), expected, "{content}");
+    }
+}
+
+#[test]
+fn promised_points_are_not_in_the_balance_that_an_adjustment_tells() {
+    let shop = Shop::new();
+    assert_eq!(shop.adjust(Operation::Credit, "7", |_| {}), "applied 7 7");
+    assert_eq!(shop.adjust(Operation::Promise, "5", |job| job.dry_run = true), "applied 5 7");
+    assert_eq!(shop.adjust(Operation::Promise, "5", |_| {}), "applied 5 7");
+}
+
+#[test]
+fn promises_that_are_over_leave_room_for_new_ones() {
+    let shop = Shop::new();
+    let promise = "email,amount,promised,expires_in_days\nana@example.com,9223372036854775807,yes,1\n";
+    let in_december = |job: &mut JobRequest| job.now = Timestamp::parse_rfc3339("2026-12-24T12:00:00Z");
+    shop.import("tidemill", promise, |_, _| {});
+    shop.import("tidemill", promise, |_, _| {});
+    assert_eq!(shop.answers(), ["balance_overflow"]);
+    shop.import("tidemill", promise, |job, _| in_december(job));
+    assert_eq!(shop.answers(), ["applied"]);
+    // What an adjustment's dry run says is what it does.
+    for dry_run in [true, false] {
+        let promised = shop.adjust(Operation::Promise, "1", |job| {
+            in_december(job);
+            job.dry_run = dry_run;
+        });
+        assert_eq!(promised, "balance_overflow 0 0", "{dry_run}");
     }
 }
