@@ -16,6 +16,7 @@ mod datasets;
 mod expire;
 mod formats;
 mod kill;
+mod live;
 mod lots;
 mod model;
 mod preview;
