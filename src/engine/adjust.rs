@@ -6,7 +6,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, RwLock},
+    sync::{
+        Mutex, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -83,23 +86,31 @@ pub(super) struct Waiting {
 
 /// The adjustments that wait.
 #[derive(Default)]
-pub(super) struct AdjustQueue(Mutex<VecDeque<Waiting>>);
+pub(super) struct AdjustQueue {
+    waiting: Mutex<VecDeque<Waiting>>,
+    /// Whether a job runs that takes them in.
+    is_served: AtomicBool,
+}
 
 impl AdjustQueue {
     fn push(&self, waiting: Waiting) {
-        lock(&self.0).push_back(waiting);
+        lock(&self.waiting).push_back(waiting);
     }
 
     /// Takes out what a job can take in, or everything.
     fn take(&self, with_late: bool) -> Vec<Waiting> {
-        let mut queue = lock(&self.0);
+        let mut queue = lock(&self.waiting);
         let (taken, left) = queue.drain(..).partition(|waiting| with_late || !waiting.is_late);
         *queue = left;
         Vec::from(taken)
     }
 
     fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
+        lock(&self.waiting).is_empty()
+    }
+
+    fn is_served(&self) -> bool {
+        self.is_served.load(Relaxed)
     }
 }
 
@@ -117,15 +128,26 @@ impl Engine {
             Err(refused) => return Ok(*refused),
         };
         let (reply, answer) = bounded(1);
-        // Only a job that runs goes by these, and only for kinds of identifiers that its file does not have.
-        let owners = match self.state.try_lock() {
-            Ok(_) => vec![None; prepared.normalized.len()],
-            Err(_) => self.settled(|| {
-                let find = |(kind, value): &(IdentifierKind, String)| cold::find(&self.store, *kind, value);
-                prepared.normalized.iter().map(find).map(|found| Ok(found?.map(|(id, _)| id))).collect()
-            })?,
-        };
-        self.adjustments.push(Waiting { is_late: prepared.dry_run, prepared, owners, reply });
+        match self.state.try_lock() {
+            Ok(mut held) => {
+                // The state stays ours until it is applied: a job that began in between would look for the customer in a
+                // table that may not have the kind of identifier.
+                self.adjustments.push(Waiting { is_late: false, prepared, owners: Vec::new(), reply });
+                self.adjust_waiting(&mut held);
+            }
+            Err(_) => {
+                let is_taken_in = self.adjustments.is_served() && !prepared.dry_run;
+                if prepared.no_wait && !is_taken_in && !self.running().is_empty() {
+                    return Err(refused("a job is running that cannot take it in"));
+                }
+                // Only a job that runs goes by these, and only for kinds of identifiers that its file does not have.
+                let owners = self.settled(|| {
+                    let find = |(kind, value): &(IdentifierKind, String)| cold::find(&self.store, *kind, value);
+                    prepared.normalized.iter().map(find).map(|found| Ok(found?.map(|(id, _)| id))).collect()
+                })?;
+                self.adjustments.push(Waiting { is_late: prepared.dry_run, prepared, owners, reply });
+            }
+        }
         self.answered(&answer)
     }
 
@@ -453,7 +475,9 @@ impl<'a> LiveDesk<'a> {
     /// # Errors
     /// When the log cannot be read.
     pub fn open(engine: &'a Engine, kinds: &[IdentifierKind]) -> Result<LiveDesk<'a>> {
-        Ok(LiveDesk { engine, next_job: engine.store.newest_job()?.0 + 1, kinds: kinds.to_vec() })
+        let next_job = engine.store.newest_job()?.0 + 1;
+        engine.adjustments.is_served.store(true, Relaxed);
+        Ok(LiveDesk { engine, next_job, kinds: kinds.to_vec() })
     }
 
     /// Applies what waits before the next rows of a points file.
@@ -487,9 +511,7 @@ impl<'a> LiveDesk<'a> {
         for mut waiting in self.engine.adjustments.take(false) {
             if !book.has(waiting.prepared.program_id) {
                 if waiting.prepared.no_wait {
-                    let error = Error::refused("job_running", "a job is running that does not have this program")
-                        .hint("nothing was changed; wait for it, or leave `--no-wait` out");
-                    let _ = waiting.reply.try_send(Err(error));
+                    let _ = waiting.reply.try_send(Err(refused("a job is running that does not have this program")));
                 } else {
                     waiting.is_late = true;
                     self.engine.adjustments.push(waiting);
@@ -510,6 +532,17 @@ impl<'a> LiveDesk<'a> {
         }
         commits
     }
+}
+
+impl Drop for LiveDesk<'_> {
+    fn drop(&mut self) {
+        self.engine.adjustments.is_served.store(false, Relaxed);
+    }
+}
+
+/// The error of an adjustment that shall not wait.
+fn refused(why: &str) -> Error {
+    Error::refused("job_running", why).hint("nothing was changed; wait for the job, or leave `--no-wait` out")
 }
 
 /// What the request asks for; else the row's code and message, as an import of one row would have them. A credit of a

@@ -19,6 +19,7 @@ mod expiry;
 mod expire;
 mod formats;
 mod kill;
+mod live;
 mod lots;
 mod model;
 mod preview;
