@@ -203,7 +203,7 @@ fn many_who_adjust_at_once_are_all_served_while_a_file_is_imported() {
                 threads.spawn(move || {
                     let one = |at: u64| {
                         // Some customers of one thread, and some of all.
-                        let customer = if at % 2 == 0 { number * 50 + at } else { at };
+                        let customer = if at.is_multiple_of(2) { number * 50 + at } else { at };
                         let email = format!("c{customer}@example.com");
                         (customer, adjust(engine, IdentifierKind::Email, &email, "1000"))
                     };

@@ -22,6 +22,9 @@ use super::support::{
     till::{Till, moment},
 };
 
+/// What a job is asked for in another way.
+type Change<'a> = dyn Fn(&mut JobRequest, &mut PointsRequest) + 'a;
+
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     writer.write_all(content).expect("memory");
@@ -84,7 +87,7 @@ fn a_file_is_known_again_under_any_name_and_in_any_packing() {
         import(&till, "plain.csv", tidemill, &Progress::default()).expect("it is imported");
         let ledger = export(till.engine(), Export::Ledger);
         for (name, _) in packings(&content) {
-            let same: [&dyn Fn(&mut JobRequest, &mut PointsRequest); 6] = [
+            let same: [&Change<'_>; 6] = [
                 &|_, _| {},
                 &|job, _| job.reason = Some("another".to_owned()),
                 &|job, _| job.comment = Some("another".to_owned()),
@@ -104,7 +107,7 @@ fn a_file_is_known_again_under_any_name_and_in_any_packing() {
         }
         assert_eq!(export(till.engine(), Export::Ledger), ledger);
         // What it does may be another thing; each is asked for as a dry run, which changes nothing for the next.
-        let other: [(&str, &dyn Fn(&mut JobRequest, &mut PointsRequest)); 6] = [
+        let other: [(&str, &Change<'_>); 6] = [
             ("program", &|job, _| job.program = Some("eur".to_owned())),
             ("overdraft", &|_, request| request.on_overdraft = OnOverdraft::Clamp),
             ("unknown", &|_, request| request.on_unknown = OnUnknown::Create),
