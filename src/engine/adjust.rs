@@ -99,8 +99,12 @@ impl AdjustQueue {
 
     /// Takes out what a job can take in, or everything.
     fn take(&self, with_late: bool) -> Vec<Waiting> {
+        self.take_if(|waiting| with_late || !waiting.is_late)
+    }
+
+    fn take_if(&self, is_wanted: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let mut queue = lock(&self.waiting);
-        let (taken, left) = queue.drain(..).partition(|waiting| with_late || !waiting.is_late);
+        let (taken, left) = queue.drain(..).partition(is_wanted);
         *queue = left;
         Vec::from(taken)
     }
@@ -174,18 +178,41 @@ impl Engine {
         }
     }
 
+    /// Applies those that wait for what a job has left in memory, before it goes on to write its caches: whoever came while
+    /// its last rows became durable waits no longer.
+    ///
+    /// # Errors
+    /// When they cannot be committed. The state is then gone.
+    pub(super) fn adjust_between(&self, state: State) -> Result<State> {
+        let has = |prepared: &Prepared| {
+            let has_kinds = prepared.normalized.iter().all(|(kind, _)| state.kinds.contains(kind));
+            has_kinds && state.accounts.contains_key(&prepared.program_id)
+        };
+        let waiting = self.adjustments.take_if(|waiting| has(&waiting.prepared));
+        if waiting.is_empty() {
+            return Ok(state);
+        }
+        let mut held = Some(state);
+        self.adjust_together(waiting, &mut held)?;
+        held.ok_or_else(|| Error::internal("adjustments lost the state"))
+    }
+
     /// Applies all that wait, and commits them together.
     fn adjust_waiting(&self, held: &mut Option<State>) {
         let waiting = self.adjustments.take(true);
-        if waiting.is_empty() {
-            return;
+        if !waiting.is_empty() {
+            // Each is told what became of it, errors too.
+            let _ = self.adjust_together(waiting, held);
         }
+    }
+
+    fn adjust_together(&self, waiting: Vec<Waiting>, held: &mut Option<State>) -> Result<()> {
         let replies: Vec<_> = waiting.iter().map(|waiting| waiting.reply.clone()).collect();
-        match self.adjust_all(waiting, held) {
-            // Each was told what became of it.
-            Ok(()) => {}
-            Err(error) => replies.iter().for_each(|reply| drop(reply.try_send(Err(error.clone())))),
+        let result = self.adjust_all(waiting, held);
+        if let Err(error) = &result {
+            replies.iter().for_each(|reply| drop(reply.try_send(Err(error.clone()))));
         }
+        result
     }
 
     fn adjust_all(&self, waiting: Vec<Waiting>, held: &mut Option<State>) -> Result<()> {

@@ -471,6 +471,7 @@ impl Engine {
             self.named(&others),
         );
         summary.list_reports(&run.parameters.rejects, &run.parameters.processed);
+        state = self.adjust_between(state).map_err(|error| error.of_job(id))?;
         // The rows are durable. Caches that cannot be written now are written by a later job; nothing is lost.
         let finishing = Instant::now();
         self.pool
