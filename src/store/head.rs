@@ -28,7 +28,7 @@ const MAGIC: [u8; 8] = *b"tmhead01";
 /// What was committed last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Promise {
-    /// The newest job that has a record, and its newest window.
+    /// The job of the last commit.
     pub job: JobId,
     /// The window; 0 is the job's start.
     pub window: u32,
@@ -93,14 +93,12 @@ impl Head {
         self.promise
     }
 
-    /// Notes a committed window.
+    /// Notes a committed window: the last one, also of a job that goes on behind newer ones, as a cut takes the last first.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn note_window(&mut self, job: JobId, window: u32) -> Result<()> {
-        if (job, window) > (self.promise.job, self.promise.window) {
-            (self.promise.job, self.promise.window) = (job, window);
-        }
+        (self.promise.job, self.promise.window) = (job, window);
         self.write()
     }
 
@@ -172,7 +170,7 @@ mod tests {
     fn a_torn_note_leaves_the_one_before() {
         let directory = tempfile::tempdir().unwrap();
         let mut head = Head::open(directory.path(), true).unwrap();
-        head.note_window(JobId(1), 0).unwrap();
+        head.note_window(JobId(2), 1).unwrap();
         head.note_window(JobId(1), 1).unwrap();
         let promise = |job, window, changes| Promise { job: JobId(job), window, changes };
         assert_eq!(Head::open(directory.path(), false).unwrap().promise(), promise(1, 1, 0));

@@ -90,7 +90,7 @@ impl<'a> Log<'a> {
         } else {
             self.commit_large(commit)?
         }
-        // Every commit has a job's start or a window's record; the newest of them stands for all.
+        // Every commit has a job's start or a window's record; one of them stands for all.
         let records = commit.jobs.iter().filter_map(|(key, _)| match key {
             LogKey::Job(job, window, 0) => Some((*job, *window)),
             _ => None,

@@ -408,3 +408,26 @@ fn an_acknowledged_change_that_a_cut_log_has_lost_is_noticed() {
         whole.verify();
     }
 }
+
+#[test]
+fn the_last_commit_of_an_older_job_is_missed_too() {
+    let binary = Binary::new();
+    binary.write("customers.csv", "email,balance\nana@example.com,100\n");
+    binary.run(&["import", "customers", "customers.csv"]).expect(0);
+    binary.write("points.csv", "email,mobile,amount,operation\nana@example.com,,5,CR\n");
+    // Its rows are durable, and its report is not written; then others work on, and it ends behind them.
+    binary.run(&["import", "points", "points.csv", "--reason", "x", "--rejects", "/dev/full"]).expect(1);
+    binary.run(&["adjust", "credit", "3", "--email", "ana@example.com"]).expect(0);
+    binary.run(&["import", "points", "points.csv", "--reason", "x", "--rejects", "r.csv"]).expect(0);
+    // Opened by nobody since, so that the last commits are in the write-ahead log alone.
+    let whole = binary.copy();
+    let files = super::support::binary::files_below(&whole.store()).into_iter();
+    let newest = files.filter(|file| file.extension().is_some_and(|end| end == "log")).max().expect("a log");
+    let content = std::fs::read(whole.store().join(&newest)).expect("a file");
+    std::fs::write(whole.store().join(&newest), &content[..content.len() - 1]).expect("it is cut");
+    let ended = whole.run(&["verify"]).expect(1);
+    assert_eq!(ended.error("code"), "store_corrupt", "{ended:?}");
+    assert!(ended.error("message").contains("of job 2"), "{ended:?}");
+    assert_eq!(binary.run(&["job", "show", "2"]).expect(0).json["state"], "finished");
+    binary.verify();
+}
