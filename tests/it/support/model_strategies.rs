@@ -25,6 +25,7 @@ use super::model::{
 
 pub mod written;
 pub mod cells;
+pub mod live;
 mod tests;
 
 /// Programs of a world, the one that a new store has first.
