@@ -24,6 +24,7 @@ use crate::{
         committer::{Checkpoint, Committed, finish, stopped, with_committer},
         output::Output,
         progress::{Progress, Stage},
+        seen::Seen,
     },
     ledger::account_book::{AccountBook, BookRules, encode_entries},
     report::{
@@ -151,6 +152,10 @@ impl Engine {
             BookRules { on_overdraft: parameters.on_overdraft, today: parameters.settings.today, now: start.now };
         let as_of = parameters.as_of.unwrap_or(parameters.settings.today);
         let programs = needs(parameters).programs;
+        let mut seen = Seen::new(state.customers, state.customers, false);
+        if let Some(id) = id.filter(|_| checkpoint.window > 0) {
+            seen.remember_expired(&self.store, id)?;
+        }
         let mut book = AccountBook::take(&mut state, &programs, rules)?;
         let target = self.target(id, progress, began);
         let (next_sequence, balance) = (book.next_sequence(), book.total(main));
@@ -167,6 +172,7 @@ impl Engine {
                     entries.clear();
                     let first = book.next_sequence();
                     for &customer in accounts {
+                        seen.name(customer, &mut output.counts);
                         expire_account(&mut book, program, customer, as_of, main, &mut entries, &mut output.counts);
                     }
                     encode_entries(first, id.unwrap_or(JobId(0)), start.now, &entries, &mut output);
@@ -297,6 +303,5 @@ fn expire_account(
         debug_assert!(matches!(entry.kind, EntryKind::Expire | EntryKind::PromiseExpire));
         points.moved(entry.kind, entry.amount);
     }
-    counts.customers_matched += 1;
     counts.outcome(Status::Applied);
 }

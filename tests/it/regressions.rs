@@ -4,11 +4,12 @@ use tidemill::{
     domain::{
         command::{Mode, OnOverdraft, OnUnknown, Operation},
         identifier::IdentifierKind,
+        program::Program,
         time::Timestamp,
     },
     engine::{
         Engine,
-        request::{AdjustRequest, FileRequest, JobRequest, PointsRequest},
+        request::{AdjustRequest, ExpireRequest, FileRequest, JobRequest, PointsRequest},
     },
     job::progress::Progress,
     options::Options,
@@ -155,5 +156,20 @@ fn promises_that_are_over_leave_room_for_new_ones() {
             job.dry_run = dry_run;
         });
         assert_eq!(promised, "balance_overflow 0 0", "{dry_run}");
+    }
+}
+
+#[test]
+fn a_customer_whose_points_expire_in_two_programs_is_one() {
+    let shop = Shop::new();
+    shop.engine.add_program(Program::new("miles", "", 0, None).expect("a program")).expect("it is added");
+    let rows = ["ana@example.com,5,1,points", "ana@example.com,5,1,miles", "ben@example.com,5,1,miles"];
+    shop.import("tidemill", &format!("email,amount,expires_in_days,program\n{}\n", rows.join("\n")), |_, _| {});
+    let in_december = Timestamp::parse_rfc3339("2026-12-24T12:00:00Z");
+    for dry_run in [true, false] {
+        let job = JobRequest { now: in_december, dry_run, ..JobRequest::default() };
+        let expired = shop.engine.expire(&job, &ExpireRequest::default(), &Progress::default()).expect("they expire");
+        assert_eq!((expired.rows.read, expired.rows.applied), (3, 3));
+        assert_eq!((expired.customers.matched, expired.customers.repeated), (2, 1));
     }
 }
