@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     domain::{
-        entry::EntryKind,
+        entry::{Entry, EntryKind},
         id::{CustomerId, JobId, ProgramId, Sequence},
         job::Counts,
     },
@@ -89,54 +89,31 @@ impl Seen {
     /// When the log is damaged.
     pub fn remember_points(&mut self, store: &Store, job: JobId) -> Result<()> {
         self.remember_touched(store, job)?;
-        for (from, to) in jobs::sequences(store, job)? {
-            let (from, to) = (LogKey::Ledger(Sequence(from)), LogKey::Ledger(Sequence(to)));
-            store.log().scan(from, to, |key, stored| {
-                let LogKey::Ledger(first) = key else { return Ok(false) };
-                let page = LedgerPage::open(first, stored)?;
-                if page.job != job {
-                    // Adjustments that came between the job's rows.
-                    return Ok(true);
-                }
-                for at in 0..page.count() {
-                    let entry = page.entry(at)?;
-                    // Lots that expired on the way have no row; the row's own entry, or a touch, names the customer.
-                    if entry.row == 0 {
-                        continue;
-                    }
-                    self.name(entry.customer, &mut Counts::default());
-                    if entry.kind == EntryKind::Reset {
-                        self.set_reset(entry.program, entry.customer, entry.balance_after);
-                    }
-                }
-                Ok(true)
-            })?;
-        }
-        Ok(())
+        each_entry(store, job, |entry| {
+            // Lots that expired on the way have no row; the row's own entry, or a touch, names the customer.
+            if entry.row == 0 {
+                return;
+            }
+            self.name(entry.customer, &mut Counts::default());
+            if entry.kind == EntryKind::Reset {
+                self.set_reset(entry.program, entry.customer, entry.balance_after);
+            }
+        })
     }
 
-    /// The same for a job that expires lots: it names an account once, however many of its lots are over.
+    /// The same for a job that expires lots: its rows are accounts, and a window has all entries of one or none.
     ///
     /// # Errors
     /// When the log is damaged.
     pub fn remember_expired(&mut self, store: &Store, job: JobId) -> Result<()> {
-        let mut last = None;
-        for (from, to) in jobs::sequences(store, job)? {
-            let (from, to) = (LogKey::Ledger(Sequence(from)), LogKey::Ledger(Sequence(to)));
-            store.log().scan(from, to, |key, stored| {
-                let LogKey::Ledger(first) = key else { return Ok(false) };
-                let page = LedgerPage::open(first, stored)?;
-                for at in (0..page.count()).filter(|_| page.job == job) {
-                    let entry = page.entry(at)?;
-                    let account = Some((entry.program, entry.customer));
-                    if std::mem::replace(&mut last, account) != account {
-                        self.name(entry.customer, &mut Counts::default());
-                    }
-                }
-                Ok(true)
-            })?;
-        }
-        Ok(())
+        let mut account = None;
+        each_entry(store, job, |entry| {
+            // An account's entries follow each other.
+            if account != Some((entry.program, entry.customer)) {
+                account = Some((entry.program, entry.customer));
+                self.name(entry.customer, &mut Counts::default());
+            }
+        })
     }
 
     /// The same for a customer job: rows that wrote a record from the log of customers, the others from the windows.
@@ -156,4 +133,20 @@ impl Seen {
             Ok(true)
         })
     }
+}
+
+/// Goes over the entries of a job's windows, without those of adjustments that came in between.
+fn each_entry(store: &Store, job: JobId, mut visit: impl FnMut(&Entry)) -> Result<()> {
+    for (from, to) in jobs::sequences(store, job)? {
+        let (from, to) = (LogKey::Ledger(Sequence(from)), LogKey::Ledger(Sequence(to)));
+        store.log().scan(from, to, |key, stored| {
+            let LogKey::Ledger(first) = key else { return Ok(false) };
+            let page = LedgerPage::open(first, stored)?;
+            if page.job == job {
+                (0..page.count()).try_for_each(|at| page.entry(at).map(|entry| visit(&entry)))?;
+            }
+            Ok(true)
+        })?;
+    }
+    Ok(())
 }

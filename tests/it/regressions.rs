@@ -4,11 +4,12 @@ use tidemill::{
     domain::{
         command::{Mode, OnOverdraft, OnUnknown, Operation},
         identifier::IdentifierKind,
+        program::Program,
         time::Timestamp,
     },
     engine::{
         Engine,
-        request::{AdjustRequest, FileRequest, JobRequest, PointsRequest},
+        request::{AdjustRequest, ExpireRequest, FileRequest, JobRequest, PointsRequest},
     },
     job::progress::Progress,
     options::Options,
@@ -16,6 +17,7 @@ use tidemill::{
 };
 
 use super::support::{
+    binary::files_below,
     content::{export, rows},
     now,
 };
@@ -28,8 +30,12 @@ struct Shop {
 
 impl Shop {
     fn new() -> Shop {
+        Shop::with(Options::default())
+    }
+
+    fn with(options: Options) -> Shop {
         let directory = tempfile::tempdir().expect("a directory");
-        let engine = Engine::create(&directory.path().join("store"), Options::default()).expect("a store");
+        let engine = Engine::create(&directory.path().join("store"), options).expect("a store");
         let shop = Shop { directory, engine };
         shop.import("tidemill", "email,amount\nana@example.com,0\nben@example.com,0\n", |_, request| {
             request.on_unknown = OnUnknown::Create;
@@ -156,4 +162,37 @@ fn promises_that_are_over_leave_room_for_new_ones() {
         });
         assert_eq!(promised, "balance_overflow 0 0", "{dry_run}");
     }
+}
+
+#[test]
+fn a_customer_whose_points_expire_in_two_programs_is_one() {
+    let shop = Shop::new();
+    shop.engine.add_program(Program::new("miles", "", 0, None).expect("a program")).expect("it is added");
+    let rows = ["ana@example.com,5,1,points", "ana@example.com,5,1,miles", "ben@example.com,5,1,miles"];
+    shop.import("tidemill", &format!("email,amount,expires_in_days,program\n{}\n", rows.join("\n")), |_, _| {});
+    let in_december = Timestamp::parse_rfc3339("2026-12-24T12:00:00Z");
+    for dry_run in [true, false] {
+        let job = JobRequest { now: in_december, dry_run, ..JobRequest::default() };
+        let expired = shop.engine.expire(&job, &ExpireRequest::default(), &Progress::default()).expect("they expire");
+        assert_eq!((expired.rows.read, expired.rows.applied), (3, 3));
+        assert_eq!((expired.customers.matched, expired.customers.repeated), (2, 1));
+    }
+}
+
+#[test]
+fn a_dry_run_leaves_no_keys_of_rows_behind() {
+    let shop = Shop::with(Options { row_keys_max: 3, ..Options::default() });
+    let tables = || {
+        let files = files_below(&shop.directory.path().join("store"));
+        files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "sst")).collect::<Vec<_>>()
+    };
+    let before = tables();
+    let rows: String = (0..20).map(|number| format!("ana@example.com,1,{number}\n")).collect();
+    let content = format!("email,amount,row_id\n{rows}");
+    shop.import("tidemill", &content, |job, _| job.dry_run = true);
+    assert_eq!(tables(), before);
+    shop.import("tidemill", &content, |_, _| {});
+    assert_ne!(tables(), before);
+    shop.import("tidemill", &content, |_, _| {});
+    assert_eq!(shop.answers(), vec!["unchanged"; 20]);
 }

@@ -109,7 +109,7 @@ fn compare_reports(said: &Said, report: &Report, model: &Model, name: &str) {
 }
 
 /// The cells that an answer has in the processed report; those of message and customer are not the model's.
-fn answer_cells(answer: &Answer, model: &Model) -> [String; 5] {
+pub fn answer_cells(answer: &Answer, model: &Model) -> [String; 5] {
     let amount = |amount: Option<i64>| match amount {
         Some(amount) if answer.code.is_none() => points(model, answer.program, amount.into()),
         _ => String::new(),
@@ -118,7 +118,8 @@ fn answer_cells(answer: &Answer, model: &Model) -> [String; 5] {
     [answer.line.to_string(), answer.status.to_owned(), code, amount(Some(answer.amount)), amount(answer.balance)]
 }
 
-fn points(model: &Model, program: usize, units: i128) -> String {
+/// Points of a program, as text.
+pub fn points(model: &Model, program: usize, units: i128) -> String {
     decimal(units, model.programs[program].decimals)
 }
 
@@ -304,18 +305,21 @@ fn lot_cells(model: &Model, program: usize, lot: &Lot) -> [String; 4] {
 
 /// The rows of `export ledger` that the model expects.
 fn ledger_rows(model: &Model) -> Vec<Vec<String>> {
-    let row = |(entry, sequence): (&Entry, u32)| {
-        let mut cells = name_cells(model, entry.customer);
-        cells.push(model.programs[entry.program].code.clone());
-        cells.extend([sequence.to_string(), moment_text(entry.now), entry.kind.to_owned()]);
-        cells.extend([entry.amount, entry.balance_after].map(|units| points(model, entry.program, units.into())));
-        cells.extend([entry.expires_on.map(day_text).unwrap_or_default(), String::new()]);
-        cells.extend(entry.reference.clone());
-        cells.extend([String::new(), entry.job.to_string(), entry.line.to_string(), String::new()]);
-        cells.extend([entry.reason.clone(), entry.comment.clone()]);
-        cells
-    };
-    model.ledger.iter().zip(1..).map(row).collect()
+    (0..model.ledger.len()).map(|at| ledger_row(model, at)).collect()
+}
+
+/// The row of an entry.
+pub fn ledger_row(model: &Model, at: usize) -> Vec<String> {
+    let entry = &model.ledger[at];
+    let mut cells = name_cells(model, entry.customer);
+    cells.push(model.programs[entry.program].code.clone());
+    cells.extend([(at + 1).to_string(), moment_text(entry.now), entry.kind.to_owned()]);
+    cells.extend([entry.amount, entry.balance_after].map(|units| points(model, entry.program, units.into())));
+    cells.extend([entry.expires_on.map(day_text).unwrap_or_default(), String::new()]);
+    cells.extend(entry.reference.clone());
+    cells.extend([String::new(), entry.job.to_string(), entry.line.to_string(), String::new()]);
+    cells.extend([entry.reason.clone(), entry.comment.clone()]);
+    cells
 }
 
 /// What `customer show` says of a customer's accounts, as the model expects it.

@@ -140,8 +140,6 @@ pub struct Answer {
     pub status: &'static str,
     /// Only of rejected rows.
     pub code: Option<Code>,
-    /// The row's customer, if it resolved to one that exists afterwards.
-    pub customer: Option<usize>,
     pub program: usize,
     /// The signed points that moved, or were promised; 0 if none were.
     pub amount: i64,
@@ -153,7 +151,11 @@ pub struct Answer {
 
 impl Answer {
     fn new(line: u64, status: &'static str, program: usize) -> Answer {
-        Answer { line, status, code: None, customer: None, program, amount: 0, balance: None, is_known: false }
+        Answer { line, status, code: None, program, amount: 0, balance: None, is_known: false }
+    }
+
+    fn rejected(line: u64, code: Code, program: usize) -> Answer {
+        Answer { code: Some(code), ..Answer::new(line, "rejected", program) }
     }
 }
 
@@ -372,7 +374,7 @@ impl Model {
     }
 
     /// Ends lots, in this order, by an entry each.
-    fn expire_lots(&mut self, customer: usize, program: usize, lots: &[Lot], run: &Run) {
+    pub fn expire_lots(&mut self, customer: usize, program: usize, lots: &[Lot], run: &Run) {
         for lot in lots {
             self.customers[customer].accounts[program].lots.retain(|held| held != lot);
             let kind = if lot.is_promised { "promise_expire" } else { "expire" };
@@ -403,10 +405,6 @@ impl Model {
             reason: run.job.reason.clone(),
             comment: run.job.comment.clone(),
         }
-    }
-
-    fn rejected(&self, line: u64, code: Code, customer: Option<usize>, program: usize) -> Answer {
-        Answer { code: Some(code), customer, ..Answer::new(line, "rejected", program) }
     }
 }
 

@@ -25,6 +25,7 @@ use super::model::{
 
 pub mod written;
 pub mod cells;
+pub mod live;
 mod tests;
 
 /// Programs of a world, the one that a new store has first.
@@ -247,7 +248,7 @@ fn any_work(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
     prop_oneof![
         2 => customers_plan(rows_max).prop_map(WorkPlan::Customers),
         12 => points,
-        2 => (days_ago, program).prop_map(|(days_ago, program)| WorkPlan::Expire { days_ago, program }),
+        3 => (days_ago, program).prop_map(|(days_ago, program)| WorkPlan::Expire { days_ago, program }),
     ]
 }
 

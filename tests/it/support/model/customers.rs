@@ -57,7 +57,7 @@ impl Model {
         for row in &file.rows {
             let answer = match self.profile(file, row, &run) {
                 Ok(wanted) => self.customers_row(row.line, wanted, &mut run),
-                Err(code) => self.rejected(row.line, code, None, job.program),
+                Err(code) => Answer::rejected(row.line, code, job.program),
             };
             run.report.answers.push(answer);
         }
@@ -73,7 +73,7 @@ impl Model {
         let by_cards: BTreeSet<usize> = cards.iter().filter_map(owner).collect();
         let named = if by_singles.is_empty() { &by_cards } else { &by_singles };
         if named.len() > 1 {
-            return self.rejected(line, "identifier_conflict", None, program);
+            return Answer::rejected(line, "identifier_conflict", program);
         }
         let Some(&customer) = named.first() else {
             let customer = self.create(&wanted.names, run.job.now);
@@ -85,10 +85,10 @@ impl Model {
             let decision = self.decide(&account, &command, OnOverdraft::Reject, run).expect("an account takes that in");
             self.enter(customer, line, &command, decision, ["", ""], run);
             let new = Answer::new(line, "created", program);
-            return Answer { customer: Some(customer), amount, balance: Some(amount), ..new };
+            return Answer { amount, balance: Some(amount), ..new };
         };
         if by_cards.iter().any(|&other| other != customer) {
-            return self.rejected(line, "identifier_taken", Some(customer), program);
+            return Answer::rejected(line, "identifier_taken", program);
         }
         run.name(customer);
         let before = self.customers[customer].clone();
@@ -109,7 +109,7 @@ impl Model {
         let changed = self.customers[customer] != before;
         let status = if changed { "updated" } else { "unchanged" };
         let balance = Some(self.balance(customer, program, run.today));
-        Answer { customer: Some(customer), balance, ..Answer::new(line, status, program) }
+        Answer { balance, ..Answer::new(line, status, program) }
     }
 
     fn write_profile(&mut self, customer: usize, wanted: &Profile, kept: &mut u64) {

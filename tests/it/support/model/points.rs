@@ -73,7 +73,7 @@ pub struct Asked {
     pub line: u64,
     /// The first failure in the order of checks; the row is rejected, whatever else it says.
     pub fault: Option<Code>,
-    names: Vec<(Kind, String)>,
+    pub names: Vec<(Kind, String)>,
     /// The program's place and the amount, where both can be read.
     amount: Option<(usize, i64)>,
     /// What to do with it, where that can be read too.
@@ -116,9 +116,7 @@ const DECIMALS_MAX: u32 = 4;
 impl Model {
     /// Imports a points file.
     pub fn import_points(&mut self, file: &File, options: &PointsOptions, job: &Job) -> Report {
-        let comment_is_reason = matches!(options.format, Format::Nector | Format::NectorExpiry);
-        let comment = if comment_is_reason && job.comment.is_empty() { &job.reason } else { &job.comment };
-        let mut run = self.begin(&Job { comment: comment.clone(), ..job.clone() });
+        let mut run = self.begin_points(options, job);
         for row in &file.rows {
             let asked = self.read(file, row, options, &run);
             let answer = self.points_row(&asked, options, &mut run);
@@ -128,41 +126,38 @@ impl Model {
         self.end(run)
     }
 
+    /// Begins an import of points: the reason of Nector's formats is the comment too.
+    pub fn begin_points(&self, options: &PointsOptions, job: &Job) -> Run {
+        let comment_is_reason = matches!(options.format, Format::Nector | Format::NectorExpiry);
+        let comment = if comment_is_reason && job.comment.is_empty() { &job.reason } else { &job.comment };
+        self.begin(&Job { comment: comment.clone(), ..job.clone() })
+    }
+
     fn points_row(&mut self, asked: &Asked, options: &PointsOptions, run: &mut Run) -> Answer {
-        let (line, program) = (asked.line, asked.program(run));
         let command = match (asked.fault, &asked.command) {
             (None, Some(command)) => command,
-            (fault, _) => return self.rejected(line, fault.expect("else it has a command"), None, program),
+            (fault, _) => return Answer::rejected(asked.line, fault.expect("else it has a command"), run.job.program),
         };
         let owner = match self.owner(asked, options) {
             Ok(owner) => owner,
-            Err(code) => return self.rejected(line, code, None, program),
+            Err(code) => return Answer::rejected(asked.line, code, command.program),
         };
         if let Some(customer) = owner {
             run.name(customer);
         }
-        let account = owner.map(|customer| self.customers[customer].accounts[program].clone()).unwrap_or_default();
+        let account = owner.map(|customer| self.customers[customer].accounts[command.program].clone());
+        let account = account.unwrap_or_default();
         let verdict = self.judge(asked, command, owner, &account, options, run);
-        if let Verdict::Rejected(code) = verdict {
-            return self.rejected(line, code, owner, program);
-        }
-        let customer = owner.unwrap_or_else(|| {
-            let customer = self.create(&asked.names, run.job.now);
-            run.name(customer);
-            customer
-        });
-        let mut answer = Answer { is_known: true, customer: Some(customer), ..Answer::new(line, "unchanged", program) };
+        let answer = verdict.answer(asked.line, command, owner.is_none(), &account, run);
         if let Verdict::Applied(decision) = verdict {
-            answer.is_known = false;
-            answer.amount = decision.effect.moved.map_or(0, |(_, amount)| amount);
+            let customer = owner.unwrap_or_else(|| {
+                let customer = self.create(&asked.names, run.job.now);
+                run.name(customer);
+                customer
+            });
             self.remember(asked, command, customer, run);
-            let texts = [&*asked.texts[0], &*asked.texts[1]];
-            self.enter(customer, line, command, decision, texts, run);
+            self.enter(customer, asked.line, command, decision, asked.texts(), run);
         }
-        if answer.amount != 0 || owner.is_none() {
-            answer.status = "applied";
-        }
-        answer.balance = Some(self.balance(customer, program, run.today));
         answer
     }
 
@@ -352,9 +347,27 @@ impl Model {
 }
 
 impl Asked {
-    /// The program that its points count in: the job's where it cannot be read.
-    pub fn program(&self, run: &Run) -> usize {
-        self.amount.map_or(run.job.program, |(program, _)| program)
+    /// Its own reason and comment, empty where it has none.
+    pub fn texts(&self) -> [&str; 2] {
+        [&self.texts[0], &self.texts[1]]
+    }
+}
+
+impl Verdict {
+    /// What is told of the row, whose account was this one; `is_new` if it creates the customer.
+    pub fn answer(&self, line: u64, command: &Command, is_new: bool, account: &Account, run: &Run) -> Answer {
+        let (after, moved) = match self {
+            Verdict::Rejected(code) => return Answer::rejected(line, code, command.program),
+            Verdict::Known => (account, None),
+            Verdict::Applied(decision) => (&decision.account, decision.effect.moved),
+        };
+        let balance = after.valid_on(run.today).balance();
+        Answer {
+            amount: moved.map_or(0, |(_, amount)| amount),
+            balance: Some(i64::try_from(balance).expect("nothing was applied that does not fit")),
+            is_known: matches!(self, Verdict::Known),
+            ..Answer::new(line, if moved.is_some() || is_new { "applied" } else { "unchanged" }, command.program)
+        }
     }
 }
 
