@@ -6,7 +6,8 @@
 //! has it, so that a file which is sent for the first time reads no page.
 //!
 //! Runs are written in the middle of a job, when the table is full, but only the job's end has the store's positions name
-//! them: a job that is killed leaves runs that the next open drops, as they may hold keys of rows that were never committed.
+//! them: a job that stops, and a dry run, drop theirs, as they may hold keys of rows that were never committed; those of a
+//! process that is killed are dropped by the next open.
 //!
 //! A run's pages: number of keys (4 bytes), then each key's upper half, lower quarter, and hash of the content, sorted.
 
@@ -369,6 +370,17 @@ impl<'a> StoredRowKeys<'a> {
         let run = write_run(self.store, &keys)?;
         self.runs.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(run);
         Ok(self.version.fetch_add(1, Release) + 1)
+    }
+}
+
+impl Drop for StoredRowKeys<'_> {
+    /// Drops the runs that no job's end had the store name. What fails to go is dropped by the next open.
+    fn drop(&mut self) {
+        let named = self.store.positions().row_keys.runs;
+        let runs = std::mem::take(self.runs.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for run in runs.iter().filter(|run| run.keys > 0 && !named.contains(run)) {
+            let _ = caches::drop_generation(self.store, family::ROW_IDS, run.generation);
+        }
     }
 }
 
