@@ -109,6 +109,8 @@ struct Row {
     is_readable: bool,
     has_operation: bool,
     has_balance: bool,
+    /// Whether its last day is over, which only a row that was applied before may be.
+    is_over: bool,
     /// Whether a row with its id was applied before.
     is_known: bool,
     /// Whether it is a debit with a last day.
@@ -323,7 +325,7 @@ impl PointsRules {
             let cells = Cells::of(&chunk.bytes, text, records, record, self.dialect);
             let mut row = self.parse_row(record, cells, at, hashes, scratch, normalized);
             if has_terms && let Some(good) = row {
-                row = self.with_terms(good, cells, keys, entries, scratch);
+                row = self.with_terms(good, row_keys.is_some(), cells, keys, entries, scratch);
                 if row.is_none() {
                     hashes.truncate(hashes.len() - usize::from(good.unfound));
                 }

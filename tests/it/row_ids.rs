@@ -589,3 +589,31 @@ proptest! {
         till.verify();
     }
 }
+
+#[test]
+fn a_row_that_was_applied_before_its_last_day_is_known_after_it() {
+    const COLUMNS: &str = "email,amount,operation,expires_on,row_id";
+    let till = Till::new();
+    let first = ["ana@example.com;10;CR;2090-03-31;1", "ana@example.com;5;SET;2090-03-31;2"];
+    till.at("2090-03-31");
+    till.import(file(COLUMNS, first.into_iter()), plainly);
+    assert_eq!(till.answers(), ["applied 10 10", "applied -5 5"]);
+    till.at("2090-04-01");
+    // What is new in it, is said otherwise, or has no id, is as wrong as ever, and names nobody.
+    let again = [
+        ("ana@example.com;10;CR;2090-03-31;1", "unchanged 0 0"),
+        ("ana@example.com;5;SET;2090-03-31;2", "unchanged 0 0"),
+        ("ana@example.com;11;CR;2090-03-31;1", "expiry_invalid"),
+        ("ana@example.com;10;CR;2090-03-31;3", "expiry_invalid"),
+        ("ben@example.com;10;CR;2090-03-31;1", "expiry_invalid"),
+        ("eve@example.com;10;CR;2090-03-31;1", "expiry_invalid"),
+        ("ana@example.com;10;CR;2090-03-31;", "expiry_invalid"),
+        ("ana@example.com;1;CR;2090-04-01;4", "applied 1 1"),
+    ];
+    let summary = till.import(file(COLUMNS, again.into_iter().map(|(row, _)| row)), plainly);
+    assert_eq!(till.answers(), again.map(|(_, answer)| answer));
+    assert_eq!((summary.customers.matched, summary.customers.repeated), (1, 1));
+    let told = |line: usize| till.processed()[line][3].clone();
+    assert_eq!(told(3), told(6), "with an id and without, it is told alike");
+    till.verify();
+}

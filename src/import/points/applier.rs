@@ -118,6 +118,10 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
             }
             let line = batch.first_line + u64::from(records.records[at].line);
             let row = &rows[at];
+            if row.is_over {
+                self.refuse_unless_known(&mut rows[at], row_keys.get(at).unwrap_or(&no_key))?;
+            }
+            let row = &rows[at];
             let is_unsure = row.customer == CustomerId::NONE || (creates && row.unfound > 0);
             if is_unsure && row.rejection.is_none() {
                 let record = &records.records[at];
@@ -226,6 +230,17 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
         // Reports show what moved; a rejected row keeps what it asked for, for its message.
         if row.status != Status::Rejected && !has_entry {
             row.amount = 0;
+        }
+        Ok(())
+    }
+
+    /// Refuses a row whose last day is over, unless it is one that was applied before. It names nobody then, as it would not
+    /// without an id.
+    fn refuse_unless_known(&mut self, row: &mut Row, cell: &RowKeyCell) -> Result<()> {
+        let is_found = row.rejection.is_none() && row.customer != CustomerId::NONE;
+        let (key, known) = if is_found { self.known(row, cell)? } else { (None, None) };
+        if known.is_none() || key.map(|key| key.content) != known {
+            row.rejection = Some(Rejection::ExpiryInvalid);
         }
         Ok(())
     }

@@ -36,7 +36,7 @@ impl PointsRules {
     }
 
     fn report(&self, batch: &mut PointsBatch) {
-        let PointsBatch { chunk, records, rows, faults, scratch, output, first_line, .. } = batch;
+        let PointsBatch { chunk, records, rows, faults, scratch, normalized, output, first_line, .. } = batch;
         let is_dry = self.job == JobId(0);
         let mut faults = faults.iter().peekable();
         for (at, (record, row)) in records.records.iter().zip(rows.iter()).enumerate() {
@@ -46,8 +46,13 @@ impl PointsRules {
             let fault = match (found, row.rejection) {
                 (None, Some(rejection)) => {
                     let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
-                    let filled = filled_identifiers(&self.fields.identifiers, cells, scratch);
-                    late = owner_fault(rejection, &filled).unwrap_or_else(|| self.late_fault(rejection, row));
+                    late = if row.is_over {
+                        // What the file alone tells, as of a row without an id.
+                        self.refused(record, cells, scratch, normalized).1
+                    } else {
+                        let filled = filled_identifiers(&self.fields.identifiers, cells, scratch);
+                        owner_fault(rejection, &filled).unwrap_or_else(|| self.late_fault(rejection, row))
+                    };
                     Some(&late)
                 }
                 (found, _) => found,

@@ -34,24 +34,29 @@ struct Terms {
     credited_at: Option<Timestamp>,
     is_promised: bool,
     is_expiry_ignored: bool,
+    is_over: bool,
 }
 
 impl PointsRules {
-    /// A row of the fast path with what else it says; none if any of that is wrong.
+    /// A row of the fast path with what else it says; none if any of that is wrong. Where ids of rows are `known`, one whose
+    /// last day is over goes on if it has an id: a file that is sent again has rows that were good when they were applied.
     pub(super) fn with_terms(
         &self,
         row: Row,
+        known: bool,
         cells: Cells<'_>,
         keys: &mut Vec<RowKeyCell>,
         entries: &mut Entries,
         scratch: &mut Vec<u8>,
     ) -> Option<Row> {
         let mut is_good = true;
-        let terms = self.terms(row.operation, cells, scratch, &mut |_, _, _| is_good = false);
+        let has_id = known && self.fields.row_id.is_some_and(|column| !is_blank(cells.get(column, scratch)));
+        let terms = self.terms(row.operation, has_id, cells, scratch, &mut |_, _, _| is_good = false);
         if !is_good {
             return None;
         }
-        let mut row = Row { expires_on: terms.expires_on, is_expiry_ignored: terms.is_expiry_ignored, ..row };
+        let Terms { expires_on, is_expiry_ignored, is_over, .. } = terms;
+        let mut row = Row { expires_on, is_expiry_ignored, is_over, ..row };
         if terms.is_promised {
             row.operation = Operation::Promise;
         }
@@ -86,7 +91,7 @@ impl PointsRules {
         faults: &mut Faults,
         scratch: &mut Vec<u8>,
     ) {
-        self.terms(operation, cells, scratch, &mut |rejection, field, message| {
+        self.terms(operation, false, cells, scratch, &mut |rejection, field, message| {
             faults.add(rejection, field.name(), message());
         });
         // Last, as only the store can tell.
@@ -100,9 +105,17 @@ impl PointsRules {
         }
     }
 
-    /// Reads the cells, in the order of the checks.
-    fn terms(&self, operation: Operation, cells: Cells<'_>, scratch: &mut Vec<u8>, fail: &mut Fail<'_>) -> Terms {
-        let mut terms = Terms { expires_on: None, credited_at: None, is_promised: false, is_expiry_ignored: false };
+    /// Reads the cells, in the order of the checks. A last day that is over is no problem yet where it `may_be_over`.
+    fn terms(
+        &self,
+        operation: Operation,
+        may_be_over: bool,
+        cells: Cells<'_>,
+        scratch: &mut Vec<u8>,
+        fail: &mut Fail<'_>,
+    ) -> Terms {
+        let mut terms =
+            Terms { expires_on: None, credited_at: None, is_promised: false, is_expiry_ignored: false, is_over: false };
         let columns = [self.fields.expires_on, self.fields.expires_in_days];
         if operation == Operation::Debit {
             let is_filled = |column: Option<usize>, scratch: &mut Vec<u8>| {
@@ -110,7 +123,8 @@ impl PointsRules {
             };
             terms.is_expiry_ignored = columns.into_iter().any(|column| is_filled(column, scratch));
         } else {
-            terms.expires_on = self.expiry(cells, scratch, fail);
+            terms.expires_on = self.expiry(may_be_over, cells, scratch, fail);
+            terms.is_over = terms.expires_on.is_some_and(|day| day < self.today);
         }
         if let Some(column) = self.fields.credited_on {
             let cell = cells.text(column, scratch).trim();
@@ -178,7 +192,7 @@ impl PointsRules {
     }
 
     /// The last day of a row's points; none: permanent.
-    fn expiry(&self, cells: Cells<'_>, scratch: &mut Vec<u8>, fail: &mut Fail<'_>) -> Option<Date> {
+    fn expiry(&self, may_be_over: bool, cells: Cells<'_>, scratch: &mut Vec<u8>, fail: &mut Fail<'_>) -> Option<Date> {
         let mut by_days = None;
         if let Some(column) = self.fields.expires_in_days {
             let field = ColumnField::ExpiresInDays;
@@ -218,7 +232,7 @@ impl PointsRules {
             Some(_) if by_days.is_some() => fail(Rejection::ExpiryInvalid, field, &|| {
                 format!("expires_on {} and days of validity are both given: one must be empty", quoted(cell))
             }),
-            Some(day) if day < self.today => fail(Rejection::ExpiryInvalid, field, &|| {
+            Some(day) if day < self.today && !may_be_over => fail(Rejection::ExpiryInvalid, field, &|| {
                 format!("expires_on {} is over: the points would be dead, today is {}", quoted(cell), self.today)
             }),
             Some(_) => {}
