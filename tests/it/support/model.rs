@@ -38,7 +38,8 @@
 //! - Permanent points with a reference are taken before the plain ones, promised points never.
 //! - A row id is known once a row that had it was good, whether it moved points or not. What was said with it is the
 //!   amount, the operation, and the cells of expiry, date of credit, references, reason and comment as they stand there; a
-//!   column that is missing says as much as an empty cell. A row that is known by its id counts as no reset.
+//!   column that is missing says as much as an empty cell. A row that is known by its id counts
+//!   as the reset that it was, and is known after its last day too.
 //! - A file that sets balances counts the first row of a customer in each program.
 
 use std::collections::{BTreeMap, HashMap};

@@ -84,6 +84,8 @@ pub struct Asked {
     /// What must be the same where a row id is seen again: everything but the id and who it is.
     said: Vec<String>,
     is_expiry_ignored: bool,
+    /// Whether all that is wrong with it is that its last day is over: a row with an id may have been applied before that.
+    is_over: bool,
 }
 
 /// What a command would make of an account.
@@ -136,6 +138,7 @@ impl Model {
     fn points_row(&mut self, asked: &Asked, options: &PointsOptions, run: &mut Run) -> Answer {
         let command = match (asked.fault, &asked.command) {
             (None, Some(command)) => command,
+            (Some(_), Some(command)) if self.was_applied(asked, command, options) => command,
             (fault, _) => return Answer::rejected(asked.line, fault.expect("else it has a command"), run.job.program),
         };
         let owner = match self.owner(asked, options) {
@@ -148,6 +151,10 @@ impl Model {
         let account = owner.map(|customer| self.customers[customer].accounts[command.program].clone());
         let account = account.unwrap_or_default();
         let verdict = self.judge(asked, command, owner, &account, options, run);
+        if let (Verdict::Known, Wanted::Set(to), Some(customer)) = (&verdict, command.wanted, owner) {
+            // It set the balance when it was applied: what sets it behind it is a repeat, as it was then.
+            run.resets.entry((command.program, customer)).or_insert(to);
+        }
         let answer = verdict.answer(asked.line, command, owner.is_none(), &account, run);
         if let Verdict::Applied(decision) = verdict {
             let customer = owner.unwrap_or_else(|| {
@@ -159,6 +166,13 @@ impl Model {
             self.enter(customer, asked.line, command, decision, asked.texts(), run);
         }
         answer
+    }
+
+    /// Whether a row whose last day is over was applied before that, by its id.
+    fn was_applied(&self, asked: &Asked, command: &Command, options: &PointsOptions) -> bool {
+        let Ok(Some(customer)) = self.owner(asked, options) else { return false };
+        let known = self.row_ids.get(&(command.program, customer, asked.row_id.clone()));
+        asked.is_over && known == Some(&asked.said)
     }
 
     /// The customer whom all known identifiers name; none where nobody is known and one may be created.
@@ -279,6 +293,8 @@ impl Model {
             asked.is_expiry_ignored = expiry != ["", ""];
         } else {
             let last = self.last_day(expiry, run.today);
+            let is_day = |day| self.last_day([day, ""], Day::MIN).is_ok();
+            asked.is_over = last.is_err() && expiry[1].is_empty() && is_day(expiry[0]);
             terms.expires_on = last.map_err(|code| faults.push(code)).ok().flatten();
         }
 
@@ -313,6 +329,7 @@ impl Model {
         }
 
         asked.fault = faults.first().copied();
+        asked.is_over &= faults.len() == 1;
         asked.amount = program.zip(amount);
         let points = amount.map_or(0, i64::abs);
         let wanted = match operation {
