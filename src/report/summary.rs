@@ -95,7 +95,7 @@ pub struct ProgramSums {
     pub program: String,
     /// Points that moved.
     pub points: PointSums,
-    /// The program's balances.
+    /// The program's balances before, and with what the job changed: without adjustments that came while it ran.
     pub balance: BalanceChange,
     /// Where the file's points went.
     pub file_points: FilePoints,

@@ -674,3 +674,86 @@ fn page_range(part: u32, parts: u32, pages: u32) -> std::ops::Range<u32> {
     let (from, to) = (at(part) / u64::from(parts), at(part + 1).div_ceil(u64::from(parts)));
     from as u32..to as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Keys of few values, so that the same comes again.
+    fn key(number: u64) -> RowKey {
+        let hash = xxh3_128(&number.to_le_bytes());
+        RowKey { high: ((hash >> 64) as u64).max(1), low: hash as u32, content: number as u32 ^ 0xABCD }
+    }
+
+    /// What each way of asking answers: the filter with a look into the runs, and all runs in memory.
+    fn answers(stored: &StoredRowKeys<'_>, key: &RowKey) -> [Option<u32>; 2] {
+        let known = stored.known().unwrap();
+        [stored.content_of(key).unwrap(), known.and_then(|known| known.content_of(key))]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Jobs that add keys, with runs of a few keys each and merges of them, beside a plain map.
+        #[test]
+        fn keys_are_known_as_a_plain_map_knows_them(
+            jobs in prop::collection::vec(prop::collection::vec(0..400_u64, 0..60), 1..6),
+            keys_max in 1..9_usize,
+        ) {
+            let directory = tempfile::tempdir().unwrap();
+            let store = Store::open(&directory.path().join("store"), true).unwrap();
+            let mut plain = BTreeMap::new();
+            for numbers in jobs {
+                let stored = StoredRowKeys::open(&store, 10).unwrap();
+                let mut recent = RecentRowKeys::new(&stored, keys_max);
+                for number in numbers {
+                    let key = key(number);
+                    let found = recent.content_of(&key).or(recent.stored_content_of(&key).unwrap());
+                    prop_assert_eq!(found, plain.get(&number).copied());
+                    if found.is_none() {
+                        recent.insert(key).unwrap();
+                        plain.insert(number, key.content);
+                    }
+                    // Whoever asks now finds in runs what became one.
+                    recent.forget(stored.version());
+                }
+                recent.finish(&store, 1, JobId(1)).unwrap();
+                prop_assert!(store.positions().row_keys.runs.len() <= RUNS_MAX);
+                let stored = StoredRowKeys::open(&store, 0).unwrap();
+                for number in 0..400 {
+                    let expected = plain.get(&number).copied();
+                    prop_assert_eq!(answers(&stored, &key(number)), [expected; 2], "{}", number);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_page_is_noticed() {
+        let mut keys: Vec<RowKey> = (0..20).map(key).collect();
+        keys.sort_unstable_by_key(|key| (key.high, key.low));
+        let page = page_value(&keys);
+        let read = |page: &[u8]| open_page(0, page).map(|keys| (0..20).map(|at| key_at(keys, at)).collect::<Vec<_>>());
+        assert_eq!(read(&page).unwrap(), keys);
+        for at in 0..page.len() {
+            let mut damaged = page.clone();
+            damaged[at] ^= 0x40;
+            assert!(read(&damaged).is_err(), "byte {at}");
+            assert!(read(&page[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn every_key_of_a_run_is_in_a_part_that_a_merge_reads_for_it() {
+        for pages in [1, 2, 8, 64] {
+            for high in (0..1000_u64).map(|at| at.wrapping_mul(0x9E37_79B9_7F4A_7C15)) {
+                let part = page_of(high, 16);
+                assert!(page_range(part, 16, pages).contains(&page_of(high, pages)), "{high:x} {pages}");
+            }
+        }
+    }
+}
