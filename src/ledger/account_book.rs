@@ -164,7 +164,8 @@ impl AccountBook {
 
     /// Applies a command to a customer's account. Entries that are due are added to `entries`: those of lots whose last day
     /// is over first, without a row, then the command's own. A command that is refused changes nothing.
-    #[inline]
+    // Always: left to itself the compiler does not, and W1 takes 3 % more processor time.
+    #[inline(always)]
     pub fn apply(
         &mut self,
         program: ProgramId,
@@ -217,6 +218,7 @@ impl AccountBook {
     }
 
     /// The same for an account that has lots, or gets one.
+    #[inline(never)]
     fn apply_to_lots(
         &mut self,
         program: ProgramId,
