@@ -67,6 +67,16 @@ impl Accounts {
         }
     }
 
+    /// Makes sure that a customer has an account, who may have come to be since these were loaded. Half as many again where
+    /// no room was made, so that creating millions stays linear.
+    #[inline]
+    pub fn make_room_for(&mut self, customer: CustomerId) {
+        if customer.index() >= self.list.len() {
+            let more = if self.list.capacity() > customer.index() { 4096 } else { self.list.len() / 2 + 1024 };
+            self.list.resize(customer.index() + 1 + more, Account::default());
+        }
+    }
+
     /// Adds a lot of an account that is there, and flags the account.
     pub fn add_lot(&mut self, customer: CustomerId, lot: Lot) {
         self.lots.insert(customer, lot);
