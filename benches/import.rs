@@ -85,7 +85,10 @@ impl Bench {
 
     fn import_customers(&self, engine: &Engine, processed: PathBuf) {
         let job = JobRequest { processed: Some(processed), ..JobRequest::default() };
-        let request = CustomersRequest { file: FileRequest { path: self.customers.clone(), ..FileRequest::default() } };
+        let request = CustomersRequest {
+            file: FileRequest { path: self.customers.clone(), ..FileRequest::default() },
+            ..CustomersRequest::default()
+        };
         engine.import_customers(&job, &request, &Progress::default()).expect("the file can be imported");
     }
 

@@ -369,6 +369,7 @@ impl Engine {
         summary.reason = parameters.reason;
         if let Some(layout) = parameters.layout {
             summary.input = Some(layout.path.display().to_string());
+            summary.encoding = Some(layout.encoding.clone());
             summary.ignored_columns = layout.mapping.ignored;
         }
         Ok(summary)

@@ -4,6 +4,6 @@ pub mod progress;
 pub mod output;
 pub mod pipeline;
 pub mod committer;
-pub mod processed_file;
+pub mod growing_file;
 pub mod seen;
 pub mod live;

@@ -21,7 +21,10 @@
 //! std::fs::write(&points, "email,amount,operation\nana@example.com,50,CR\nnobody@example.com,5,CR\n")?;
 //!
 //! let engine = Engine::create(&directory.join("store"), Options::default())?;
-//! let request = CustomersRequest { file: FileRequest { path: customers, ..FileRequest::default() } };
+//! let request = CustomersRequest {
+//!     file: FileRequest { path: customers, ..FileRequest::default() },
+//!     ..CustomersRequest::default()
+//! };
 //! engine.import_customers(&JobRequest::default(), &request, &Progress::default())?;
 //!
 //! let job = JobRequest { reason: Some("Diwali".to_owned()), ..JobRequest::default() };

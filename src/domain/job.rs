@@ -100,12 +100,15 @@ pub struct Accounting {
     pub unchanged: Total,
     /// What clamped debits left.
     pub not_taken: Total,
+    /// What stands in rows that say neither the currency nor the account to credit.
+    #[serde(default)]
+    pub not_credited: Total,
 }
 
 impl Accounting {
     /// Whether every point of the file is accounted for.
     pub fn is_balanced(&self) -> bool {
-        self.in_file.0 == self.applied.0 + self.rejected.0 + self.unchanged.0 + self.not_taken.0
+        self.in_file.0 == self.applied.0 + self.rejected.0 + self.unchanged.0 + self.not_taken.0 + self.not_credited.0
     }
 
     fn add(&mut self, other: &Accounting) {
@@ -114,6 +117,7 @@ impl Accounting {
         self.rejected += other.rejected;
         self.unchanged += other.unchanged;
         self.not_taken += other.not_taken;
+        self.not_credited += other.not_credited;
     }
 }
 
@@ -352,6 +356,9 @@ pub struct WindowRecord {
     pub position: Position,
     /// Length of the processed report, if one is written.
     pub processed_bytes: u64,
+    /// Length of the file of events until then.
+    #[serde(default)]
+    pub notified_bytes: u64,
     /// Bytes of the input read, as they lie in the file.
     pub bytes_read: u64,
     /// Sum of the program's balances now.

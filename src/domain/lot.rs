@@ -6,7 +6,10 @@
 //! A lot is named by the entry that credited it: everything that never changes about it (its reference, its promotion)
 //! stands in that entry.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap, btree_map},
+    iter::Peekable,
+};
 
 use super::{
     id::{CustomerId, Sequence},
@@ -163,6 +166,74 @@ impl TreeLot {
     fn of(lot: &Lot) -> TreeLot {
         TreeLot { remaining: lot.remaining, state: lot.state, is_referenced: lot.is_referenced }
     }
+
+    fn lot(&self, order: &LotOrder) -> Lot {
+        Lot {
+            credit: Sequence(order.credit),
+            remaining: self.remaining,
+            expires_on: Date::from_days(order.last_day),
+            credited_at: Timestamp::from_millis(order.credited_at).unwrap_or(Timestamp::MIN),
+            state: self.state,
+            is_referenced: self.is_referenced,
+        }
+    }
+}
+
+/// The lots of an account with many. Those that can be spent and the promised ones are kept apart, and each is found by its
+/// credit: a debit must not walk over a million promises, nor over the lots before the one that it takes of.
+#[derive(Clone, Debug, Default)]
+struct LotTree {
+    available: BTreeMap<LotOrder, TreeLot>,
+    promised: BTreeMap<LotOrder, TreeLot>,
+    /// Sum of the promised ones.
+    promised_points: i128,
+    order_of: HashMap<u64, LotOrder>,
+}
+
+impl LotTree {
+    fn is_empty(&self) -> bool {
+        self.order_of.is_empty()
+    }
+
+    fn insert(&mut self, lot: &Lot) {
+        let order = lot.order();
+        self.order_of.insert(lot.credit.0, order);
+        match lot.state {
+            LotState::Available => self.available.insert(order, TreeLot::of(lot)),
+            LotState::Promised => {
+                self.promised_points += i128::from(lot.remaining);
+                self.promised.insert(order, TreeLot::of(lot))
+            }
+        };
+    }
+
+    fn get(&self, credit: Sequence) -> Option<Lot> {
+        let order = self.order_of.get(&credit.0)?;
+        let lot = self.available.get(order).or_else(|| self.promised.get(order))?;
+        Some(lot.lot(order))
+    }
+
+    /// Leaves so much of a lot that is there.
+    fn set_remaining(&mut self, lot: &Lot, left: i64) {
+        let order = lot.order();
+        let lots = match lot.state {
+            LotState::Available => &mut self.available,
+            LotState::Promised => {
+                self.promised_points -= i128::from(lot.remaining - left);
+                &mut self.promised
+            }
+        };
+        if left == 0 {
+            lots.remove(&order);
+            self.order_of.remove(&lot.credit.0);
+        } else {
+            lots.insert(order, TreeLot { remaining: left, ..TreeLot::of(lot) });
+        }
+    }
+
+    fn iter(&self) -> LotsOf<'_> {
+        LotsOf::Tree(self.available.iter().peekable(), self.promised.iter().peekable())
+    }
 }
 
 /// The dated, referenced and promised lots of all accounts of one program.
@@ -176,7 +247,7 @@ pub struct Lots {
     nodes: Vec<Node>,
     /// First free node and one.
     free: u32,
-    trees: Vec<BTreeMap<LotOrder, TreeLot>>,
+    trees: Vec<LotTree>,
     days: BTreeMap<Date, DueDay>,
     count: u64,
 }
@@ -197,8 +268,20 @@ impl Lots {
     pub fn of(&self, customer: CustomerId) -> LotsOf<'_> {
         match self.heads.get(customer.index()).copied().unwrap_or(0) {
             head if head & IS_TREE == 0 => LotsOf::List(self, head),
-            head => LotsOf::Tree(self.trees[(head & !IS_TREE) as usize].iter()),
+            head => self.trees[(head & !IS_TREE) as usize].iter(),
         }
+    }
+
+    /// Those of them that can be spent.
+    pub fn available(&self, customer: CustomerId) -> impl Iterator<Item = Lot> + '_ {
+        let lots = match self.heads.get(customer.index()).copied().unwrap_or(0) {
+            head if head & IS_TREE == 0 => LotsOf::List(self, head),
+            head => {
+                let tree = &self.trees[(head & !IS_TREE) as usize];
+                LotsOf::Tree(tree.available.iter().peekable(), btree_map::Iter::default().peekable())
+            }
+        };
+        lots.filter(|lot| lot.state == LotState::Available)
     }
 
     /// Whether a customer has lots.
@@ -233,7 +316,7 @@ impl Lots {
     fn permanent_promised(&self) -> i128 {
         let listed = self.heads.iter().filter(|&&head| head != 0).flat_map(|&head| match head & IS_TREE {
             0 => LotsOf::List(self, head),
-            _ => LotsOf::Tree(self.trees[(head & !IS_TREE) as usize].iter()),
+            _ => self.trees[(head & !IS_TREE) as usize].iter(),
         });
         listed
             .filter(|lot| lot.expires_on.is_none() && lot.state == LotState::Promised)
@@ -254,14 +337,24 @@ impl Lots {
     /// Sum of a customer's available lots whose last day is before `today`: points that are in the balance and dead.
     #[inline]
     pub fn overdue(&self, customer: CustomerId, today: Date) -> i64 {
-        let overdue = self.of(customer).take_while(|lot| lot.is_overdue(today));
-        overdue.filter(|lot| lot.state == LotState::Available).map(|lot| lot.remaining).sum()
+        self.available(customer).take_while(|lot| lot.is_overdue(today)).map(|lot| lot.remaining).sum()
     }
 
     /// Sum of a customer's promised lots that are valid on `today`.
     pub fn promised(&self, customer: CustomerId, today: Date) -> i64 {
-        let promised = self.of(customer).filter(|lot| lot.state == LotState::Promised && !lot.is_overdue(today));
-        promised.map(|lot| lot.remaining).sum()
+        match self.heads.get(customer.index()).copied().unwrap_or(0) {
+            head if head & IS_TREE == 0 => {
+                let promised = LotsOf::List(self, head).filter(|lot| lot.state == LotState::Promised);
+                promised.filter(|lot| !lot.is_overdue(today)).map(|lot| lot.remaining).sum()
+            }
+            head => {
+                let tree = &self.trees[(head & !IS_TREE) as usize];
+                let overdue = tree.promised.iter().take_while(|(order, _)| order.last_day < today.days());
+                let overdue: i128 = overdue.map(|(_, lot)| i128::from(lot.remaining)).sum();
+                // Each promise was checked to fit beside the others that are valid.
+                i64::try_from(tree.promised_points - overdue).unwrap_or(i64::MAX)
+            }
+        }
     }
 
     /// Adds a lot. One of the same entry must not be there.
@@ -275,7 +368,7 @@ impl Lots {
         }
         let head = self.heads[customer.index()];
         if head & IS_TREE != 0 {
-            self.trees[(head & !IS_TREE) as usize].insert(lot.order(), TreeLot::of(&lot));
+            self.trees[(head & !IS_TREE) as usize].insert(&lot);
             return;
         }
         let order = lot.order();
@@ -290,7 +383,7 @@ impl Lots {
         if passed >= LIST_MAX {
             self.grow_tree(customer, head);
             let head = self.heads[customer.index()];
-            self.trees[(head & !IS_TREE) as usize].insert(order, TreeLot::of(&lot));
+            self.trees[(head & !IS_TREE) as usize].insert(&lot);
             return;
         }
         let node = Node::of(&lot, at);
@@ -312,7 +405,8 @@ impl Lots {
 
     /// Turns a customer's list into a tree.
     fn grow_tree(&mut self, customer: CustomerId, head: u32) {
-        let tree = LotsOf::List(self, head).map(|lot| (lot.order(), TreeLot::of(&lot))).collect();
+        let mut tree = LotTree::default();
+        LotsOf::List(self, head).for_each(|lot| tree.insert(&lot));
         let mut at = head;
         while at != 0 {
             let next = std::mem::replace(&mut self.nodes[at as usize - 1].next, self.free);
@@ -326,17 +420,16 @@ impl Lots {
     /// Takes from a customer's lot; none, and nothing, if there is no such lot or not so much in it. Returns the lot as it
     /// was.
     pub fn take(&mut self, customer: CustomerId, taken: Taken) -> Option<Lot> {
-        let lot = self.of(customer).find(|lot| lot.credit == taken.lot)?;
+        let lot = match self.heads.get(customer.index()).copied().unwrap_or(0) {
+            head if head & IS_TREE == 0 => LotsOf::List(self, head).find(|lot| lot.credit == taken.lot)?,
+            head => self.trees[(head & !IS_TREE) as usize].get(taken.lot)?,
+        };
         let left = lot.remaining.checked_sub(taken.amount).filter(|&left| left >= 0 && taken.amount > 0)?;
         self.note(customer, &lot, -taken.amount, false);
         self.count -= u64::from(left == 0);
         let head = self.heads[customer.index()];
         if head & IS_TREE != 0 {
-            let tree = &mut self.trees[(head & !IS_TREE) as usize];
-            match left {
-                0 => drop(tree.remove(&lot.order())),
-                left => drop(tree.insert(lot.order(), TreeLot { remaining: left, ..TreeLot::of(&lot) })),
-            }
+            self.trees[(head & !IS_TREE) as usize].set_remaining(&lot, left);
             return Some(lot);
         }
         let (mut before, mut at) = (0, head);
@@ -378,8 +471,8 @@ impl Lots {
 pub enum LotsOf<'a> {
     /// Of an account with few: the place of the next node and one.
     List(&'a Lots, u32),
-    /// Of an account with many.
-    Tree(std::collections::btree_map::Iter<'a, LotOrder, TreeLot>),
+    /// Of an account with many: those that can be spent, and the promised ones.
+    Tree(Peekable<btree_map::Iter<'a, LotOrder, TreeLot>>, Peekable<btree_map::Iter<'a, LotOrder, TreeLot>>),
 }
 
 impl Iterator for LotsOf<'_> {
@@ -393,14 +486,14 @@ impl Iterator for LotsOf<'_> {
                 *at = node.next;
                 Some(node.lot())
             }
-            LotsOf::Tree(lots) => lots.next().map(|(order, rest)| Lot {
-                credit: Sequence(order.credit),
-                remaining: rest.remaining,
-                expires_on: Date::from_days(order.last_day),
-                credited_at: Timestamp::from_millis(order.credited_at).unwrap_or(Timestamp::MIN),
-                state: rest.state,
-                is_referenced: rest.is_referenced,
-            }),
+            LotsOf::Tree(available, promised) => {
+                let is_promised = match (available.peek(), promised.peek()) {
+                    (Some((available, _)), Some((promised, _))) => promised < available,
+                    (found, _) => found.is_none(),
+                };
+                let lots = if is_promised { promised } else { available };
+                lots.next().map(|(order, rest)| rest.lot(order))
+            }
         }
     }
 }
@@ -489,6 +582,11 @@ mod tests {
                 let overdue = |lot: &&Lot| lot.is_overdue(today) && lot.state == LotState::Available;
                 let sum: i64 = own.iter().filter(overdue).map(|lot| lot.remaining).sum();
                 prop_assert_eq!(lots.overdue(CustomerId(customer), today), sum);
+                let is_in = |state| own.iter().filter(move |lot| lot.state == state);
+                let available: Vec<Lot> = is_in(LotState::Available).copied().collect();
+                prop_assert_eq!(lots.available(CustomerId(customer)).collect::<Vec<_>>(), available);
+                let valid = is_in(LotState::Promised).filter(|lot| !lot.is_overdue(today));
+                prop_assert_eq!(lots.promised(CustomerId(customer), today), valid.map(|lot| lot.remaining).sum::<i64>());
                 if own.iter().any(|lot| lot.is_overdue(today)) {
                     due.push(CustomerId(customer));
                 }

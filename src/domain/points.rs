@@ -340,7 +340,7 @@ fn complaint(unsigned: &str, style: NumberStyle) -> &'static str {
     let shortened = |byte: u8| byte.is_ascii_digit() || b".,+-eE".contains(&byte);
     if unsigned.bytes().all(shortened) && has(&['e', 'E']) && unsigned.starts_with(|c: char| c.is_ascii_digit()) {
         "is in exponent notation; write all its digits"
-    } else if reads("en") {
+    } else if has(&[',']) && reads("en") {
         "has commas between its digits; if they group thousands, use `--number-format en`, \
          if they are decimal commas, `--number-format de`"
     } else if reads("in") {

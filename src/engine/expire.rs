@@ -21,7 +21,7 @@ use crate::{
     },
     error::{Error, Result},
     job::{
-        committer::{Checkpoint, Committed, finish, stopped, with_committer},
+        committer::{Checkpoint, Committed, GrowingReports, finish, stopped, with_committer},
         output::Output,
         progress::{Progress, Stage},
         seen::Seen,
@@ -76,6 +76,9 @@ impl Engine {
             conversion: None,
             as_of: Some(as_of),
             only_program: job.program.is_some(),
+            key: None,
+            phone_digits: None,
+            notifications: None,
             rejects: None,
             processed: None,
             settings,
@@ -156,36 +159,37 @@ impl Engine {
         let target = self.target(id, progress, began);
         let (next_sequence, balance) = (book.next_sequence(), book.total(main));
         let mut is_stopped = false;
-        let committed = with_committer(&target, checkpoint, None, next_sequence, balance, None, |committer| {
-            let (mut entries, mut output) = (Entries::default(), Output::default());
-            let mut seen = Seen::new(start.customers_before, start.customers_before, false);
-            if let Some(id) = id.filter(|_| is_resumed) {
-                seen.remember_expired(&self.store, id)?;
-            }
-            for &program in &programs {
-                for accounts in book.due(program, as_of).chunks(ACCOUNTS_MAX) {
-                    if progress.is_stopped() {
-                        is_stopped = true;
-                        return Ok(());
-                    }
-                    output.clear();
-                    entries.clear();
-                    let first = book.next_sequence();
-                    for &customer in accounts {
-                        let expired = book.expire(program, customer, as_of, 0, &mut entries);
-                        output.counts.points_of(program, main).expire(expired);
-                        seen.name(customer, &mut output.counts);
-                        output.counts.outcome(Status::Applied);
-                    }
-                    encode_entries(first, id.unwrap_or(JobId(0)), start.now, &entries, &mut output);
-                    output.position = Position::default();
-                    output.next_sequence = book.next_sequence();
-                    output.balance_after = book.total(main);
-                    committer.take(&mut output)?;
+        let committed =
+            with_committer(&target, checkpoint, GrowingReports::default(), next_sequence, balance, None, |committer| {
+                let (mut entries, mut output) = (Entries::default(), Output::default());
+                let mut seen = Seen::new(start.customers_before, start.customers_before, false);
+                if let Some(id) = id.filter(|_| is_resumed) {
+                    seen.remember_expired(&self.store, id)?;
                 }
-            }
-            Ok(())
-        });
+                for &program in &programs {
+                    for accounts in book.due(program, as_of).chunks(ACCOUNTS_MAX) {
+                        if progress.is_stopped() {
+                            is_stopped = true;
+                            return Ok(());
+                        }
+                        output.clear();
+                        entries.clear();
+                        let first = book.next_sequence();
+                        for &customer in accounts {
+                            let expired = book.expire(program, customer, as_of, 0, &mut entries);
+                            output.counts.points_of(program, main).expire(expired);
+                            seen.name(customer, &mut output.counts);
+                            output.counts.outcome(Status::Applied);
+                        }
+                        encode_entries(first, id.unwrap_or(JobId(0)), start.now, &entries, &mut output);
+                        output.position = Position::default();
+                        output.next_sequence = book.next_sequence();
+                        output.balance_after = book.total(main);
+                        committer.take(&mut output)?;
+                    }
+                }
+                Ok(())
+            });
         let committed = match (committed, id) {
             (Err(error), Some(id)) => return Err(error.of_job(id)),
             (committed, _) => committed?,

@@ -52,6 +52,7 @@ impl Engine {
                 counts: Counts::default(),
                 position: Position::default(),
                 processed_bytes: 0,
+                notified_bytes: 0,
                 bytes_read: 0,
                 balance_after: job.start.balance_before,
                 elapsed_ms: 0,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BinaryHeap, btree_map::Entry};
 
 use super::{
     Engine, parameters_of,
-    view::{AccountView, CustomerView, DigestView, HistoryLine, HistoryPage, LotView, VerifyView},
+    view::{AccountView, CustomerView, DigestView, HistoryLine, HistoryPage, LotView, TakenLine, VerifyView},
 };
 use crate::{
     domain::{
@@ -203,6 +203,11 @@ impl Engine {
                 ref_type: own(EntryText::RefType),
                 ref_id: own(EntryText::RefId),
                 promotion_id: own(EntryText::PromotionId),
+                taken: dated
+                    .taken
+                    .iter()
+                    .map(|taken| TakenLine { lot: taken.lot.0, amount: text(taken.amount) })
+                    .collect(),
                 job: Some(dated.job).filter(|_| !public),
                 row: Some(dated.entry.row).filter(|_| !public),
                 reason: reason.filter(|_| !public),

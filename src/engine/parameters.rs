@@ -8,6 +8,7 @@ use crate::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
         id::ProgramId,
+        identifier::IdentifierKind,
         phone::Region,
         points::Conversion,
         program::Program,
@@ -98,6 +99,15 @@ pub struct Parameters {
     /// Whether only lots of the program expire, and not those of all.
     #[serde(default)]
     pub only_program: bool,
+    /// The identifier by which a customer file's rows find their customer, if it is one only.
+    #[serde(default)]
+    pub key: Option<IdentifierKind>,
+    /// How many digits its phone numbers must have.
+    #[serde(default)]
+    pub phone_digits: Option<u8>,
+    /// Where an event is written for each customer that it credits.
+    #[serde(default)]
+    pub notifications: Option<PathBuf>,
     /// Where rejected rows are written.
     pub rejects: Option<PathBuf>,
     /// Where a line for every row is written.
@@ -123,8 +133,10 @@ impl Parameters {
         let sets = mode == Some(Mode::Reset) || (has_operations && layout.format.can_set());
         let on_repeat = sets.then_some(self.on_repeat);
         let conversion = self.conversion.map(|conversion| conversion.identity()).unwrap_or_default();
+        let key = self.key.map(|key| format!(" key {}", key.name())).unwrap_or_default();
+        let digits = self.phone_digits.map(|digits| format!(" digits {digits}")).unwrap_or_default();
         format!(
-            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}{conversion}",
+            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}{conversion}{key}{digits}",
             self.program_code,
             fields.join(","),
             self.on_unknown,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::RwLock};
 
 use super::{Engine, adjust::LiveDesk, reports, run::Run};
 use crate::{
-    domain::{id::JobId, job::JobKind, tier::Tiers},
+    domain::{id::JobId, job::JobKind},
     error::{Error, Result},
     import::{
         chunk::Chunk,
@@ -14,10 +14,10 @@ use crate::{
         rows::noted,
     },
     job::{
-        committer::{Checkpoint, Committed, DryRejects, with_committer},
+        committer::{Checkpoint, Committed, DryRejects, GrowingReports, with_committer},
+        growing_file::GrowingFile,
         output::Output,
         pipeline,
-        processed_file::ProcessedFile,
         progress::{Progress, Stage},
     },
     ledger::account_book::{AccountBook, BookRules},
@@ -140,27 +140,22 @@ impl Engine {
         pass: Pass,
         progress: &Progress,
     ) -> Result<(State, Committed, bool)> {
-        let settings = &run.parameters.settings;
-        let program = run.parameters.program;
+        let parameters = &run.parameters;
+        let (settings, program) = (&parameters.settings, parameters.program);
+        let surroundings = settings.surroundings(program, self.store.programs(), run.now);
+        let reading = CustomersRules::reading(&run.layout, &surroundings)?;
         let rules = CustomersRules {
-            dialect: run.layout.dialect,
-            columns: run.layout.mapping.columns,
-            mapping: run.layout.mapping.clone(),
-            program,
-            decimals: run.program.decimals,
-            numbers: run.layout.number_style(),
-            dates: run.layout.dates,
-            region: settings.region,
-            today: settings.today,
-            zone: settings.zone.clone(),
-            tiers: Tiers::from_parts(&[], &settings.tiers).map_err(Error::corrupt)?,
+            key: parameters.key.or(reading.key),
+            phone_digits: parameters.phone_digits,
             seed: self.store.settings().seed,
             job: pass.job.unwrap_or(JobId(0)),
-            now: run.now,
             processed: pass.processed,
+            notifies: parameters.notifications.is_some(),
+            comment: parameters.comment.clone(),
+            ..reading
         };
         let book_rules = BookRules { on_overdraft: customers::ON_OVERDRAFT, today: settings.today, now: run.now };
-        let book = AccountBook::take(&mut state, &[program], book_rules)?;
+        let book = AccountBook::take(&mut state, &run.needs().programs, book_rules)?;
         let (next_sequence, balance) = (book.next_sequence(), book.total(program));
         let mut table = std::mem::take(&mut state.identifiers);
         let mut profiles = state.profiles.take().ok_or_else(|| Error::internal("the profiles were not loaded"))?;
@@ -221,7 +216,10 @@ impl Engine {
     ) -> Result<(Committed, bool)> {
         let Stages { run, pass, progress, next_sequence, balance } = stages;
         let target = self.target(pass.job, progress, run.began);
-        let processed = self.processed_file(run, &pass)?;
+        let reports = GrowingReports {
+            processed: self.processed_file(run, &pass)?,
+            notifications: notifications_file(run, &pass)?,
+        };
         let mut reject_out = pass.rejects.as_deref().map(reports::create).transpose()?;
         let mut reject_file = match &mut reject_out {
             Some(out) => Some(self.dry_reject_file(run, &pass, out)?),
@@ -232,7 +230,7 @@ impl Engine {
         let mut chunks = input::chunks(&run.source, &run.layout, position, chunk_bytes_max, progress.bytes_counter())?;
         let mut is_finished = false;
         let committed =
-            with_committer(&target, pass.checkpoint, processed, next_sequence, balance, dry_rejects, |committer| {
+            with_committer(&target, pass.checkpoint, reports, next_sequence, balance, dry_rejects, |committer| {
                 pipeline::run(
                     &self.pool,
                     self.batches_max(),
@@ -261,9 +259,9 @@ impl Engine {
         Ok(file)
     }
 
-    fn processed_file(&self, run: &Run, pass: &Pass) -> Result<Option<ProcessedFile>> {
+    fn processed_file(&self, run: &Run, pass: &Pass) -> Result<Option<GrowingFile>> {
         let path = run.parameters.processed.as_deref().filter(|_| pass.processed);
-        path.map(|path| ProcessedFile::open(path, pass.checkpoint.processed_bytes, PROCESSED_HEADER)).transpose()
+        path.map(|path| GrowingFile::open(path, pass.checkpoint.processed_bytes, PROCESSED_HEADER)).transpose()
     }
 
     /// Batches under way: enough that every worker has one and one waits at each stage between.
@@ -303,6 +301,12 @@ impl Pass {
             rejects: None,
         }
     }
+}
+
+/// The events of a real pass; a dry one tells nobody anything.
+fn notifications_file(run: &Run, pass: &Pass) -> Result<Option<GrowingFile>> {
+    let path = run.parameters.notifications.as_deref().filter(|_| pass.job.is_some());
+    path.map(|path| GrowingFile::reopen(path, pass.checkpoint.notified_bytes)).transpose()
 }
 
 /// Gives a batch the next chunk; false at the end of the file, or where a stop was asked for.

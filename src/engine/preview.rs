@@ -74,7 +74,8 @@ impl Engine {
         let head =
             Source::open(spooled.path(), Some(Encoding::Utf8)).map_err(|error| Error::input(error.to_string()))?;
         let mut run = match preview.kind {
-            Kind::Customers => self.customers_run(&job, &CustomersRequest { file: points.file.clone() })?,
+            Kind::Customers => self
+                .customers_run(&job, &CustomersRequest { file: points.file.clone(), ..CustomersRequest::default() })?,
             Kind::Points | Kind::Expiry => self.points_run(&job, points)?,
         };
         let report = fresh_path(&self.spool_directory(), "csv");

@@ -29,7 +29,11 @@ pub fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>> {
 /// # Errors
 /// `Usage` when a report cannot be written, or would overwrite the input or the other report.
 pub fn check(input: &Path, parameters: &Parameters) -> Result<()> {
-    let reports = [("--rejects", &parameters.rejects), ("--processed", &parameters.processed)];
+    let reports = [
+        ("--rejects", &parameters.rejects),
+        ("--processed", &parameters.processed),
+        ("--notifications", &parameters.notifications),
+    ];
     let mut taken = vec![(input, "the input")];
     for (flag, path) in reports {
         let Some(path) = path else { continue };

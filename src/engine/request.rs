@@ -128,6 +128,12 @@ pub struct PreviewRequest {
 pub struct CustomersRequest {
     /// The file.
     pub file: FileRequest,
+    /// The identifier by which a row's customer is found; none: the format's, or any that is filled.
+    pub key: Option<IdentifierKind>,
+    /// How many digits every phone number must have.
+    pub phone_digits: Option<u8>,
+    /// Where an event is written for each customer that the job credits, a JSON object a line.
+    pub notifications: Option<PathBuf>,
 }
 
 /// One customer's adjustment.

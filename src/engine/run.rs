@@ -30,7 +30,7 @@ use crate::{
         input::{self, Layout},
         points::PointsRules,
         rows::column_of_kind,
-        source::{Encoding, Source},
+        source::Source,
         spool::Spooled,
     },
     job::{
@@ -110,6 +110,9 @@ impl Engine {
             conversion: request.conversion,
             as_of: None,
             only_program: false,
+            key: None,
+            phone_digits: None,
+            notifications: None,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
@@ -138,6 +141,11 @@ impl Engine {
     pub(super) fn customers_run(&self, job: &JobRequest, request: &CustomersRequest) -> Result<Run> {
         let began = Instant::now();
         let (source, layout) = understood(&request.file, Some(Kind::Customers))?;
+        if let Some(key) = request.key.filter(|&key| layout.mapping.column(column_of_kind(key)).is_none()) {
+            let name = key.name();
+            return Err(Error::usage(format!("the file has no column for `{name}`, which is to be the key"))
+                .hint(format!("name it with `--map \"Header={name}\"`, or choose another `--key`")));
+        }
         let (program_id, program) = self.program(job.program.as_deref())?;
         let now = job.now.unwrap_or_else(clock::now);
         let settings = self.store.settings();
@@ -155,6 +163,9 @@ impl Engine {
             conversion: None,
             as_of: None,
             only_program: false,
+            key: request.key,
+            phone_digits: request.phone_digits,
+            notifications: absolute(request.notifications.as_deref())?,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
@@ -242,10 +253,8 @@ impl Engine {
         }
         let identity = run.parameters.identity();
         let fingerprint = match &run.spooled {
-            // The stream's bytes are its text: they were hashed on their way.
-            Some(spooled) if run.source.encoding() == Encoding::Utf8 => {
-                input::fingerprint_of(spooled.content(), &identity)
-            }
+            // Its bytes were hashed on their way.
+            Some(spooled) => input::fingerprint_of(spooled.content(), &identity),
             // Nobody knows what a stream holds before it is read.
             _ if run.layout.is_stream => String::new(),
             _ => self.pool.install(|| input::fingerprint(&run.source, &identity))?,
@@ -262,6 +271,10 @@ impl Engine {
                 let run = taken_up(run, &earlier, request.dry_run, |layout| self.found_again(layout))?;
                 if request.dry_run {
                     return self.look_ahead(&run, Some(&earlier), request, &mut held, progress);
+                }
+                if expects {
+                    self.expect(&run, Some(&earlier), request, &mut held, progress)
+                        .map_err(|error| error.of_job(earlier.id))?;
                 }
                 if earlier.window.is_none() {
                     // Nothing came of it yet, so it may still learn of other reports; later runs find them here.
@@ -308,14 +321,7 @@ impl Engine {
         }
         let needs = run.needs();
         if expects {
-            progress.set_stage(Stage::Loading);
-            let state = self.load(&mut held, &needs)?;
-            let dry = Pass::dry(&state, &run.layout);
-            let (_, committed, is_finished) = self.pass(&run, state, dry, progress)?;
-            if !is_finished {
-                return Err(stopped(None));
-            }
-            expectations::check(&run.program, &self.store.programs(), request, &committed.checkpoint.counts)?;
+            self.expect(&run, None, request, &mut held, progress)?;
         }
         let loading = Instant::now();
         progress.set_stage(Stage::Loading);
@@ -357,6 +363,28 @@ impl Engine {
         Ok(summary)
     }
 
+    /// Reads the file once in advance, or what is left of it, and refuses the job unless it does as was expected.
+    fn expect(
+        &self,
+        run: &Run,
+        resumed: Option<&jobs::Job>,
+        request: &JobRequest,
+        held: &mut Option<State>,
+        progress: &Progress,
+    ) -> Result<()> {
+        progress.set_stage(Stage::Loading);
+        let state = self.load(held, &run.needs())?;
+        let dry = match resumed {
+            Some(job) => Pass { job: None, ..Pass::going_on(job, run, false) },
+            None => Pass::dry(&state, &run.layout),
+        };
+        let (_, committed, is_finished) = self.pass(run, state, dry, progress)?;
+        if !is_finished {
+            return Err(stopped(None));
+        }
+        expectations::check(&run.program, &self.store.programs(), request, &committed.checkpoint.counts)
+    }
+
     /// A dry run: every outcome and total of what the command would do, from the beginning or from where an unfinished job
     /// stopped.
     pub(super) fn look_ahead(
@@ -395,7 +423,7 @@ impl Engine {
         let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
         let mut summary =
             run.summary(None, JobState::Finished, &committed, before, elapsed_ms, progress, self.named(&others));
-        summary.list_reports(&run.parameters.rejects, &run.parameters.processed);
+        summary.list_reports(&run.parameters.rejects, &run.parameters.processed, &None);
         let processed_bytes = committed.checkpoint.processed_bytes;
         summary.cost = Some(Cost { load_s, apply_s, processed_bytes, ..Cost::default() });
         progress.set_stage(Stage::Done);
@@ -470,7 +498,8 @@ impl Engine {
             progress,
             self.named(&others),
         );
-        summary.list_reports(&run.parameters.rejects, &run.parameters.processed);
+        let Parameters { rejects, processed, notifications, .. } = &run.parameters;
+        summary.list_reports(rejects, processed, notifications);
         state = self.adjust_between(state).map_err(|error| error.of_job(id))?;
         // The rows are durable. Caches that cannot be written now are written by a later job; nothing is lost.
         let finishing = Instant::now();
@@ -536,9 +565,11 @@ impl Run {
         began: Instant,
         spooled: Option<Spooled>,
     ) -> Run {
-        let programs = match layout.mapping.column(ColumnField::Program) {
-            Some(_) => (0..parameters.settings.programs).map(ProgramId).collect(),
-            None => vec![parameters.program],
+        const NAMING: [ColumnField; 3] = [ColumnField::Program, ColumnField::Currency, ColumnField::Account];
+        let programs = if NAMING.iter().any(|&field| layout.mapping.column(field).is_some()) {
+            (0..parameters.settings.programs).map(ProgramId).collect()
+        } else {
+            vec![parameters.program]
         };
         Run { kind, parameters, layout, source, program, programs, now, began, spooled }
     }
@@ -584,6 +615,7 @@ impl Run {
         summary.ignored_columns.clone_from(&self.layout.mapping.ignored);
         summary.reason.clone_from(&self.parameters.reason);
         summary.input = Some(self.layout.path.display().to_string());
+        summary.encoding = Some(self.layout.encoding.clone());
         summary
     }
 }

@@ -100,6 +100,9 @@ pub struct HistoryLine {
     /// The promotion that gave them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promotion_id: Option<String>,
+    /// What it took of lots that are dated, referenced or promised, in that order; what is missing came of permanent points.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<TakenLine>,
     /// The job that wrote it; left out of what the customer may see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,
@@ -111,6 +114,15 @@ pub struct HistoryLine {
     pub reason: Option<String>,
     /// What the customer is shown.
     pub comment: Option<String>,
+}
+
+/// What an entry took of a lot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TakenLine {
+    /// The number of the entry that credited the lot.
+    pub lot: u64,
+    /// Decimal text, above zero.
+    pub amount: String,
 }
 
 /// A page of a customer's history.

@@ -13,6 +13,9 @@
 //!   be quoted.
 //! * A record that reaches beyond `row_bytes_max` is malformed and ends at the next newline.
 //!
+//! * A quoted field that does close properly, but beyond `row_bytes_max`, is one row too long with all that lies inside it:
+//!   lines of its text must not be taken for rows. Only the cutter sees so far ahead, and it hands out the row cut short.
+//!
 //! A failed search for the closing quote ends at a run of an odd number of quotes or at the limit, and no line in
 //! between holds such a run, so none of them starts a long search: the work is linear in the input.
 //!
@@ -135,8 +138,8 @@ impl RecordProblem {
             }
             RecordProblem::Nul => "the row holds a NUL byte".to_owned(),
             RecordProblem::NotText => {
-                "the row holds bytes that are not text in the encoding that the file is read in: name the right one, as in \
-                 `--encoding windows-1252`"
+                "the row holds bytes that are not text in the encoding that the file is read in: correct the row; if all of \
+                 the file is written so, name its encoding before it is imported, as in `--encoding windows-1252`"
                     .to_owned()
             }
             RecordProblem::FieldTooLong => format!("a field is longer than {FIELD_BYTES_MAX} bytes"),
@@ -251,8 +254,8 @@ pub fn scan_plain_within(bytes: &[u8], dialect: Dialect, columns: usize, limits:
             continue;
         }
         let (end, next, problem) = match outline(rest, dialect, limits.row_bytes_max, true) {
-            Outline::Ends { end, next, problem } => (end, next, problem),
-            Outline::Overlong | Outline::NeedsMore => (rest.len(), rest.len(), Some(RecordProblem::RowTooLong)),
+            Outline::Ends { end, next, problem, .. } => (end, next, problem),
+            Outline::Overlong { .. } | Outline::NeedsMore => (rest.len(), rest.len(), Some(RecordProblem::RowTooLong)),
         };
         let first_field = out.fields.len();
         let mut flags = 0;
@@ -287,7 +290,7 @@ pub fn skip_rows(bytes: &[u8], dialect: Dialect, rows: u64, complete: bool) -> O
             Some(&byte) if is_newline(byte) => newline_length(rest),
             _ => match outline(rest, dialect, ROW_BYTES_MAX, complete) {
                 Outline::Ends { next, .. } => next,
-                Outline::Overlong | Outline::NeedsMore => return None,
+                Outline::Overlong { .. } | Outline::NeedsMore => return None,
             },
         };
         lines += lines_in(&rest[..next]);
@@ -316,12 +319,33 @@ pub fn cell<'a>(bytes: &'a [u8], field: Field, dialect: Dialect, flags: u8, scra
 /// Where a record ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outline {
-    /// At `end`, and the next one begins at `next`, behind the newline.
-    Ends { end: usize, next: usize, problem: Option<RecordProblem> },
-    /// It is too long, and its newline is not among the bytes: it ends at the next newline.
-    Overlong,
+    /// At `end`, and the next one begins at `next`, behind the newline. Whoever sees beyond the longest record may know
+    /// better, by `tail`.
+    Ends { end: usize, next: usize, problem: Option<RecordProblem>, tail: Tail },
+    /// It is too long, and its newline is not among the bytes: it ends at the next newline, or as `tail` says.
+    Overlong { tail: Tail },
     /// The bytes do not tell.
     NeedsMore,
+}
+
+impl Outline {
+    fn with(self, tail: Tail) -> Outline {
+        match self {
+            Outline::Ends { end, next, problem, .. } => Outline::Ends { end, next, problem, tail },
+            other => other,
+        }
+    }
+}
+
+/// What lies beyond the bytes that a record may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tail {
+    /// Nothing that matters: the record ends with its line.
+    Settled,
+    /// More fields, or more of an unquoted one.
+    Fields,
+    /// Perhaps the close of the field that this quote opens; if there is none, the record ends with its line.
+    Quote(usize),
 }
 
 /// The rule of this module: where the record ends that begins with `bytes`, and whether its quotes are right.
@@ -353,10 +377,11 @@ pub(crate) fn outline(bytes: &[u8], dialect: Dialect, row_bytes_max: usize, comp
                     let line_end = newline.unwrap_or(bytes.len());
                     let same_line = close.is_some_and(|close| close < line_end);
                     let found = if same_line { RecordProblem::MisplacedQuote } else { RecordProblem::UnclosedQuote };
+                    let tail = if full && close.is_none() { Tail::Quote(at) } else { Tail::Settled };
                     if newline.is_none() && !complete {
-                        return if full { Outline::Overlong } else { Outline::NeedsMore };
+                        return if full { Outline::Overlong { tail } } else { Outline::NeedsMore };
                     }
-                    return ends(bytes, line_end, row_bytes_max, complete, problem.or(Some(found)));
+                    return ends(bytes, line_end, row_bytes_max, complete, problem.or(Some(found))).with(tail);
                 }
             }
         } else {
@@ -375,9 +400,9 @@ pub(crate) fn outline(bytes: &[u8], dialect: Dialect, row_bytes_max: usize, comp
             Some(_) => return ends(bytes, at, row_bytes_max, complete, problem),
             None if full => {
                 return match memchr2(b'\n', b'\r', &bytes[at..]) {
-                    Some(found) => ends(bytes, at + found, row_bytes_max, complete, problem),
+                    Some(found) => ends(bytes, at + found, row_bytes_max, complete, problem).with(Tail::Fields),
                     None if complete => ends(bytes, bytes.len(), row_bytes_max, complete, problem),
-                    None => Outline::Overlong,
+                    None => Outline::Overlong { tail: Tail::Fields },
                 };
             }
             None if complete => return ends(bytes, at, row_bytes_max, complete, problem),
@@ -392,7 +417,7 @@ fn ends(bytes: &[u8], end: usize, row_bytes_max: usize, complete: bool, problem:
         return Outline::NeedsMore;
     }
     let problem = if end > row_bytes_max { Some(RecordProblem::RowTooLong) } else { problem };
-    Outline::Ends { end, next: end + newline_length(rest), problem }
+    Outline::Ends { end, next: end + newline_length(rest), problem, tail: Tail::Settled }
 }
 
 /// The first quote from `from` on that is not one of a doubled pair.
@@ -470,11 +495,15 @@ pub(crate) fn newline_length(bytes: &[u8]) -> usize {
     }
 }
 
+/// The physical lines of bytes; what follows the last newline is one.
 fn lines_in(bytes: &[u8]) -> u32 {
-    let mut lines = memchr_iter(b'\n', bytes).count();
-    lines += memchr_iter(b'\r', bytes).filter(|&at| bytes.get(at + 1) != Some(&b'\n')).count();
-    lines += usize::from(bytes.last().is_some_and(|&byte| !is_newline(byte)));
-    lines as u32
+    newlines_in(bytes) + u32::from(bytes.last().is_some_and(|&byte| !is_newline(byte)))
+}
+
+/// The newlines in bytes.
+pub(crate) fn newlines_in(bytes: &[u8]) -> u32 {
+    let lone = memchr_iter(b'\r', bytes).filter(|&at| bytes.get(at + 1) != Some(&b'\n')).count();
+    (memchr_iter(b'\n', bytes).count() + lone) as u32
 }
 
 /// How far [`walk`] came.

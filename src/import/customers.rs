@@ -1,36 +1,44 @@
 //! Customer files: rows create customers or fill in what is missing, in file order, each identifier to one customer.
 
 mod applier;
+mod credit;
+mod notification;
 mod plain_row;
 
 pub use applier::CustomersApplier;
 
+use credit::{Credit, CreditColumns};
 use plain_row::Places;
+
+use std::borrow::Cow;
 
 use crate::{
     domain::{
         command::OnOverdraft,
-        customer::{CustomerChange, Gender, LTV_DECIMALS},
+        customer::{CustomerChange, Gender, LTV_DECIMALS, Presence},
         entry::Entries,
         id::{CustomerId, JobId, ProgramId},
         identifier::{IdentifierKind, normalize},
         outcome::Status,
         phone::Region,
         points::{AmountProblem, NumberStyle, parse_amount, write_amount},
+        program::Program,
         rejection::Rejection,
         tier::Tiers,
         time::{Date, DateStyle, DayStarts, TimeZone, Timestamp},
     },
-    error::Result,
+    error::{Error, Result},
     import::{
         chunk::Chunk,
         csv::{self, Records},
         dialect::Dialect,
         format::{ColumnField, Mapping},
+        input::Layout,
         rows::{
             Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, noted, owner_fault, quoted,
             record_fault,
         },
+        surroundings::Surroundings,
     },
     job::output::Output,
     ledger::account_book::encode_entries,
@@ -55,10 +63,16 @@ pub struct CustomersRules {
     pub columns: usize,
     /// Where each field stands.
     pub mapping: Mapping,
-    /// The program of opening balances.
+    /// The identifier by which a row's customer is found; none: any that is filled.
+    pub key: Option<IdentifierKind>,
+    /// The identifiers that are set when a customer is created, and never afterwards.
+    pub set_at_creation: Presence,
+    /// How many digits a phone number must have.
+    pub phone_digits: Option<u8>,
+    /// The job's program: that of opening balances.
     pub program: ProgramId,
-    /// Its decimals.
-    pub decimals: u8,
+    /// The store's programs, by their numbers.
+    pub programs: Vec<Program>,
     /// How numbers are written.
     pub numbers: NumberStyle,
     /// How dates are written.
@@ -79,6 +93,10 @@ pub struct CustomersRules {
     pub now: Timestamp,
     /// Whether a processed report is written.
     pub processed: bool,
+    /// Whether customers are to be told of what they are credited.
+    pub notifies: bool,
+    /// What they are told beside it.
+    pub comment: Option<String>,
 }
 
 /// Where identifiers and fields stand, looked up once a chunk.
@@ -86,6 +104,7 @@ struct Columns {
     identifiers: Vec<(IdentifierKind, usize)>,
     profile: Vec<(ColumnField, usize)>,
     balance: Option<usize>,
+    credit: Option<CreditColumns>,
 }
 
 /// A row on its way.
@@ -132,6 +151,8 @@ pub struct CustomersBatch {
     first_line: u64,
     entries: Entries,
     first_sequence: u64,
+    /// What rows ask to be credited beside an opening balance, one a row where the file has such a column.
+    credits: Vec<Credit>,
     new_records: Vec<NewRecord>,
     scratch: Scratch,
     /// What is left for the committer.
@@ -174,9 +195,48 @@ struct Fields {
     created_at: Option<Timestamp>,
     balance: Option<i64>,
     has_balance_cell: bool,
+    credit: Credit,
 }
 
 impl CustomersRules {
+    /// The rules by which a file is read; of no job.
+    ///
+    /// # Errors
+    /// `Corrupt` when the store's tiers contradict each other.
+    pub fn reading(layout: &Layout, surroundings: &Surroundings) -> Result<CustomersRules> {
+        let kind_of =
+            |field: ColumnField| IdentifierKind::ALL.iter().copied().find(|&kind| column_of_kind(kind) == field);
+        let at_creation = layout.format.set_at_creation.iter().filter_map(|&field| kind_of(field));
+        Ok(CustomersRules {
+            dialect: layout.dialect,
+            columns: layout.mapping.columns,
+            mapping: layout.mapping.clone(),
+            key: layout.format.key.and_then(kind_of),
+            set_at_creation: Presence(at_creation.fold(0, |bits, kind| bits | Presence::of_kind(kind))),
+            phone_digits: None,
+            program: surroundings.program,
+            programs: surroundings.programs.clone(),
+            numbers: layout.number_style(),
+            dates: layout.dates,
+            region: surroundings.region,
+            zone: surroundings.zone.clone(),
+            today: surroundings.today,
+            tiers: Tiers::from_parts(&[], &surroundings.tiers).map_err(Error::corrupt)?,
+            seed: 0,
+            job: JobId(0),
+            now: surroundings.now,
+            processed: false,
+            notifies: false,
+            comment: None,
+        })
+    }
+
+    /// A program's decimals.
+    #[inline]
+    fn decimals_of(&self, program: ProgramId) -> u8 {
+        self.programs.get(usize::from(program.0)).map_or(0, |program| program.decimals)
+    }
+
     fn columns_of(&self) -> Columns {
         const PROFILE: [ColumnField; 8] = [
             ColumnField::Name,
@@ -198,6 +258,7 @@ impl CustomersRules {
                 .collect(),
             profile,
             balance: self.mapping.column(ColumnField::Balance),
+            credit: CreditColumns::of(&self.mapping),
         }
     }
 
@@ -209,14 +270,18 @@ impl CustomersRules {
     /// As `parse`; `PLAIN` says whether plain rows take their fast path.
     fn parse_with<const PLAIN: bool>(&self, batch: &mut CustomersBatch) {
         let columns = self.columns_of();
-        let CustomersBatch { chunk, records, rows, faults, hashes, order, bodies, tiers, scratch, .. } = batch;
+        let CustomersBatch { chunk, records, rows, faults, hashes, order, bodies, credits, tiers, scratch, .. } = batch;
         rows.clear();
         faults.clear();
         hashes.clear();
         bodies.clear();
+        credits.clear();
         tiers.clear();
         let chunk_text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
+        chunk.settle(records);
         let places = Places::of(&self.mapping);
+        let decimals = self.decimals_of(self.program);
+        let has_credits = columns.credit.is_some();
         let mut fields = Fields::default();
         for (at, record) in records.records.iter().enumerate() {
             let mut row = Row {
@@ -240,7 +305,13 @@ impl CustomersRules {
                 && record.flags == 0
             {
                 let cells = (text, records.fields_of(record));
-                if let Some(plain) = self.put_plain_row(&places, cells, tiers, scratch, hashes, bodies) {
+                if let Some(plain) = self.put_plain_row(&places, decimals, cells, tiers, scratch, hashes, bodies)
+                    && let Some(credit) = self.plain_credit(columns.credit.as_ref(), cells)
+                    && !overflows(plain.balance.unwrap_or(0), credit.amount)
+                {
+                    if has_credits {
+                        credits.push(credit);
+                    }
                     row.hashes.1 = hashes.len() as u32;
                     row.body.1 = bodies.len() as u32;
                     row.presence = plain.presence.0;
@@ -263,6 +334,10 @@ impl CustomersRules {
             row.has_balance_cell = fields.has_balance_cell && record.problem.is_none();
             row.is_balance_readable = row.has_balance_cell && fields.balance.is_some();
             row.balance = fields.balance.unwrap_or(0);
+            if has_credits {
+                let is_read = record.problem.is_none();
+                credits.push(if is_read { fields.credit } else { Credit::default() });
+            }
             if let Some(fault) = fault {
                 row.rejection = Some(fault.rejection);
                 faults.push((at as u32, fault));
@@ -330,16 +405,28 @@ impl CustomersRules {
             texts.push_str(text);
             (start, texts.len())
         };
-        let mut is_named = false;
+        let (mut is_named, mut is_found) = (false, self.key.is_none());
         for &(kind, column) in &columns.identifiers {
             let cell = cells.text(column, cell_scratch);
             if is_blank(cell.as_bytes()) {
                 continue;
             }
+            is_found |= self.key == Some(kind);
             if kind != IdentifierKind::Card {
                 is_named = true;
-                match normalize(kind, cell, self.region, true, normalized) {
-                    Ok(()) => {
+                let digits =
+                    normalize(kind, cell, self.region, true, normalized).map(|()| self.wrong_digits(kind, normalized));
+                match digits {
+                    Ok(Some(digits)) => {
+                        let wanted = self.phone_digits.unwrap_or_default();
+                        let what = format!("has {digits} digits, and each must have {wanted}");
+                        faults.add(
+                            Rejection::IdentifierInvalid,
+                            kind.name(),
+                            format!("mobile {} {what}", quoted(cell)),
+                        );
+                    }
+                    Ok(None) => {
                         fields.singles[kind as usize] = Some(keep(std::str::from_utf8(normalized).unwrap_or_default()));
                     }
                     Err(problem) => {
@@ -365,12 +452,15 @@ impl CustomersRules {
             let message = format!("no identifier is filled: one of {} is needed", names.join(", "));
             let first = columns.identifiers.first().map_or("", |(kind, _)| kind.name());
             faults.add(Rejection::IdentifierMissing, first, message);
+        } else if let Some(key) = self.key.filter(|_| !is_found) {
+            let message = format!("{} is empty: it is what the row's customer is found by", key.name());
+            faults.add(Rejection::IdentifierMissing, key.name(), message);
         }
         if let Some(column) = columns.balance {
             let cell = cells.text(column, cell_scratch);
             if !is_blank(cell.as_bytes()) {
                 fields.has_balance_cell = true;
-                match parse_amount(cell, self.decimals, self.numbers) {
+                match parse_amount(cell, self.decimals_of(self.program), self.numbers) {
                     Ok(balance) if balance >= 0 => fields.balance = Some(balance),
                     Ok(_) => faults.add(
                         Rejection::AmountInvalid,
@@ -382,6 +472,16 @@ impl CustomersRules {
                         faults.add(problem.rejection(), "balance", message);
                     }
                 }
+            }
+        }
+        if let Some(columns) = &columns.credit {
+            fields.credit = self.credit(columns, cells, cell_scratch, &mut faults);
+            if overflows(fields.balance.unwrap_or(0), fields.credit.amount) {
+                faults.add(
+                    Rejection::AmountRange,
+                    "amount",
+                    "amount and opening balance together do not fit into 64 bits",
+                );
             }
         }
         for &(field, column) in &columns.profile {
@@ -450,6 +550,13 @@ impl CustomersRules {
         faults.first()
     }
 
+    /// How many digits a phone number has, where it is not as many as each must have.
+    fn wrong_digits(&self, kind: IdentifierKind, normalized: &[u8]) -> Option<usize> {
+        let wanted = self.phone_digits.filter(|_| kind == IdentifierKind::Mobile)?;
+        let digits = normalized.iter().filter(|byte| byte.is_ascii_digit()).count();
+        (digits != usize::from(wanted)).then_some(digits)
+    }
+
     /// The tier's name as it is stored.
     fn tier<'a>(&'a self, cell: &'a str) -> std::result::Result<&'a str, String> {
         if !self.tiers.is_declared_mode() {
@@ -484,13 +591,24 @@ impl CustomersRules {
             });
         }
         encode_entries(batch.first_sequence, self.job, self.now, &batch.entries, &mut batch.output);
+        if self.notifies && self.job != JobId(0) {
+            self.notify(batch);
+        }
         self.report(batch);
         Ok(())
     }
 
     fn report(&self, batch: &mut CustomersBatch) {
-        let CustomersBatch { chunk, records, rows, faults, scratch, output, first_line, .. } = batch;
+        let CustomersBatch { chunk, records, rows, faults, credits, scratch, output, first_line, .. } = batch;
         let columns = self.columns_of();
+        let no_credit = Credit::default();
+        // Whose row it is, is said by what the customer is found by, if the row has that.
+        let mut shown: Vec<usize> = Vec::new();
+        for is_key in [true, false] {
+            let wanted = columns.identifiers.iter().filter(|(kind, _)| (self.key == Some(*kind)) == is_key);
+            shown.extend(wanted.map(|&(_, column)| column));
+        }
+        let main_decimals = self.decimals_of(self.program);
         let is_dry = self.job == JobId(0);
         let mut faults = faults.iter().peekable();
         let mut line_text = itoa::Buffer::new();
@@ -502,7 +620,7 @@ impl CustomersRules {
                 (None, Some(rejection)) => {
                     let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
                     let filled = filled_identifiers(&columns.identifiers, cells, &mut scratch.cell);
-                    late = late_fault(rejection, &filled);
+                    late = late_fault(rejection, self.key, &filled);
                     Some(&late)
                 }
                 (found, _) => found,
@@ -524,6 +642,7 @@ impl CustomersRules {
             if !self.processed {
                 continue;
             }
+            let credit = credits.get(at).unwrap_or(&no_credit);
             let out = &mut output.processed;
             out.extend_from_slice(line_text.format(line).as_bytes());
             out.push(b',');
@@ -534,11 +653,19 @@ impl CustomersRules {
                 out.push(b',');
                 write_cell(noted(is_dry, &fault.message).as_bytes(), out);
             } else {
-                out.extend_from_slice(if is_dry { b",dry run" } else { b"," });
+                out.push(b',');
+                let is_lost = row.status != Status::Rejected && credit.amount > 0 && credit.program.is_none();
+                let message = if is_lost { NOT_CREDITED } else { "" };
+                let dry = if message.is_empty() {
+                    Cow::Borrowed(if is_dry { "dry run" } else { "" })
+                } else {
+                    noted(is_dry, message)
+                };
+                write_cell(dry.as_bytes(), out);
             }
             out.push(b',');
             let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
-            for &(_, column) in &columns.identifiers {
+            for &column in &shown {
                 let cell = cells.get(column, &mut scratch.cell);
                 if !is_blank(cell) && record.problem.is_none() {
                     write_cell(cell, out);
@@ -546,10 +673,14 @@ impl CustomersRules {
                 }
             }
             out.push(b',');
-            if row.status != Status::Rejected {
-                write_amount(if row.status == Status::Created { row.balance } else { 0 }, self.decimals, out);
+            if let (Some(program), Some(balance_after)) = (credit.program, credit.balance_after) {
+                write_amount(credit.amount, self.decimals_of(program), out);
                 out.push(b',');
-                write_amount(row.balance, self.decimals, out);
+                write_amount(balance_after, self.decimals_of(program), out);
+            } else if row.status != Status::Rejected {
+                write_amount(if row.status == Status::Created { row.balance } else { 0 }, main_decimals, out);
+                out.push(b',');
+                write_amount(row.balance, main_decimals, out);
             } else {
                 out.push(b',');
             }
@@ -558,8 +689,25 @@ impl CustomersRules {
     }
 }
 
+/// What the processed report says of a row whose amount nobody knows where to credit.
+const NOT_CREDITED: &str = "not credited: neither currency nor account says in which program";
+
+/// Whether an opening balance and a credit are more than a balance can be.
+fn overflows(balance: i64, amount: i64) -> bool {
+    balance.checked_add(amount).is_none()
+}
+
 /// The story of a row that only the store could refuse.
-fn late_fault(rejection: Rejection, filled: &[(IdentifierKind, String)]) -> Fault {
+fn late_fault(rejection: Rejection, key: Option<IdentifierKind>, filled: &[(IdentifierKind, String)]) -> Fault {
+    // Where one identifier alone says whose row it is, any other may be another customer's.
+    if let (Rejection::IdentifierTaken, Some(key)) = (rejection, key) {
+        let others: Vec<_> = filled.iter().filter(|(kind, _)| *kind != key).collect();
+        let values: Vec<_> =
+            others.iter().map(|(kind, value)| format!("the {} {}", kind.name(), quoted(value))).collect();
+        let column = others.first().map_or("", |(kind, _)| kind.name());
+        let message = format!("{} belongs to another customer than the {} names", values.join(" or "), key.name());
+        return Fault { rejection, column, message };
+    }
     owner_fault(rejection, filled).unwrap_or_else(|| {
         let (column, message) = match rejection {
             Rejection::TierUnknown => {

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::time::DateStyle;
+use crate::domain::{identifier::IdentifierKind, time::DateStyle};
 
 macro_rules! column_fields {
     ($($(#[$doc:meta])* $field:ident = $name:literal, $kinds:expr;)*) => {
@@ -57,11 +57,11 @@ column_fields! {
     /// The card number; several in a customer file.
     Card = "card", POINTS_CUSTOMERS;
     /// Points to credit, to debit or to set.
-    Amount = "amount", POINTS;
+    Amount = "amount", POINTS_CUSTOMERS;
     /// Credit, debit or set.
     Operation = "operation", POINTS;
     /// The last day of the points.
-    ExpiresOn = "expires_on", POINTS;
+    ExpiresOn = "expires_on", POINTS_CUSTOMERS;
     /// The days that the points last.
     ExpiresInDays = "expires_in_days", POINTS;
     /// The day on which the points were earned.
@@ -100,6 +100,10 @@ column_fields! {
     CreatedAt = "created_at", CUSTOMERS;
     /// The opening balance.
     Balance = "balance", CUSTOMERS;
+    /// The currency whose program the amount is credited in.
+    Currency = "currency", CUSTOMERS;
+    /// The customer's account: the code of the program that the amount is credited in.
+    Account = "account", CUSTOMERS;
 }
 
 impl fmt::Display for ColumnField {
@@ -215,6 +219,12 @@ pub struct Format {
     /// same kind wins all the same where it reads more of the file's columns: what this one dropped would be missed.
     #[serde(default)]
     pub wins_over: Vec<String>,
+    /// The identifier by which a row's customer is found, so that each row must have it; none: any that is filled.
+    #[serde(default)]
+    pub key: Option<ColumnField>,
+    /// Identifiers that are set when a customer is created, and never added or changed afterwards.
+    #[serde(default)]
+    pub set_at_creation: Vec<ColumnField>,
     /// Whether the job needs `--reason`.
     #[serde(default)]
     pub reason_required: bool,
@@ -255,6 +265,7 @@ static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
         include_str!("formats/rivo.toml"),
         include_str!("formats/tidemill.toml"),
         include_str!("formats/tidemill-customers.toml"),
+        include_str!("formats/incust.toml"),
     ];
     texts.iter().map(|text| Format::parse(text).expect("a test reads every built-in format")).collect()
 });
@@ -324,6 +335,16 @@ impl Format {
         }
         if let Some(field) = self.mandatory.iter().flatten().find(|&&field| self.column(field).is_none()) {
             return Some(format!("the mandatory field `{field}` has no column"));
+        }
+        let is_identifier = |field: ColumnField| IdentifierKind::ALL.iter().any(|kind| kind.name() == field.name());
+        if let Some(field) = self.key.iter().chain(&self.set_at_creation).find(|&&field| !is_identifier(field)) {
+            return Some(format!("`{field}` is no identifier, so neither `key` nor `set_at_creation` can name it"));
+        }
+        if self.kind != Kind::Customers && (self.key.is_some() || !self.set_at_creation.is_empty()) {
+            return Some("`key` and `set_at_creation` are for customers".into());
+        }
+        if let Some(key) = self.key.filter(|&key| self.column(key).is_none()) {
+            return Some(format!("the key `{key}` has no column"));
         }
         let is_known = |mark: &&String| headers.contains_key(&header_key(mark));
         if let Some(mark) = self.recognized_by.iter().find(|mark| !is_known(mark)) {

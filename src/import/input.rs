@@ -12,7 +12,7 @@ use crate::{
     domain::{job::Position, points::NumberStyle, time::DateStyle},
     error::{Error, Result},
     import::{
-        chunk::{Chunk, Cutter},
+        chunk::{Beyond, Chunk, Cutter, LookAhead},
         csv::{self, ROW_BYTES_MAX, Records},
         dialect::{self, Dialect, DialectHints, HEAD_BYTES},
         format::{self, ColumnOverride, Format, Header, Kind, Mapping},
@@ -350,6 +350,14 @@ fn first_record(
     Ok(None)
 }
 
+/// Opens a file's text once more, at an offset.
+fn look_ahead(source: Source) -> LookAhead {
+    Box::new(move |offset| {
+        let opened = source.reader(Arc::default()).and_then(|mut reader| reader.skip_to(offset).map(|()| reader));
+        opened.map(|reader| Box::new(reader) as Box<dyn Read>).map_err(std::io::Error::other)
+    })
+}
+
 /// The file's rows from a position on, in chunks.
 ///
 /// # Errors
@@ -378,8 +386,10 @@ pub fn chunks_of(
     let mut reader: SourceReader = source.whole_reader(counter).map_err(source_error)?;
     reader.skip_to(from.offset).map_err(source_error)?;
     let path = source.path().to_owned();
-    let mut cutter = Cutter::new(reader, dialect, chunk_bytes_max, ROW_BYTES_MAX, from.offset, from.chunk);
     let is_stream = source.is_stream();
+    let beyond = if is_stream { Beyond::Once } else { Beyond::Reader(look_ahead(source.clone())) };
+    let mut cutter =
+        Cutter::new(reader, dialect, chunk_bytes_max, ROW_BYTES_MAX, from.offset, from.chunk).seeing(beyond);
     let failed = move |error: std::io::Error| {
         if is_stream {
             // To repeat the command would apply its beginning twice.
@@ -400,7 +410,7 @@ pub fn chunks_of(
 /// When the file cannot be read.
 pub fn fingerprint(source: &Source, parameters: &str) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
-    let mut reader = source.reader(Arc::default()).map_err(source_error)?;
+    let mut reader = source.content().map_err(source_error)?;
     let mut fill = |piece: &mut [u8]| -> Result<usize> {
         let mut filled = 0;
         while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {

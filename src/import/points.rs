@@ -321,6 +321,7 @@ impl PointsRules {
         keys.clear();
         let has_terms = self.fields.has_terms();
         let text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
+        chunk.settle(records);
         for (at, record) in records.records.iter().enumerate() {
             let cells = Cells::of(&chunk.bytes, text, records, record, self.dialect);
             let mut row = self.parse_row(record, cells, at, hashes, scratch, normalized);

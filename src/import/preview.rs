@@ -14,10 +14,10 @@ use crate::{
     domain::{
         command::Mode,
         customer::{Gender, LTV_DECIMALS},
-        id::JobId,
         identifier::{IdentifierKind, normalize},
         job::Position,
         points::{Conversion, NumberStyle, parse_amount},
+        program::{Program, currency_code},
         rejection::Rejection,
         tier::Tiers,
     },
@@ -146,6 +146,7 @@ pub fn raw(source: &Source, hints: &InputHints, rows_max: u64) -> Result<RawPrev
     let (mut records, mut scratch) = (Records::default(), Vec::new());
     while let Some(chunk) = chunks()? {
         csv::scan(&chunk.bytes, dialect, 0, &mut records);
+        chunk.settle(&mut records);
         for record in &records.records {
             if rows == rows_max {
                 return Ok(preview);
@@ -197,6 +198,7 @@ pub fn preview(
     let mut records = Records::default();
     'all: while let Some(chunk) = chunks()? {
         csv::scan(&chunk.bytes, layout.dialect, layout.mapping.columns, &mut records);
+        chunk.settle(&mut records);
         let faults = reader.faults(&chunk);
         for (at, record) in records.records.iter().enumerate() {
             if rows.len() as u64 == rows_max {
@@ -276,23 +278,7 @@ impl<'a> RowReader<'a> {
         let numbers = layout.number_style();
         let tiers = || Tiers::from_parts(&[], &surroundings.tiers).map_err(Error::corrupt);
         let rules = if layout.format.kind == Kind::Customers {
-            let rules = CustomersRules {
-                dialect: layout.dialect,
-                columns: layout.mapping.columns,
-                mapping: layout.mapping.clone(),
-                program: surroundings.program,
-                decimals: surroundings.decimals(),
-                numbers,
-                dates: layout.dates,
-                region: surroundings.region,
-                today: surroundings.zone.day_of(surroundings.now),
-                zone: surroundings.zone.clone(),
-                tiers: tiers()?,
-                seed: 0,
-                job: JobId(0),
-                now: surroundings.now,
-                processed: false,
-            };
+            let rules = CustomersRules::reading(layout, surroundings)?;
             Rules::Customers(Box::new(rules), Box::default())
         } else {
             // Whether amounts are added or set is not needed to read them.
@@ -324,19 +310,36 @@ impl<'a> RowReader<'a> {
     fn values(&self, cells: Cells<'_>) -> BTreeMap<ColumnField, String> {
         let mut scratch = Vec::new();
         let mut values = BTreeMap::new();
+        let decimals = self.decimals_of(cells);
         for (&field, &column) in &self.layout.mapping.fields {
             let cell = cells.text(column, &mut scratch);
             let is_operation = field == ColumnField::Operation;
             if !is_blank(cell.as_bytes()) || is_operation && self.layout.format.operation_blank.is_some() {
-                values.insert(field, self.value(field, cell).unwrap_or_else(|| cell.trim().to_owned()));
+                values.insert(field, self.value(field, cell, decimals).unwrap_or_else(|| cell.trim().to_owned()));
             }
         }
         values
     }
 
+    /// Decimals of the program whose points the row has: its own, or the job's.
+    fn decimals_of(&self, cells: Cells<'_>) -> u8 {
+        let mut scratch = Vec::new();
+        let mut cell =
+            |field| self.layout.mapping.column(field).map(|at| cells.text(at, &mut scratch).trim().to_owned());
+        let named = [ColumnField::Program, ColumnField::Account].map(&mut cell);
+        let named = named.into_iter().flatten().find(|code| !code.is_empty());
+        let currency = cell(ColumnField::Currency);
+        let currency = currency.as_deref().and_then(currency_code);
+        let is_meant = |program: &&Program| match &named {
+            Some(code) => program.code == *code,
+            None => currency.is_some() && program.currency.as_deref() == currency,
+        };
+        let meant = self.surroundings.programs.iter().find(is_meant);
+        meant.map_or(self.surroundings.decimals(), |program| program.decimals)
+    }
+
     /// A cell as the import takes it; none where it takes it as it is, or cannot read it.
-    fn value(&self, field: ColumnField, cell: &str) -> Option<String> {
-        let decimals = self.surroundings.decimals();
+    fn value(&self, field: ColumnField, cell: &str, decimals: u8) -> Option<String> {
         let number = |decimals| parse_amount(cell, decimals, self.numbers).ok();
         let text = |units: i64, decimals| amount_text(i128::from(units), decimals);
         match field {
@@ -357,7 +360,11 @@ impl<'a> RowReader<'a> {
                 };
                 Some(text(amount?, decimals))
             }
-            ColumnField::Balance => Some(text(number(decimals)?, decimals)),
+            ColumnField::Balance => {
+                let decimals = self.surroundings.decimals();
+                Some(text(number(decimals)?, decimals))
+            }
+            ColumnField::Currency => currency_code(cell).map(str::to_owned),
             ColumnField::Ltv => Some(text(number(LTV_DECIMALS)?, LTV_DECIMALS)),
             ColumnField::Orders => Some(text(number(0)?, 0)),
             ColumnField::Operation => Some(
@@ -378,7 +385,10 @@ impl<'a> RowReader<'a> {
                 let tier = self.tiers.lookup(cell.trim())?;
                 self.tiers.name(tier).map(str::to_owned)
             }
-            ColumnField::ExpiresOn => self.layout.dates.parse(cell.trim()).map(|date| date.to_string()),
+            ColumnField::ExpiresOn => {
+                let last = self.layout.dates.parse_or_timestamp(cell, &self.surroundings.zone)?;
+                Some(self.surroundings.zone.day_of(last).to_string())
+            }
             ColumnField::CreditedOn => {
                 let credited = self.layout.dates.parse_or_timestamp(cell, &self.surroundings.zone);
                 credited.map(|time| time.to_string())

@@ -35,6 +35,11 @@ impl Faults {
         self.0.push(Fault { rejection, column, message: message.into() });
     }
 
+    /// Adds failures of checks that come later.
+    pub fn append(&mut self, later: Faults) {
+        self.0.extend(later.0);
+    }
+
     /// The row's fault: the first failure, whose message names the others; none if there is none.
     pub fn first(self) -> Option<Fault> {
         let mut faults = self.0.into_iter();

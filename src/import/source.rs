@@ -63,10 +63,23 @@ impl Encoding {
                 Ok(_) => Encoding::Utf8,
                 // A character that the head's end cuts.
                 Err(error) if error.error_len().is_none() && !complete => Encoding::Utf8,
+                Err(_) if is_damaged_utf8(head) => Encoding::Utf8,
                 Err(_) => Encoding::Windows1252,
             },
         }
     }
+}
+
+/// Whether bytes that are no UTF-8 were meant to be: characters of several bytes stand in them at least as often as bytes that
+/// are none. In Windows-1252 such a character is two signs that hardly ever follow each other (`Ã©`). Without this rule one
+/// damaged byte would turn every name of a file into other letters, and its customers into others.
+fn is_damaged_utf8(bytes: &[u8]) -> bool {
+    let (mut characters, mut broken) = (0, 0);
+    for chunk in bytes.utf8_chunks() {
+        characters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        broken += usize::from(!chunk.invalid().is_empty());
+    }
+    characters > 0 && characters >= broken
 }
 
 impl std::str::FromStr for Encoding {
@@ -323,6 +336,21 @@ impl Source {
             encoding => Box::new(Transcoder::new(Box::new(BufReader::with_capacity(READ_BYTES, bytes)), encoding)),
         };
         SourceReader { path: self.path.clone(), input: Input::Read(input), offset: 0 }
+    }
+
+    /// Opens the content as it lies in the file, decompressed and not transcoded: what makes two files the same, in whatever
+    /// encoding they are read.
+    ///
+    /// # Errors
+    ///
+    /// When the file can no longer be opened, or it is a stream.
+    pub fn content(&self) -> Result<Box<dyn Read + Send>, SourceError> {
+        if self.is_stream() {
+            return Err(SourceError::Stream { path: self.path.clone() });
+        }
+        let failed = |error| SourceError::of(&self.path, error);
+        let file = File::open(&self.path).map_err(failed)?;
+        decompress(Counted { file, read: Arc::default() }, self.compression).map_err(failed)
     }
 
     /// Opens the text at its start; of a stream the beginning only. `read` is set to the bytes of the file that were read so far, compressed ones too.

@@ -13,9 +13,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use hdrhistogram::Histogram;
 
 use super::{
+    growing_file::GrowingFile,
     live::LiveCommit,
     output::Output,
-    processed_file::ProcessedFile,
     progress::{Progress, Stage},
 };
 use crate::{
@@ -47,6 +47,8 @@ pub struct Checkpoint {
     pub position: Position,
     /// Length of the processed report.
     pub processed_bytes: u64,
+    /// Length of the file of events.
+    pub notified_bytes: u64,
     /// Milliseconds of work in earlier runs.
     pub elapsed_ms: u64,
 }
@@ -59,8 +61,25 @@ impl Checkpoint {
             counts: record.counts.clone(),
             position: record.position,
             processed_bytes: record.processed_bytes,
+            notified_bytes: record.notified_bytes,
             elapsed_ms: record.elapsed_ms,
         })
+    }
+}
+
+/// The files beside the store that grow with the job's rows.
+#[derive(Default)]
+pub struct GrowingReports {
+    /// A line for every row.
+    pub processed: Option<GrowingFile>,
+    /// Events for those who are to be told.
+    pub notifications: Option<GrowingFile>,
+}
+
+impl GrowingReports {
+    fn syncers(&self) -> Result<[Option<File>; 2]> {
+        let syncer = |file: &Option<GrowingFile>| file.as_ref().map(GrowingFile::syncer).transpose();
+        Ok([syncer(&self.processed)?, syncer(&self.notifications)?])
     }
 }
 
@@ -108,7 +127,7 @@ pub struct Target<'a> {
 pub struct Committer<'a> {
     target: &'a Target<'a>,
     checkpoint: Checkpoint,
-    processed: Option<ProcessedFile>,
+    reports: GrowingReports,
     rows_in_window: u64,
     open: Option<Window>,
     next_sequence: u64,
@@ -133,8 +152,11 @@ impl Committer<'_> {
         self.checkpoint.position = output.position;
         self.balance_after = Total(output.balance_after);
         self.rows_in_window += output.counts.read;
-        if let Some(processed) = &mut self.processed {
+        if let Some(processed) = &mut self.reports.processed {
             processed.append(&output.processed)?;
+        }
+        if let Some(notifications) = &mut self.reports.notifications {
+            notifications.append(&output.notifications)?;
         }
         let counts = &self.checkpoint.counts;
         self.target.progress.set_rows(counts.read, counts.rejected);
@@ -190,7 +212,8 @@ impl Committer<'_> {
     fn seal(&mut self) -> Result<()> {
         let Some(mut window) = self.open.take() else { return Ok(()) };
         self.checkpoint.window += 1;
-        self.checkpoint.processed_bytes = self.processed.as_ref().map_or(0, ProcessedFile::length);
+        self.checkpoint.processed_bytes = self.reports.processed.as_ref().map_or(0, GrowingFile::length);
+        self.checkpoint.notified_bytes = self.reports.notifications.as_ref().map_or(0, GrowingFile::length);
         let elapsed_ms = self.checkpoint.elapsed_ms + self.target.began.elapsed().as_millis() as u64;
         window.number = self.checkpoint.window;
         window.record = WindowRecord {
@@ -198,6 +221,7 @@ impl Committer<'_> {
             counts: self.checkpoint.counts.clone(),
             position: self.checkpoint.position,
             processed_bytes: self.checkpoint.processed_bytes,
+            notified_bytes: self.checkpoint.notified_bytes,
             bytes_read: self.target.progress.snapshot().bytes_read,
             balance_after: self.balance_after,
             elapsed_ms,
@@ -223,13 +247,13 @@ fn gone() -> Error {
 pub fn with_committer<'a>(
     target: &'a Target<'a>,
     checkpoint: Checkpoint,
-    processed: Option<ProcessedFile>,
+    reports: GrowingReports,
     next_sequence: u64,
     balance: i128,
     dry_rejects: Option<DryRejects<'a>>,
     work: impl FnOnce(&mut Committer<'a>) -> Result<()>,
 ) -> Result<Committed> {
-    let syncer = processed.as_ref().map(ProcessedFile::syncer).transpose()?;
+    let syncers = reports.syncers()?;
     std::thread::scope(|threads| {
         // Two windows: one gathers while the other becomes durable.
         let (windows, full) = bounded::<Window>(2);
@@ -246,6 +270,7 @@ pub fn with_committer<'a>(
                     counts: Counts::default(),
                     position: Position::default(),
                     processed_bytes: 0,
+                    notified_bytes: 0,
                     bytes_read: 0,
                     balance_after: Total(0),
                     elapsed_ms: 0,
@@ -254,11 +279,11 @@ pub fn with_committer<'a>(
                 live: Vec::new(),
             });
         }
-        let sealing = threads.spawn(move || make_durable(target, &full, &spent_sender, syncer));
+        let sealing = threads.spawn(move || make_durable(target, &full, &spent_sender, syncers));
         let mut committer = Committer {
             target,
             checkpoint,
-            processed,
+            reports,
             rows_in_window: 0,
             open: None,
             next_sequence,
@@ -293,6 +318,7 @@ pub fn finish(target: &Target<'_>, job: JobId, committed: &Committed, elapsed_ms
         counts: checkpoint.counts.clone(),
         position: checkpoint.position,
         processed_bytes: checkpoint.processed_bytes,
+        notified_bytes: checkpoint.notified_bytes,
         bytes_read: target.progress.snapshot().bytes_read,
         balance_after: committed.balance_after,
         elapsed_ms,
@@ -307,7 +333,7 @@ fn make_durable(
     target: &Target<'_>,
     full: &Receiver<Window>,
     spent: &Sender<Window>,
-    syncer: Option<File>,
+    [processed, notifications]: [Option<File>; 2],
 ) -> Result<(Histogram<u64>, u64)> {
     let mut window_ms = Histogram::new(3).map_err(|error| Error::internal(error.to_string()))?;
     let mut log_bytes = 0;
@@ -318,7 +344,10 @@ fn make_durable(
         let began = Instant::now();
         let needed = window.commit.bytes() as u64 + window.rejects.len() as u64 + target.options.disk_free_min;
         disk::check_free(target.store.directory(), needed)?;
-        if let Some(file) = &syncer {
+        if let Some(file) = &notifications {
+            file.sync_data().map_err(|error| Error::io("the file of notifications cannot be synced", &error))?;
+        }
+        if let Some(file) = &processed {
             file.sync_data().map_err(|error| Error::io("the processed file cannot be synced", &error))?;
             disk::forget_pages(file, forgotten, window.record.processed_bytes);
             forgotten = window.record.processed_bytes;

@@ -17,6 +17,8 @@ pub struct Output {
     pub keys: Vec<(LogKey, Range<usize>)>,
     /// Lines of the processed report.
     pub processed: Vec<u8>,
+    /// Events for customers that were credited, where they are to be told.
+    pub notifications: Vec<u8>,
     /// Stored forms of the rejected rows.
     pub rejects: Vec<u8>,
     /// Where each of them ends.
@@ -41,6 +43,7 @@ impl Output {
         self.pages.clear();
         self.keys.clear();
         self.processed.clear();
+        self.notifications.clear();
         self.rejects.clear();
         self.reject_ends.clear();
         self.touched.clear();

@@ -253,7 +253,7 @@ impl AccountBook {
         if amount < 0
             && let Some(accounts) = self.accounts(program)
         {
-            split_debit(accounts.lots.of(customer), -amount, &mut taken);
+            split_debit(accounts.lots.available(customer), -amount, &mut taken);
         }
         let expires_on = if amount > 0 { command.terms.expires_on } else { None };
         let sequence = self.enter(

@@ -58,6 +58,8 @@ pub struct SignAccount {
     pub unchanged: String,
     /// What clamped debits left.
     pub not_taken: String,
+    /// What stands in rows that say neither the currency nor the account to credit.
+    pub not_credited: String,
 }
 
 /// The file's points, per sign.
@@ -160,6 +162,8 @@ pub struct Summary {
     pub reason: Option<String>,
     /// Input, as it was named.
     pub input: Option<String>,
+    /// The encoding that it was read in.
+    pub encoding: Option<String>,
     /// What the job's rows and windows cost; only right after the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
@@ -210,8 +214,14 @@ pub struct SummaryParts<'a> {
 
 impl Summary {
     /// Names the reports that the job wrote.
-    pub fn list_reports(&mut self, rejects: &Option<PathBuf>, processed: &Option<PathBuf>) {
-        self.files.extend([rejects, processed].into_iter().flatten().map(|path| path.display().to_string()));
+    pub fn list_reports(
+        &mut self,
+        rejects: &Option<PathBuf>,
+        processed: &Option<PathBuf>,
+        notifications: &Option<PathBuf>,
+    ) {
+        self.files
+            .extend([rejects, processed, notifications].into_iter().flatten().map(|path| path.display().to_string()));
     }
 
     /// The summary of these parts.
@@ -262,6 +272,7 @@ impl Summary {
             files: Vec::new(),
             reason: None,
             input: None,
+            encoding: None,
             cost: None,
         }
     }
@@ -294,6 +305,7 @@ impl FilePoints {
             rejected: text(account.rejected),
             unchanged: text(account.unchanged),
             not_taken: text(account.not_taken),
+            not_credited: text(account.not_credited),
         };
         FilePoints {
             credits: account(&points.credits),

@@ -19,11 +19,14 @@ use crate::{
         entry::{Entry, EntryText},
         id::{CustomerId, JobId, ProgramId, Sequence},
         identifier::IdentifierKind,
-        lot::Lot,
+        lot::{Lot, Lots, Taken},
         time::Timestamp,
     },
     error::{Error, Result},
 };
+
+/// The only customer of lots that are looked at alone.
+const ALONE: CustomerId = CustomerId(0);
 
 /// An account as a cold look finds it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,18 +40,18 @@ pub struct ColdAccount {
 }
 
 impl ColdAccount {
-    /// Brings it up to an entry behind it.
-    fn replay(&mut self, page: &LedgerPage<'_>, at: usize, entry: &Entry) -> Result<()> {
+    /// Brings it and its lots up to an entry behind it.
+    fn replay(&mut self, lots: &mut Lots, page: &LedgerPage<'_>, at: usize, entry: &Entry) -> Result<()> {
         let sequence = Sequence(page.first.0 + at as u64);
         self.balance = entry.balance_after;
         self.newest = sequence;
         for taken in page.taken(at) {
-            let lot = self.lots.iter_mut().find(|lot| lot.credit == taken.lot && lot.remaining >= taken.amount);
             let lost = || Error::corrupt(format!("entry {} takes of a lot that has not so much", sequence.0));
-            lot.ok_or_else(lost)?.remaining -= taken.amount;
+            lots.take(ALONE, taken).ok_or_else(lost)?;
         }
-        self.lots.retain(|lot| lot.remaining > 0);
-        self.lots.extend(page.lot_of(at, entry));
+        if let Some(lot) = page.lot_of(at, entry) {
+            lots.insert(ALONE, lot);
+        }
         Ok(())
     }
 }
@@ -66,6 +69,8 @@ pub struct DatedEntry {
     pub entry: Entry,
     /// Its texts, by the numbers of `EntryText`.
     pub texts: [Option<String>; EntryText::ALL.len()],
+    /// What it took of lots.
+    pub taken: Vec<Taken>,
 }
 
 impl DatedEntry {
@@ -232,6 +237,11 @@ pub fn accounts(store: &Store, customer: CustomerId) -> Result<Vec<ColdAccount>>
         }
     }
     let Some(&from) = froms.iter().min() else { return Ok(accounts) };
+    // An account may have a million lots, of which each entry takes some.
+    let mut lots = vec![Lots::default(); programs];
+    for (lots, account) in lots.iter_mut().zip(&mut accounts) {
+        account.lots.drain(..).for_each(|lot| lots.insert(ALONE, lot));
+    }
     store.log().scan(LogKey::Ledger(Sequence(from)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
         let LogKey::Ledger(first) = key else { return Ok(false) };
         let page = LedgerPage::open(first, stored)?;
@@ -243,12 +253,14 @@ pub fn accounts(store: &Store, customer: CustomerId) -> Result<Vec<ColdAccount>>
             let sequence = first.0 + at as u64;
             let program = usize::from(entry.program.0);
             if program < programs && sequence >= froms[program] {
-                accounts[program].replay(&page, at, &entry)?;
+                accounts[program].replay(&mut lots[program], &page, at, &entry)?;
             }
         }
         Ok(true)
     })?;
-    accounts.iter_mut().for_each(|account| account.lots.sort_by_key(Lot::order));
+    for (lots, account) in lots.iter().zip(&mut accounts) {
+        account.lots.extend(lots.of(ALONE));
+    }
     Ok(accounts)
 }
 
@@ -267,5 +279,6 @@ pub fn entry(store: &Store, sequence: Sequence) -> Result<DatedEntry> {
         return Err(missing());
     }
     let texts = EntryText::ALL.map(|text| page.text(at, text).map(str::to_owned));
-    Ok(DatedEntry { sequence, job: page.job, time: page.time, entry: page.entry(at)?, texts })
+    let taken = page.taken(at);
+    Ok(DatedEntry { sequence, job: page.job, time: page.time, entry: page.entry(at)?, texts, taken })
 }

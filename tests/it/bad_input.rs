@@ -174,7 +174,43 @@ fn bytes_of_another_encoding_far_down_are_rejected_with_what_to_do() {
     assert!(
         shop.read("r.csv").contains("encoding_invalid,") && shop.read("r.csv").contains("`--encoding windows-1252`")
     );
-    shop.run(&import("points.csv", &["--encoding", "windows-1252"])).expect(0);
+    // It was applied, in whatever encoding it was read: another one must not apply its good rows twice.
+    let ended = shop.run(&import("points.csv", &["--encoding", "windows-1252"])).expect(4);
+    assert_eq!(ended.error("code"), "repeated_file");
+    let again = shop.run(&import("points.csv", &["--encoding", "windows-1252", "--again", "--dry-run"])).expect(0);
+    assert_eq!(again.json["rows"]["applied"], 5001);
+}
+
+#[test]
+fn a_damaged_byte_costs_its_row_and_not_the_letters_of_all_others() {
+    let shop = shop();
+    let create = |file: &str| shop.run(&import(file, &["--on-unknown", "create", "--again", "--rejects", "r.csv"]));
+    shop.write("utf8.csv", b"email,amount,operation\njos\xc3\xa9@x.io,5,CR\nzo\xc3\xab@x.io,5,CR\nbad\xff@x.io,5,CR\n");
+    let summary = create("utf8.csv").expect(3).json;
+    assert_eq!((&summary["rows"]["applied"], &summary["rejects"]["encoding_invalid"]), (&2.into(), &1.into()));
+    assert_eq!(summary["encoding"], "utf-8");
+    assert!(shop.export("customers").contains("jos\u{e9}@x.io"));
+    // Without any character of several bytes it is what Windows writes.
+    shop.write("windows.csv", b"email,amount,operation\nren\xe9@x.io,5,CR\n");
+    assert_eq!(create("windows.csv").expect(0).json["encoding"], "windows-1252");
+    assert!(shop.export("customers").contains("ren\u{e9}@x.io"));
+}
+
+#[test]
+fn rows_inside_a_quoted_cell_too_long_are_not_applied() {
+    let shop = shop();
+    let inner = "ana@example.com,1000,CR,hi\n".repeat(700_000);
+    shop.write(
+        "points.csv",
+        format!("email,amount,operation,note\nana@example.com,1,CR,\"{inner}\"\nana@example.com,2,CR,\n"),
+    );
+    let summary = shop.run(&import("points.csv", &["--rejects", "r.csv", "--processed", "p.csv"])).expect(3).json;
+    assert_eq!(summary["rows"]["read"], 2);
+    assert_eq!(summary["points"]["credited"], "2");
+    let processed = rows(&shop.read("p.csv"));
+    let lines: Vec<&str> = processed.iter().map(|cells| cells[0].as_str()).collect();
+    assert_eq!(lines, ["2", "700003"]);
+    assert!(shop.read("r.csv").contains("the row is longer than 16777216 bytes"));
 }
 
 #[test]

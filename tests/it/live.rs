@@ -58,7 +58,8 @@ fn store(directory: &tempfile::TempDir, customers: usize, options: Options) -> E
     let path = directory.path().join("customers.csv");
     let content: String = std::iter::once("user_id,email,card\n".to_owned()).chain((0..customers).map(line)).collect();
     std::fs::write(&path, content).expect("a file is written");
-    let request = CustomersRequest { file: FileRequest { path, ..FileRequest::default() } };
+    let request =
+        CustomersRequest { file: FileRequest { path, ..FileRequest::default() }, ..CustomersRequest::default() };
     engine.import_customers(&job(), &request, &Progress::default()).expect("customers");
     engine
 }
@@ -325,7 +326,8 @@ fn customers_are_found_by_identifiers_that_the_file_does_not_have() {
     let engine = Engine::open(&directory.path().join("store"), small()).expect("a store");
     let path = directory.path().join("late.csv");
     std::fs::write(&path, "user_id,email,card,mobile\nlate,late@example.com,777,+37061234567\n").expect("a file");
-    let request = CustomersRequest { file: FileRequest { path, ..FileRequest::default() } };
+    let request =
+        CustomersRequest { file: FileRequest { path, ..FileRequest::default() }, ..CustomersRequest::default() };
     engine.import_customers(&job(), &request, &Progress::default()).expect("customers");
     let (_, ()) = while_adding(&engine, 300, |running| {
         running.wait_for(300);
@@ -550,7 +552,9 @@ fn an_adjustment_goes_by_its_own_day_and_limits() {
 fn customer_files_take_adjustments_in_too() {
     let directory = tempfile::tempdir().expect("a directory");
     let engine = store(&directory, 10, small());
-    let import = |file, progress: &Progress| engine.import_customers(&job(), &CustomersRequest { file }, progress);
+    let import = |file, progress: &Progress| {
+        engine.import_customers(&job(), &CustomersRequest { file, ..CustomersRequest::default() }, progress)
+    };
     let row = |number: u64| match number {
         0 => "external_id,balance\n".to_owned(),
         number => format!("x{number},7\n"),

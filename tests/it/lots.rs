@@ -503,7 +503,7 @@ fn a_customer_and_the_history_show_lots_and_what_they_are_for() {
     let public = serde_json::json!([
         {
             "sequence": 4, "time": "2090-03-10T12:00:00Z", "program": "points", "kind": "debit", "amount": "-120",
-            "balance_after": "30", "comment": "Hello",
+            "balance_after": "30", "taken": [{"lot": 1, "amount": "100"}], "comment": "Hello",
         },
         {
             "sequence": 3, "time": "2090-03-10T12:00:00Z", "program": "eur", "kind": "promise", "amount": "9.50",

@@ -18,6 +18,7 @@ mod datasets;
 mod expiry;
 mod expire;
 mod formats;
+mod incust;
 mod kill;
 mod live;
 mod lots;

@@ -201,7 +201,11 @@ fn on_overdraft(policy: OnOverdraft) -> command::OnOverdraft {
 /// Does a step whose file, if it has one, is at `path`.
 fn do_step(engine: &Engine, step: &Step, job: &JobRequest, path: &Path, progress: &Progress) -> Result<Summary> {
     match &step.work {
-        Work::Customers(_) => engine.import_customers(job, &CustomersRequest { file: file_request(path) }, progress),
+        Work::Customers(_) => engine.import_customers(
+            job,
+            &CustomersRequest { file: file_request(path), ..CustomersRequest::default() },
+            progress,
+        ),
         Work::Points(_, options) => engine.import_points(job, &points_request(options, path), progress),
         Work::Expire { as_of, program } => {
             let program = program.map(|place| PROGRAMS[place].to_owned());

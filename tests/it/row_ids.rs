@@ -591,7 +591,7 @@ proptest! {
 }
 
 #[test]
-fn a_row_that_was_applied_before_its_last_day_is_known_after_it() {
+fn a_row_that_has_known_id_before_its_last_day_is_known_after_it() {
     const COLUMNS: &str = "email,amount,operation,expires_on,row_id";
     let till = Till::new();
     let first = ["ana@example.com;10;CR;2090-03-31;1", "ana@example.com;5;SET;2090-03-31;2"];

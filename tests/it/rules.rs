@@ -106,7 +106,7 @@ impl Shop {
     fn import_customers(&self, content: &[u8], how: impl FnOnce(&mut FileRequest)) -> Summary {
         let (job, mut file) = self.job(content);
         how(&mut file);
-        let request = CustomersRequest { file };
+        let request = CustomersRequest { file, ..CustomersRequest::default() };
         self.engine.import_customers(&job, &request, &Progress::default()).expect("the file is imported")
     }
 
@@ -1108,7 +1108,8 @@ fn cells_never_start_a_formula_and_round_trip() {
     let copy = Engine::create(&other.path().join("store"), Options::default()).expect("a store");
     let path = other.path().join("customers.csv");
     std::fs::write(&path, &exported).expect("a file is written");
-    let request = CustomersRequest { file: FileRequest { path, ..FileRequest::default() } };
+    let request =
+        CustomersRequest { file: FileRequest { path, ..FileRequest::default() }, ..CustomersRequest::default() };
     let summary =
         copy.import_customers(&JobRequest::default(), &request, &Progress::default()).expect("it is imported");
     assert_eq!(summary.rows.created, 6);

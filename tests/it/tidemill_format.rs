@@ -536,8 +536,8 @@ fn programs_are_summed_up_apart_and_together() {
     assert_eq!(
         other["file_points"],
         serde_json::json!({
-            "credits": { "in_file": "19.55", "applied": "12.55", "rejected": "7.00", "unchanged": "0.00", "not_taken": "0.00" },
-            "debits": { "in_file": "2.50", "applied": "2.50", "rejected": "0.00", "unchanged": "0.00", "not_taken": "0.00" },
+            "credits": { "in_file": "19.55", "applied": "12.55", "rejected": "7.00", "unchanged": "0.00", "not_taken": "0.00", "not_credited": "0.00" },
+            "debits": { "in_file": "2.50", "applied": "2.50", "rejected": "0.00", "unchanged": "0.00", "not_taken": "0.00", "not_credited": "0.00" },
             "set_rows": 1, "set": "9.00", "unassigned_rows": 1, "unassigned": "3.00", "unreadable_rows": 0,
         })
     );

@@ -202,8 +202,10 @@ fn a_job_goes_on_by_the_settings_it_began_with() {
         shop.engine.set(settings).expect("settings");
     };
     let import = |shop: &Shop, stop: bool| {
-        let request =
-            CustomersRequest { file: FileRequest { path: shop.path("customers.csv"), ..FileRequest::default() } };
+        let request = CustomersRequest {
+            file: FileRequest { path: shop.path("customers.csv"), ..FileRequest::default() },
+            ..CustomersRequest::default()
+        };
         stopped(stop, |progress| shop.engine.import_customers(&JobRequest::default(), &request, progress))
     };
     let (calm, shop) = (Shop::new(), Shop::new());

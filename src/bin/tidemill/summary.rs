@@ -67,7 +67,10 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
     let mut fact = |label: &str, value: String| facts.push(vec![label.to_owned(), value]);
     if let Some(input) = &summary.input {
         let format = summary.format.as_ref().map_or(String::new(), |format| format!(", format `{format}`"));
-        fact("file", format!("`{input}`{format}, {}", bytes(summary.bytes_read)));
+        // That of nearly all files goes without saying.
+        let encoding = summary.encoding.as_ref().filter(|encoding| *encoding != "utf-8");
+        let encoding = encoding.map_or(String::new(), |encoding| format!(", read as {encoding}"));
+        fact("file", format!("`{input}`{format}{encoding}, {}", bytes(summary.bytes_read)));
     }
     if let Some(reason) = &summary.reason {
         fact("reason", one_line(reason));
@@ -83,7 +86,7 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         );
     }
     fact("points", format!("{}, program `{}`", points_text(summary.kind, &summary.points), summary.program));
-    if summary.kind == JobKind::ImportPoints {
+    if matches!(summary.kind, JobKind::ImportPoints | JobKind::ImportCustomers) {
         file_points_texts(&summary.file_points).into_iter().for_each(|text| fact("", text));
     }
     if summary.expiries_ignored > 0 {
@@ -185,6 +188,7 @@ fn account_text(account: &SignAccount) -> Option<String> {
         (&account.rejected, "in rejected rows"),
         (&account.unchanged, "in rows that changed nothing"),
         (&account.not_taken, "not taken, as the balance was too small"),
+        (&account.not_credited, "not credited, as rows name neither currency nor account"),
     ];
     let rest: Vec<_> = rest
         .iter()
@@ -300,6 +304,7 @@ mod tests {
             rejected: text("1200"),
             unchanged: text("0"),
             not_taken: text("0"),
+            not_credited: text("0"),
         };
         Summary {
             job: Some(JobId(3)),
@@ -330,6 +335,7 @@ mod tests {
             files: vec![text("rejects.csv")],
             reason: Some(text("Diwali")),
             input: Some(text("points.csv")),
+            encoding: Some(text("utf-8")),
             cost: None,
         }
     }

@@ -20,6 +20,19 @@ impl Read for Trickle<'_> {
     }
 }
 
+/// The same by a cutter that can look beyond what it holds.
+fn seeing_chunks(text: &[u8], chunk_bytes_max: usize, row_bytes_max: usize) -> Vec<Chunk> {
+    let ahead = text.to_vec();
+    let look: LookAhead = Box::new(move |offset| Ok(Box::new(io::Cursor::new(ahead[offset as usize..].to_vec()))));
+    let cutter = Cutter::new(Trickle(text, 3), COMMA, chunk_bytes_max, row_bytes_max, 0, 0);
+    let mut cutter = cutter.seeing(Beyond::Reader(look));
+    let mut chunks = Vec::new();
+    while let Some(chunk) = cutter.next().expect("memory never fails") {
+        chunks.push(chunk);
+    }
+    chunks
+}
+
 fn chunks(reader: impl Read, chunk_bytes_max: usize, row_bytes_max: usize) -> Vec<Chunk> {
     let mut cutter = Cutter::new(reader, COMMA, chunk_bytes_max, row_bytes_max, 0, 0);
     let mut chunks = Vec::new();
@@ -37,6 +50,7 @@ fn rows_of(chunks: &[Chunk], row_bytes_max: usize) -> (Vec<Row>, u32) {
     let (mut rows, mut lines, mut records) = (Vec::new(), 0, Records::default());
     for chunk in chunks {
         scan_within(&chunk.bytes, COMMA, 2, limits, &mut records);
+        chunk.settle(&mut records);
         for record in &records.records {
             let long = record.problem == Some(RecordProblem::RowTooLong);
             let text = if long { Vec::new() } else { record.raw(&chunk.bytes).to_vec() };
@@ -48,7 +62,14 @@ fn rows_of(chunks: &[Chunk], row_bytes_max: usize) -> (Vec<Row>, u32) {
 }
 
 fn whole(text: &[u8]) -> Vec<Chunk> {
-    vec![Chunk { number: 0, offset: 0, end: text.len() as u64, bytes: text.to_vec(), ends_source: true }]
+    vec![Chunk {
+        number: 0,
+        offset: 0,
+        end: text.len() as u64,
+        bytes: text.to_vec(),
+        ends_source: true,
+        lines_dropped: None,
+    }]
 }
 
 fn assert_chunks_are_sound(text: &[u8], chunks: &[Chunk], row_bytes_max: usize) {
@@ -104,6 +125,46 @@ fn a_row_too_long_is_cut_and_the_rest_of_its_line_dropped() {
 }
 
 #[test]
+fn lines_of_a_quoted_field_too_long_are_no_rows() {
+    let inner = "ana@example.com,1000\n".repeat(50);
+    let closed = format!("a,1\nb,\"{inner}\"\"{inner}\",x,\"y\nz\"\nc,3\n");
+    let lines_after = 103;
+    for (text, expected) in [
+        (closed.clone(), vec![(0, None), (1, Some(RecordProblem::RowTooLong)), (lines_after, None)]),
+        (closed.replace('\n', "\r\n"), vec![(0, None), (1, Some(RecordProblem::RowTooLong)), (lines_after, None)]),
+        // The end of the file closes it as well.
+        (format!("a,1\nb,\"{inner}\""), vec![(0, None), (1, Some(RecordProblem::RowTooLong))]),
+        // A field that begins beyond what may be held is followed too.
+        (format!("{},\"{inner}\"\nc,3\n", "x".repeat(90)), vec![(0, Some(RecordProblem::RowTooLong)), (51, None)]),
+    ] {
+        let found = seeing_chunks(text.as_bytes(), 32, 64);
+        let rows: Vec<_> = rows_of(&found, 64).0.into_iter().map(|(_, line, problem, _)| (line, problem)).collect();
+        assert_eq!(rows, expected, "{text:?}");
+        assert_chunks_are_sound(text.as_bytes(), &found, 64);
+    }
+    // Whoever can read only once takes an open quote for one; nothing inside is applied.
+    let mut once = Cutter::new(closed.as_bytes(), COMMA, 32, 64, 0, 0).seeing(Beyond::Once);
+    let mut found = Vec::new();
+    while let Some(chunk) = once.next().expect("memory never fails") {
+        found.push(chunk);
+    }
+    assert_eq!(found, seeing_chunks(closed.as_bytes(), 32, 64));
+}
+
+#[test]
+fn a_chunk_of_short_rows_has_a_bounded_number_of_them() {
+    for newline in ["\n", "\r", "\r\n"] {
+        let text = format!("q{newline}").repeat(200_000);
+        let found = chunks(text.as_bytes(), 1 << 20, 1 << 24);
+        let (rows, lines) = rows_of(&found, 1 << 24);
+        assert_eq!((rows.len(), lines), (200_000, 200_000));
+        let most = found.iter().map(|chunk| chunk.bytes.len() / (1 + newline.len())).max();
+        assert_eq!(most, Some(CHUNK_LINES_MAX));
+        assert_chunks_are_sound(text.as_bytes(), &found, 1 << 24);
+    }
+}
+
+#[test]
 fn an_unclosed_quote_costs_its_row_only() {
     let sound = "ana@example.com,5\n".repeat(100_000);
     let text = format!("a,1\nb,\"2\n{sound}");
@@ -153,5 +214,19 @@ proptest! {
             prop_assert_eq!(rows_of(&found, row_max), rows_of(&whole(&text), row_max));
             prop_assert_eq!(chunks(Trickle(&text, 3), max, row_max), found);
         }
+    }
+
+    /// However little may be held, records begin where they do if all of the text may be.
+    #[test]
+    fn who_sees_beyond_begins_records_where_who_holds_all_does(
+        text in any_text(), max in 1usize..300, row_max in 1usize..400,
+    ) {
+        let begins = |chunks: &[Chunk], row_max| -> Vec<(u64, u32)> {
+            rows_of(chunks, row_max).0.into_iter().map(|(offset, line, ..)| (offset, line)).collect()
+        };
+        let found = seeing_chunks(&text, max, row_max);
+        assert_chunks_are_sound(&text, &found, row_max);
+        prop_assert_eq!(begins(&found, row_max), begins(&whole(&text), 1 << 20));
+        prop_assert_eq!(rows_of(&found, row_max).1, rows_of(&whole(&text), 1 << 20).1);
     }
 }

@@ -1,14 +1,15 @@
 //! Applying customer rows: whose a row is, what it creates, what it changes.
 
-use super::{CustomersBatch, CustomersRules, NewRecord, Row};
+use super::{CustomersBatch, CustomersRules, NewRecord, Row, credit::Credit};
 use crate::{
     domain::{
+        apply::Effect,
         command::{Operation, ResolvedCommand},
         customer::{CustomerChange, Presence},
-        entry::DetailAt,
+        entry::{DetailAt, Entries},
         id::{CustomerId, JobId},
         identifier::IdentifierKind,
-        job::Position,
+        job::{Counts, Position},
         outcome::Status,
         rejection::Rejection,
         tier::TierId,
@@ -119,6 +120,7 @@ impl<'a> CustomersApplier<'a> {
             changes,
             tiers,
             entries,
+            credits,
             new_records,
             output,
             owners,
@@ -164,7 +166,8 @@ impl<'a> CustomersApplier<'a> {
             let counts = &mut output.counts;
             if row.rejection.is_none() {
                 let identifiers = &hashes[row.hashes.0 as usize..row.hashes.1 as usize];
-                match if is_claimed { Ok(None) } else { self.owner(identifiers) } {
+                let owner = if is_claimed { Ok(None) } else { self.owner(identifiers) };
+                match owner.and_then(|owner| self.can_credit(owner, credits.get(at))) {
                     Ok(None) => {
                         if self.customers == CustomerId::NONE.0 {
                             return Err(Error::new(
@@ -196,8 +199,8 @@ impl<'a> CustomersApplier<'a> {
                                 change.created_at = Some(self.rules.now);
                             }
                             change.tier = tier_name.as_deref().or(change.tier);
-                            row.body = append_change(&change, changes);
-                            new_records.push(self.record(customer, None, row.body, true));
+                            let body = append_change(&change, changes);
+                            new_records.push(self.record(customer, None, body, true));
                         } else {
                             new_records.push(self.record(customer, None, row.body, false));
                         }
@@ -229,6 +232,7 @@ impl<'a> CustomersApplier<'a> {
                         counts.kept += kept + u64::from(row.has_balance_cell);
                         if change.is_empty() {
                             row.status = Status::Unchanged;
+                            // A resume learns from this that the row named the customer, whatever it credits.
                             output.touched.push(Touch::named(customer));
                         } else {
                             row.status = Status::Updated;
@@ -263,6 +267,12 @@ impl<'a> CustomersApplier<'a> {
                     Err(rejection) => row.rejection = Some(rejection),
                 }
             }
+            if let Some(credit) = credits.get_mut(at) {
+                self.credit(row, credit, line, entries, counts);
+                if self.rules.notifies && credit.balance_after.is_some() {
+                    credit.own = self.own(row.customer, &hashes[row.hashes.0 as usize..row.hashes.1 as usize]);
+                }
+            }
             if let Some(rejection) = row.rejection {
                 counts.reject(rejection);
                 if row.is_balance_readable {
@@ -273,7 +283,9 @@ impl<'a> CustomersApplier<'a> {
                 counts.points.credits.applied += row.balance;
                 counts.points.credits.in_file += row.balance;
             }
-            counts.unreadable_amounts += u64::from(row.has_balance_cell && !row.is_balance_readable);
+            let is_credit_unreadable = credits.get(at).is_some_and(|credit| credit.is_filled && !credit.is_readable);
+            let is_balance_unreadable = row.has_balance_cell && !row.is_balance_readable;
+            counts.unreadable_amounts += u64::from(is_balance_unreadable || is_credit_unreadable);
             counts.outcome(row.status);
         }
         self.lines += u64::from(records.lines);
@@ -281,6 +293,60 @@ impl<'a> CustomersApplier<'a> {
         output.next_sequence = self.book.next_sequence();
         output.balance_after = self.book.total(self.rules.program);
         Ok(())
+    }
+
+    /// Whether a row's credit fits into the balance of the customer whose row it is; an opening balance was looked at before.
+    #[inline]
+    fn can_credit(
+        &self,
+        owner: Option<CustomerId>,
+        credit: Option<&Credit>,
+    ) -> std::result::Result<Option<CustomerId>, Rejection> {
+        if let (Some(customer), Some(credit)) = (owner, credit)
+            && let (Some(program), 1..) = (credit.program, credit.amount)
+            && let Effect::Rejected(rejection) = self.book.effect(program, customer, credit.command())
+        {
+            return Err(rejection);
+        }
+        Ok(owner)
+    }
+
+    /// Credits what a row asks for, and accounts for it.
+    fn credit(&mut self, row: &mut Row, credit: &mut Credit, line: u64, entries: &mut Entries, counts: &mut Counts) {
+        let main = self.rules.program;
+        if let (None, Some(program), 1..) = (row.rejection, credit.program, credit.amount) {
+            let applied = self.book.apply(program, row.customer, credit.command(), line, DetailAt::NONE, entries);
+            let points = counts.points_of(program, main);
+            points.expire(applied.expired);
+            match applied.effect {
+                Effect::Entry { kind, amount, balance_after, .. } => {
+                    points.moved(kind, amount);
+                    credit.balance_after = Some(balance_after);
+                }
+                Effect::Unchanged { .. } => {}
+                // It was looked at before anything of the row was applied.
+                Effect::Rejected(rejection) => row.rejection = Some(rejection),
+            }
+            if row.status == Status::Unchanged {
+                row.status = Status::Updated;
+            }
+        }
+        if !credit.is_readable {
+            return;
+        }
+        let account = &mut counts.points_of(credit.program.unwrap_or(main), main).credits;
+        account.in_file += credit.amount;
+        match (row.rejection, credit.program) {
+            (Some(_), _) => account.rejected += credit.amount,
+            (None, None) => account.not_credited += credit.amount,
+            (None, Some(_)) => account.applied += credit.amount,
+        }
+    }
+
+    /// Which of a row's identifiers are this customer's: one that a rule kept out is not.
+    fn own(&self, customer: CustomerId, identifiers: &[(IdentifierKind, IdentifierHash)]) -> Presence {
+        let own = identifiers.iter().filter(|(_, hash)| self.table.get(*hash) == Some(customer));
+        Presence(own.fold(0, |bits, &(kind, _)| bits | Presence::of_kind(kind)))
     }
 
     /// Makes room for all that the file will bring, going by its first chunk, when it fills an empty store: the table then
@@ -319,6 +385,9 @@ impl<'a> CustomersApplier<'a> {
         &self,
         identifiers: &[(IdentifierKind, IdentifierHash)],
     ) -> std::result::Result<Option<CustomerId>, Rejection> {
+        if let Some(key) = self.rules.key {
+            return self.owner_by_key(key, identifiers);
+        }
         let (mut single, mut card) = (None, None);
         let mut cards_differ = false;
         for (kind, hash) in identifiers {
@@ -338,6 +407,32 @@ impl<'a> CustomersApplier<'a> {
             (Some(owner), _) | (None, Some(owner)) => Ok(Some(owner)),
             (None, None) => Ok(None),
         }
+    }
+
+    /// The same where one kind of identifier alone says whose row it is: what the row names beside it must be that
+    /// customer's, or nobody's.
+    fn owner_by_key(
+        &self,
+        key: IdentifierKind,
+        identifiers: &[(IdentifierKind, IdentifierHash)],
+    ) -> std::result::Result<Option<CustomerId>, Rejection> {
+        let mut owner = None;
+        for (_, hash) in identifiers.iter().filter(|(kind, _)| *kind == key) {
+            match (self.table.get(*hash), owner) {
+                (Some(found), None) => owner = Some(found),
+                (Some(found), Some(other)) if found != other => return Err(Rejection::IdentifierConflict),
+                _ => {}
+            }
+        }
+        for (kind, hash) in identifiers.iter().filter(|(kind, _)| *kind != key) {
+            match (self.table.get(*hash), owner) {
+                (Some(found), Some(owner)) if found == owner => {}
+                (Some(_), Some(_)) if *kind != IdentifierKind::Card => return Err(Rejection::IdentifierConflict),
+                (Some(_), _) => return Err(Rejection::IdentifierTaken),
+                (None, _) => {}
+            }
+        }
+        Ok(owner)
     }
 
     /// What of a row an existing customer takes on, by the overwrite rules; and how many filled cells are kept out.
@@ -360,7 +455,8 @@ impl<'a> CustomersApplier<'a> {
             if is_known(kind) {
                 return None;
             }
-            if presence.has(Presence::of_kind(kind)) {
+            let field = Presence::of_kind(kind);
+            if presence.has(field) || self.rules.set_at_creation.has(field) {
                 kept += 1;
                 return None;
             }

@@ -66,15 +66,15 @@ pub(super) struct PlainRow {
 }
 
 /// A row's cells, and the row's answer to one that is not plain: nothing.
-struct PlainCells<'a> {
-    text: &'a str,
-    fields: &'a [Field],
+pub(super) struct PlainCells<'a> {
+    pub(super) text: &'a str,
+    pub(super) fields: &'a [Field],
 }
 
 impl<'a> PlainCells<'a> {
     /// The cell if it is plain; empty where it is, or where the file has no such column.
     #[inline]
-    fn get(&self, place: usize) -> Option<&'a str> {
+    pub(super) fn get(&self, place: usize) -> Option<&'a str> {
         let Some(field) = self.fields.get(place) else { return Some("") };
         let cell = self.text.get(field.start as usize..field.end as usize)?;
         match (cell.as_bytes().first(), cell.as_bytes().last()) {
@@ -107,6 +107,7 @@ impl CustomersRules {
     pub(super) fn put_plain_row(
         &self,
         places: &Places,
+        decimals: u8,
         (text, fields): (&str, &[Field]),
         tiers: &[String],
         scratch: &mut Scratch,
@@ -116,16 +117,21 @@ impl CustomersRules {
         let cells = PlainCells { text, fields };
         let mut out = FieldsWriter::begin(bodies);
         let mut presence = 0;
+        let mut is_found = self.key.is_none();
         for &(kind, place) in &places.identifiers {
             let cell = cells.get(place)?;
             if cell.is_empty() {
                 continue;
             }
             let value = out.identifier(kind, |out| put_plain(kind, cell.as_bytes(), true, out))?;
+            if self.wrong_digits(kind, value).is_some() {
+                return None;
+            }
+            is_found |= self.key == Some(kind);
             hashes.push((kind, IdentifierHash::of(self.seed, kind, value)));
             presence |= Presence::of_kind(kind);
         }
-        if out.is_empty() {
+        if out.is_empty() || !is_found {
             return None;
         }
         let name = cells.text(places.name)?;
@@ -185,7 +191,7 @@ impl CustomersRules {
         let balance = if balance.is_empty() {
             None
         } else {
-            Some(parse_amount(balance, self.decimals, self.numbers).ok().filter(|&balance| balance >= 0)?)
+            Some(parse_amount(balance, decimals, self.numbers).ok().filter(|&balance| balance >= 0)?)
         };
         out.end();
         Some(PlainRow { presence: Presence(presence), tier, ltv, orders, created_at, balance })

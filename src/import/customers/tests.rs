@@ -3,10 +3,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     domain::tier::Tiers,
-    import::format::{Format, Header},
+    import::format::{ColumnOverride, Format, Header, Kind},
 };
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 18] = [
     "card",
     "user_id",
     "external_id",
@@ -21,20 +21,35 @@ const COLUMNS: [&str; 14] = [
     "ltv",
     "orders",
     "balance",
+    "amount",
+    "currency",
+    "account",
+    "expires_on",
 ];
 
-fn rules(zone: &str, tiers: &[&str]) -> CustomersRules {
+/// With credits a row is also found by one identifier only, whose digits are counted.
+fn rules(zone: &str, tiers: &[&str], with_credits: bool) -> CustomersRules {
     let header: Vec<String> = COLUMNS.iter().map(|&name| name.to_owned()).collect();
     let format = Format::builtin("tidemill-customers").unwrap();
+    let credits = ["amount", "currency", "account", "expires_on"]
+        .iter()
+        .filter(|_| with_credits)
+        .map(|name| ColumnOverride::parse(&format!("{name}={name}"), Kind::Customers).unwrap())
+        .collect::<Vec<_>>();
     let zone = TimeZone::new(zone).unwrap();
     let now = Timestamp::parse_rfc3339("2026-05-01T10:00:00Z").unwrap();
     let declared: Vec<String> = tiers.iter().map(|&tier| tier.to_owned()).collect();
     CustomersRules {
         dialect: Dialect { delimiter: b',', quote: b'"' },
         columns: COLUMNS.len(),
-        mapping: Mapping::resolve(format, Header::Named(&header), &[]).unwrap(),
+        mapping: Mapping::resolve(format, Header::Named(&header), &credits).unwrap(),
+        key: with_credits.then_some(IdentifierKind::Mobile),
+        set_at_creation: Presence::default(),
+        phone_digits: with_credits.then_some(11),
         program: ProgramId(0),
-        decimals: 2,
+        programs: [("points", None), ("eur", Some("EUR"))]
+            .map(|(code, currency)| Program::new(code, "", 2, currency).unwrap())
+            .to_vec(),
         numbers: NumberStyle::PLAIN,
         dates: DateStyle::Iso,
         region: Region::new("LT"),
@@ -45,6 +60,8 @@ fn rules(zone: &str, tiers: &[&str]) -> CustomersRules {
         job: JobId(1),
         now,
         processed: false,
+        notifies: false,
+        comment: None,
     }
 }
 
@@ -56,6 +73,10 @@ fn cell(column: usize) -> BoxedStrategy<String> {
             prop_oneof!["[a-zA-Z.+]{1,9}@[a-z-]{2,9}\\.(com|lt|x1)", "[a-z]{60,70}@a\\.lt", "o'brien@x\\.ie"].boxed()
         }
         "mobile" => prop_oneof!["\\+3706[0-9]{7}", "86[0-9]{7}", "\\+91 [0-9]{5} [0-9]{5}"].boxed(),
+        "amount" => prop_oneof!["[0-9]{1,4}(\\.[0-9]{1,2})?", "9223372036854775807", "-1"].boxed(),
+        "currency" => prop_oneof!["EUR|eur", "GBP", "XYZ"].boxed(),
+        "account" => prop_oneof!["eur|points", "nope"].boxed(),
+        "expires_on" => prop_oneof!["202[67]-0[1-9]-0[1-9]", "2026-02-30"].boxed(),
         "birthday" | "created_at" => {
             prop_oneof!["(19|20)[0-9]{2}-(0[1-9]|1[0-2])-[0-3][0-9]", "2020-01-0[1-9]T10:00:00(Z|\\+03:00)"].boxed()
         }
@@ -90,8 +111,9 @@ proptest! {
         rows in prop::collection::vec(row(), 1..12),
         zone in prop::sample::select(vec!["UTC", "Europe/Vilnius"]),
         declared: bool,
+        with_credits: bool,
     ) {
-        let rules = rules(zone, if declared { &["Gold", "silver"] } else { &[] });
+        let rules = rules(zone, if declared { &["Gold", "silver"] } else { &[] }, with_credits);
         let mut file = String::new();
         for cells in &rows {
             let quoted: Vec<String> = cells
@@ -113,14 +135,15 @@ proptest! {
         prop_assert_eq!(&quick.hashes, &plain.hashes);
         prop_assert_eq!(&quick.bodies, &plain.bodies);
         prop_assert_eq!(&quick.tiers, &plain.tiers);
+        prop_assert_eq!(&quick.credits, &plain.credits);
     }
 }
 
 #[test]
 fn rows_as_most_files_have_them_are_plain() {
-    let rules = rules("Europe/Vilnius", &[]);
+    let rules = rules("Europe/Vilnius", &[], false);
     let text = "9036000000000000,u1,7000000000000,Ada.Adler@Example.com,+916000000000,2023-01-04,Ada Adler,1987-10-27,male,\
-                web form,bronze,1655.40,20,125.10\n";
+                web form,bronze,1655.40,20,125.10,,,,\n";
     let mut records = Records::default();
     csv::scan(text.as_bytes(), rules.dialect, rules.columns, &mut records);
     let cells = (text, records.fields_of(&records.records[0]));
@@ -128,7 +151,7 @@ fn rows_as_most_files_have_them_are_plain() {
     let tiers = ["bronze".to_owned()];
     let places = Places::of(&rules.mapping);
     let mut put = |tiers: &[String]| {
-        rules.put_plain_row(&places, cells, tiers, &mut Scratch::default(), &mut hashes, &mut bodies).is_some()
+        rules.put_plain_row(&places, 2, cells, tiers, &mut Scratch::default(), &mut hashes, &mut bodies).is_some()
     };
     assert!(put(&tiers));
     assert!(!put(&[]), "a tier that is new is noted on the other path");

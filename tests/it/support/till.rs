@@ -104,7 +104,8 @@ impl Till {
     pub fn customers(&self, content: &str) -> Summary {
         let path = self.path("customers.csv");
         std::fs::write(&path, content).expect("a file is written");
-        let request = CustomersRequest { file: FileRequest { path, ..FileRequest::default() } };
+        let request =
+            CustomersRequest { file: FileRequest { path, ..FileRequest::default() }, ..CustomersRequest::default() };
         let job = JobRequest { again: true, ..self.job() };
         self.engine().import_customers(&job, &request, &Progress::default()).expect("the file is imported")
     }

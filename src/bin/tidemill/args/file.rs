@@ -6,6 +6,7 @@ use clap::{ArgAction, ArgGroup, Args, Subcommand, builder::PossibleValuesParser}
 use tidemill::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
+        identifier::IdentifierKind,
         points::{Conversion, NUMBER_STYLES, Rounding},
         time::{DateStyle, Timestamp},
     },
@@ -15,8 +16,8 @@ use tidemill::{
 use super::{
     points::EntryFlags,
     values::{
-        DATE_STYLES, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, ROUNDINGS, character, delimiter, factor, max_rejects,
-        moment, one_of, rows_max,
+        DATE_STYLES, IDENTIFIERS, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, ROUNDINGS, character, delimiter, factor,
+        max_rejects, moment, one_of, rows_max,
     },
 };
 
@@ -86,6 +87,18 @@ impl ConversionFlags {
 pub struct CustomersArgs {
     #[command(flatten)]
     pub file: FileFlags,
+    /// The identifier by which a row's customer is found [default: the format's, or any that is filled]
+    #[arg(long, value_name = "KIND", value_parser = one_of(IDENTIFIERS))]
+    key: Option<IdentifierKind>,
+    /// Reject phone numbers that have not so many digits, country code included: inCust's page asks for 12
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(4..=15))]
+    phone_digits: Option<u8>,
+    /// Write an event for each customer that is credited, into the file of `--notifications`
+    #[arg(long, requires = "notifications")]
+    notify: bool,
+    /// Where the events go: a JSON object a line, for the host's messaging
+    #[arg(long, value_name = "FILE", requires = "notify")]
+    notifications: Option<PathBuf>,
     #[command(flatten)]
     pub job: JobFlags,
 }
@@ -93,7 +106,13 @@ pub struct CustomersArgs {
 impl CustomersArgs {
     /// What the engine is asked for.
     pub fn request(self) -> (JobRequest, CustomersRequest) {
-        (self.job.request(), CustomersRequest { file: self.file.request() })
+        let request = CustomersRequest {
+            file: self.file.request(),
+            key: self.key,
+            phone_digits: self.phone_digits,
+            notifications: self.notifications.filter(|_| self.notify),
+        };
+        (self.job.request(), request)
     }
 }
 

@@ -5,6 +5,7 @@ use tidemill::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
         id::JobId,
+        identifier::IdentifierKind,
         points::{Conversion, Rounding},
         time::{Date, DateStyle, Timestamp},
     },
@@ -13,6 +14,14 @@ use tidemill::{
 
 /// Of `--mode`.
 pub const MODES: &[(&str, Mode)] = &[("add", Mode::Add), ("reset", Mode::Reset)];
+/// Of `--key`.
+pub const IDENTIFIERS: &[(&str, IdentifierKind)] = &[
+    ("user_id", IdentifierKind::UserId),
+    ("external_id", IdentifierKind::ExternalId),
+    ("email", IdentifierKind::Email),
+    ("mobile", IdentifierKind::Mobile),
+    ("card", IdentifierKind::Card),
+];
 /// Of `--on-unknown`.
 pub const ON_UNKNOWN: &[(&str, OnUnknown)] = &[("reject", OnUnknown::Reject), ("create", OnUnknown::Create)];
 /// Of `--on-overdraft`.

@@ -1,4 +1,4 @@
-//! The processed report while it grows: appended to in file order, cut back to its recorded length by a resume.
+//! A report while it grows with the job's rows: appended to in file order, cut back to its recorded length by a resume.
 
 use std::{
     fs::{File, OpenOptions},
@@ -8,26 +8,26 @@ use std::{
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The file of a processed report.
-pub struct ProcessedFile {
+/// The file of such a report.
+pub struct GrowingFile {
     file: File,
     path: PathBuf,
     length: u64,
 }
 
-impl ProcessedFile {
+impl GrowingFile {
     /// Creates the file, or goes on with one whose first `length` bytes are durable.
     ///
     /// # Errors
     /// When it cannot be created, or a file to go on with is missing or shorter than recorded.
-    pub fn open(path: &Path, length: u64, header: &[u8]) -> Result<ProcessedFile> {
-        let failed = |error: std::io::Error| Error::io(format_args!("the processed file `{}`", path.display()), &error);
+    pub fn open(path: &Path, length: u64, header: &[u8]) -> Result<GrowingFile> {
+        let failed = |error: std::io::Error| Error::io(format_args!("the report `{}`", path.display()), &error);
         if length == 0 {
             let mut file = File::create(path).map_err(failed)?;
             file.write_all(header).map_err(failed)?;
             file.sync_all().map_err(failed)?;
             crate::store::disk::sync_directory(path.parent().unwrap_or(Path::new(".")))?;
-            return Ok(ProcessedFile { file, path: path.to_owned(), length: header.len() as u64 });
+            return Ok(GrowingFile { file, path: path.to_owned(), length: header.len() as u64 });
         }
         let file = OpenOptions::new().write(true).open(path);
         let found = match &file {
@@ -39,13 +39,23 @@ impl ProcessedFile {
             return Err(Error::new(
                 ErrorKind::Input,
                 "report_missing",
-                format!("the processed file `{}` has {found} of {length} bytes that were written", path.display()),
+                format!("the report `{}` has {found} of {length} bytes that were written", path.display()),
             )
             .hint("put the file back as it was, or give it up: `tidemill job resume N --without-processed`"));
         }
         let mut file = file.map_err(failed)?;
         file.set_len(length).and_then(|()| file.seek(SeekFrom::End(0))).map_err(failed)?;
-        Ok(ProcessedFile { file, path: path.to_owned(), length })
+        Ok(GrowingFile { file, path: path.to_owned(), length })
+    }
+
+    /// As `open`, of a file that somebody may have taken away meanwhile with all that it held: then it begins anew, with what
+    /// follows. Lines that came behind the recorded length are written again.
+    ///
+    /// # Errors
+    /// When it cannot be created or cut.
+    pub fn reopen(path: &Path, length: u64) -> Result<GrowingFile> {
+        let found = path.metadata().map_or(0, |found| found.len());
+        GrowingFile::open(path, if found < length { 0 } else { length }, &[])
     }
 
     /// Appends lines.
@@ -71,6 +81,6 @@ impl ProcessedFile {
     }
 
     fn failed(&self, error: &std::io::Error) -> Error {
-        Error::io(format_args!("the processed file `{}`", self.path.display()), error)
+        Error::io(format_args!("the report `{}`", self.path.display()), error)
     }
 }
