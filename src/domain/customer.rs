@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    birthday::Birthday,
     identifier::IdentifierKind,
-    time::{Date, Timestamp},
+    time::Timestamp,
 };
 
 /// Decimals of an LTV.
@@ -190,7 +191,7 @@ pub struct CustomerChange<'a> {
     /// `name`
     pub name: Option<&'a str>,
     /// `birthday`
-    pub birthday: Option<Date>,
+    pub birthday: Option<Birthday>,
     /// `gender`
     pub gender: Option<Gender>,
     /// `consent`
@@ -260,7 +261,7 @@ pub struct Customer {
     /// `name`
     pub name: Option<String>,
     /// `birthday`
-    pub birthday: Option<Date>,
+    pub birthday: Option<Birthday>,
     /// `gender`
     pub gender: Option<Gender>,
     /// `consent`

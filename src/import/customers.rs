@@ -9,6 +9,7 @@ use plain_row::Places;
 
 use crate::{
     domain::{
+        birthday::Birthday,
         command::OnOverdraft,
         customer::{CustomerChange, Gender, LTV_DECIMALS},
         entry::Entries,
@@ -23,6 +24,7 @@ use crate::{
     },
     error::Result,
     import::{
+        cell_rules::CellRules,
         chunk::Chunk,
         csv::{self, Records},
         dialect::Dialect,
@@ -55,6 +57,8 @@ pub struct CustomersRules {
     pub columns: usize,
     /// Where each field stands.
     pub mapping: Mapping,
+    /// What is taken off cells.
+    pub cell_rules: CellRules,
     /// The program of opening balances.
     pub program: ProgramId,
     /// Its decimals.
@@ -165,9 +169,11 @@ struct Fields {
     singles: [Option<(usize, usize)>; 4],
     cards: Vec<(usize, usize)>,
     name: Option<(usize, usize)>,
+    first_name: Option<(usize, usize)>,
+    last_name: Option<(usize, usize)>,
     consent: Option<(usize, usize)>,
     tier: Option<(usize, usize)>,
-    birthday: Option<Date>,
+    birthday: Option<Birthday>,
     gender: Option<Gender>,
     ltv: Option<i64>,
     orders: Option<u32>,
@@ -178,8 +184,10 @@ struct Fields {
 
 impl CustomersRules {
     fn columns_of(&self) -> Columns {
-        const PROFILE: [ColumnField; 8] = [
+        const PROFILE: [ColumnField; 10] = [
             ColumnField::Name,
+            ColumnField::FirstName,
+            ColumnField::LastName,
             ColumnField::Birthday,
             ColumnField::Gender,
             ColumnField::Consent,
@@ -216,6 +224,7 @@ impl CustomersRules {
         bodies.clear();
         tiers.clear();
         let chunk_text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
+        self.cell_rules.apply(&chunk.bytes, self.dialect, records);
         let places = Places::of(&self.mapping);
         let mut fields = Fields::default();
         for (at, record) in records.records.iter().enumerate() {
@@ -401,9 +410,11 @@ impl CustomersRules {
                     fault(field_invalid, "is longer than 4096 bytes");
                 }
                 ColumnField::Name => fields.name = Some(keep(trimmed)),
+                ColumnField::FirstName => fields.first_name = Some(keep(trimmed)),
+                ColumnField::LastName => fields.last_name = Some(keep(trimmed)),
                 ColumnField::Consent => fields.consent = Some(keep(trimmed)),
-                ColumnField::Birthday => match self.dates.parse(trimmed) {
-                    Some(birthday) if birthday > self.today => fault(field_invalid, "is in the future"),
+                ColumnField::Birthday => match Birthday::parse(trimmed, self.dates) {
+                    Some(birthday) if birthday.date() > self.today => fault(field_invalid, "is in the future"),
                     Some(birthday) => fields.birthday = Some(birthday),
                     None => fault(field_invalid, &format!("is no date of the form {}", self.dates.form())),
                 },
@@ -436,6 +447,17 @@ impl CustomersRules {
                 },
                 _ => {}
             }
+        }
+        if fields.name.is_none() && (fields.first_name.is_some() || fields.last_name.is_some()) {
+            let parts = [fields.first_name, fields.last_name].into_iter().flatten();
+            let parts: Vec<&str> = parts.map(|(start, end)| &texts[start..end]).collect();
+            let name = parts.join(" ");
+            if name.len() > TEXT_BYTES_MAX {
+                let message = format!("first and last name {} are longer than 4096 bytes", quoted(&name));
+                faults.add(Rejection::FieldInvalid, ColumnField::Name.name(), message);
+            }
+            fields.name = Some((texts.len(), texts.len() + name.len()));
+            texts.push_str(&name);
         }
         // A card that stands twice in its cell is one card.
         if fields.cards.len() > 1 {

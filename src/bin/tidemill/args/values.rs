@@ -9,6 +9,7 @@ use tidemill::{
         time::{Date, DateStyle, Timestamp},
     },
     engine::request::MaxRejects,
+    import::format::Kind,
 };
 
 /// Of `--mode`.
@@ -24,6 +25,8 @@ pub const ROUNDINGS: &[(&str, Rounding)] =
 /// Of `--date-format`.
 pub const DATE_STYLES: &[(&str, DateStyle)] =
     &[("iso", DateStyle::Iso), ("dmy", DateStyle::Dmy), ("mdy", DateStyle::Mdy)];
+/// Of `--kind`.
+pub const KINDS: &[(&str, Kind)] = &[("points", Kind::Points), ("customers", Kind::Customers)];
 /// Of `--on-repeat`.
 pub const ON_REPEAT: &[(&str, OnRepeat)] = &[("first", OnRepeat::First), ("last", OnRepeat::Last)];
 
