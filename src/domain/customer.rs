@@ -2,11 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    birthday::Birthday,
-    identifier::IdentifierKind,
-    time::Timestamp,
-};
+use super::{birthday::Birthday, identifier::IdentifierKind, time::Timestamp};
 
 /// Decimals of an LTV.
 pub const LTV_DECIMALS: u8 = 4;

@@ -27,7 +27,8 @@ const COLUMNS: [&str; 16] = [
 
 fn rules(zone: &str, tiers: &[&str]) -> CustomersRules {
     let header: Vec<String> = COLUMNS.iter().map(|&name| name.to_owned()).collect();
-    let overrides = ["first=first_name", "last=last_name"].map(|map| ColumnOverride::parse(map, Kind::Customers).unwrap());
+    let overrides =
+        ["first=first_name", "last=last_name"].map(|map| ColumnOverride::parse(map, Kind::Customers).unwrap());
     let format = Format::builtin(None, "tidemill-customers").unwrap();
     let zone = TimeZone::new(zone).unwrap();
     let now = Timestamp::parse_rfc3339("2026-05-01T10:00:00Z").unwrap();
@@ -60,14 +61,12 @@ fn cell(column: usize) -> BoxedStrategy<String> {
             prop_oneof!["[a-zA-Z.+]{1,9}@[a-z-]{2,9}\\.(com|lt|x1)", "[a-z]{60,70}@a\\.lt", "o'brien@x\\.ie"].boxed()
         }
         "mobile" => prop_oneof!["\\+3706[0-9]{7}", "86[0-9]{7}", "\\+91 [0-9]{5} [0-9]{5}"].boxed(),
-        "birthday" | "created_at" => {
-            prop_oneof![
-                4 => "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-[0-3][0-9]",
-                1 => "2020-01-0[1-9]T10:00:00(Z|\\+03:00)",
-                1 => "(--|1004-)(0[1-9]|1[0-3])-[0-3][0-9]",
-            ]
-            .boxed()
-        }
+        "birthday" | "created_at" => prop_oneof![
+            4 => "(19|20)[0-9]{2}-(0[1-9]|1[0-2])-[0-3][0-9]",
+            1 => "2020-01-0[1-9]T10:00:00(Z|\\+03:00)",
+            1 => "(--|1004-)(0[1-9]|1[0-3])-[0-3][0-9]",
+        ]
+        .boxed(),
         "gender" => prop_oneof!["male|Female|other|moteris|x"].boxed(),
         "tier" => prop_oneof!["gold|silver|Gold|Ąžuolas"].boxed(),
         "ltv" | "orders" | "balance" => prop_oneof!["[0-9]{1,7}", "[0-9]{1,4}\\.[0-9]{1,5}", "-[0-9]{1,3}"].boxed(),

@@ -314,7 +314,9 @@ fn a_format_is_recognised_or_asked_for() {
 #[test]
 fn a_header_that_no_format_fits_is_told_what_each_lacks() {
     let error = recognize(Some(Kind::Points), &cells("id,points")).expect_err("nobody has an id").to_string();
-    assert!(error.starts_with("no format fits the columns `id`, `points`: `nector` lacks `email` or `mobile`, `amount`; "));
+    assert!(
+        error.starts_with("no format fits the columns `id`, `points`: `nector` lacks `email` or `mobile`, `amount`; ")
+    );
     for lack in [
         "`nector-expiry` lacks `email` or `mobile`, `amount`, `expiry`; `smile` lacks `email`; `smile-export` lacks \
          `Email`, `Points balance`; `rivo` lacks `Email`, `Points Balance`; ",
@@ -331,7 +333,10 @@ fn a_header_that_no_format_fits_is_told_what_each_lacks() {
     );
     // Recognised by a column besides those that it needs.
     let error = recognize(Some(Kind::Points), &cells("ExportId,Points")).expect_err("anybody's").to_string();
-    assert!(error.contains("; `marsello` lacks `Firstname`, `Lastname`; `loloyal` lacks `email` or `phone`; "), "{error}");
+    assert!(
+        error.contains("; `marsello` lacks `Firstname`, `Lastname`; `loloyal` lacks `email` or `phone`; "),
+        "{error}"
+    );
     let error = recognize(Some(Kind::Customers), &cells("Customer ID,Total Spent")).expect_err("half").to_string();
     assert!(
         error.contains("`shopify-customers` lacks `Accepts Email Marketing`, `Total Spent`, `Total Orders`"),
@@ -388,21 +393,17 @@ fn a_vendors_header_is_recognised_as_the_vendors_or_asks() {
         ("email,phone,points", ["smile or loloyal", "tidemill-customers", "smile or loloyal"]),
         ("email,identifier,points,expires_on", ["fanmaker or tidemill", "tidemill-customers", "fanmaker or tidemill"]),
         ("Customer ID,Email,Points,expires_on", ["growave or tidemill", "growave", "growave or tidemill"]),
-        (
-            "first_name,last_name,email,points,birthday",
-            ["marsello", "marsello or tidemill-customers", "marsello"],
-        ),
+        ("first_name,last_name,email,points,birthday", ["marsello", "marsello or tidemill-customers", "marsello"]),
         ("Email,Points Balance,birthday", ["rivo", "rivo or tidemill-customers", "rivo"]),
         // Another vendor's, of which no format is here.
         ("Email,Points,Action", ["smile", "tidemill-customers", "smile"]),
     ] {
-        let found = [Some(Kind::Points), Some(Kind::Customers), None].map(|kind| {
-            match recognize(kind, &cells(header)) {
+        let found =
+            [Some(Kind::Points), Some(Kind::Customers), None].map(|kind| match recognize(kind, &cells(header)) {
                 Ok(format) => format.name.clone(),
                 Err(RecognizeError::Several { names }) => names.join(" or "),
                 Err(RecognizeError::None { .. }) => NONE.to_owned(),
-            }
-        });
+            });
         assert_eq!(found, expected.map(str::to_owned), "{header}");
     }
 }

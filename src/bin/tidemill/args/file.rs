@@ -16,8 +16,8 @@ use tidemill::{
 use super::{
     points::EntryFlags,
     values::{
-        DATE_STYLES, KINDS, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, ROUNDINGS, character, delimiter, factor, max_rejects,
-        moment, one_of, rows_max,
+        DATE_STYLES, KINDS, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, ROUNDINGS, character, delimiter, factor,
+        max_rejects, moment, one_of, rows_max,
     },
 };
 
