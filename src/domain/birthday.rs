@@ -36,7 +36,7 @@ impl Birthday {
 fn without_year(text: &str, style: DateStyle) -> Option<Date> {
     let (month, day) = match (text.strip_prefix("--"), style) {
         (Some(rest), _) => rest.split_once('-').filter(|(month, day)| month.len() == 2 && day.len() == 2)?,
-        (None, DateStyle::Iso) => return None,
+        (None, DateStyle::Iso | DateStyle::Ymd) => return None,
         (None, DateStyle::Mdy) => text.split_once(['/', '-', '.'])?,
         (None, DateStyle::Dmy) => text.split_once(['/', '-', '.']).map(|(day, month)| (month, day))?,
     };

@@ -449,15 +449,19 @@ impl CustomersRules {
             }
         }
         if fields.name.is_none() && (fields.first_name.is_some() || fields.last_name.is_some()) {
-            let parts = [fields.first_name, fields.last_name].into_iter().flatten();
-            let parts: Vec<&str> = parts.map(|(start, end)| &texts[start..end]).collect();
-            let name = parts.join(" ");
+            let start = texts.len();
+            for (from, to) in [fields.first_name, fields.last_name].into_iter().flatten() {
+                if texts.len() > start {
+                    texts.push(' ');
+                }
+                texts.extend_from_within(from..to);
+            }
+            let name = &texts[start..];
             if name.len() > TEXT_BYTES_MAX {
-                let message = format!("first and last name {} are longer than 4096 bytes", quoted(&name));
+                let message = format!("first and last name {} are longer than 4096 bytes", quoted(name));
                 faults.add(Rejection::FieldInvalid, ColumnField::Name.name(), message);
             }
-            fields.name = Some((texts.len(), texts.len() + name.len()));
-            texts.push_str(&name);
+            fields.name = Some((start, texts.len()));
         }
         // A card that stands twice in its cell is one card.
         if fields.cards.len() > 1 {

@@ -56,6 +56,8 @@ pub struct PointsRules {
     pub fields: PointsColumns,
     /// What is taken off cells.
     pub cell_rules: CellRules,
+    /// Whether the format limits amounts.
+    pub has_limits: bool,
     /// The format.
     pub format: Format,
     /// Its words of operation, the empty cell among them, so that a row's is found without making a lower-case copy.
@@ -224,6 +226,7 @@ impl PointsRules {
             columns: layout.mapping.columns,
             fields: PointsRules::columns_of(&layout.mapping, mode)?,
             cell_rules: layout.cell_rules(),
+            has_limits: layout.format.amount_min.is_some() || layout.format.amount_max.is_some(),
             words: PointsRules::words_of(&layout.format),
             format: layout.format.clone(),
             mode,

@@ -504,8 +504,8 @@ fn a_format_that_cannot_be_used_is_refused() {
         (format!("{right}mode = \"set\"\n{column}"), "unknown variant `set`, expected `add` or `reset`"),
         (format!("{right}amount_min = 5\namount_max = 4\n{column}"), "`amount_min` is more than `amount_max`"),
         (
-            format!("{right}date_style = \"ymd\"\n{column}"),
-            "unknown variant `ymd`, expected one of `iso`, `dmy`, `mdy`",
+            format!("{right}date_style = \"ydm\"\n{column}"),
+            "unknown variant `ydm`, expected one of `iso`, `dmy`, `mdy`, `ymd`",
         ),
         (
             format!("{right}recognized_by = [\"x\"]\n{column}"),

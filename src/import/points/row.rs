@@ -67,7 +67,7 @@ impl PointsRules {
         let command = program.and_then(|program| {
             let cell = cells.text(self.fields.amount, scratch);
             let amount = self.amount_of(cell, self.decimals_of(program)).ok()?;
-            if self.limit_missed(cell).is_some() {
+            if self.has_limits && self.limit_missed(cell).is_some() {
                 return None;
             }
             Some((program, self.command(amount, cells, scratch).ok()?))
@@ -118,20 +118,15 @@ impl PointsRules {
     }
 
     /// How a readable amount, as it is written, misses the format's least or most; none: it does not.
-    #[inline]
+    #[inline(never)]
     fn limit_missed(&self, cell: &str) -> Option<String> {
-        let (min, max) = (self.format.amount_min, self.format.amount_max);
-        if min.is_none() && max.is_none() { None } else { self.limit_missed_of(cell, min, max) }
-    }
-
-    fn limit_missed_of(&self, cell: &str, min: Option<i64>, max: Option<i64>) -> Option<String> {
         // With as many decimals as hold it: before `--multiply` it may have more than the program.
         let written = (0..=DECIMALS_MAX).find_map(|decimals| {
             let amount = parse_amount(cell, decimals, self.numbers).ok()?;
             Some((i128::from(amount), 10i128.pow(u32::from(decimals))))
         });
         let name = &self.format.name;
-        match (written, min, max) {
+        match (written, self.format.amount_min, self.format.amount_max) {
             (Some((amount, unit)), Some(min), _) if amount < i128::from(min) * unit => {
                 Some(format!("is less than {min}, the least that a file of `{name}` can have"))
             }

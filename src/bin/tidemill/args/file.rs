@@ -193,7 +193,8 @@ pub struct FileFlags {
     #[arg(long, value_name = "LANGUAGE", help_heading = READING,
           value_parser = PossibleValuesParser::new(NUMBER_STYLES))]
     number_format: Option<String>,
-    /// The order of day, month and year in dates: `dmy` reads `30.06.2029`, `mdy` reads `06/30/2029` [default: the format's]
+    /// The order of day, month and year in dates: `dmy` reads `30.06.2029`, `mdy` `06/30/2029`, `ymd` `2029/6/30` [default:
+    /// the format's]
     #[arg(long, value_name = "ORDER", help_heading = READING, value_parser = one_of(DATE_STYLES))]
     date_format: Option<DateStyle>,
     /// Leave out so many rows above the header, empty ones counted
