@@ -275,6 +275,14 @@ fn a_rivyo_file_has_its_day_first() {
     let fields = ["birthday", "created_at"];
     assert_eq!(shown(&binary, "ana@example.com", &fields), "1990-05-27|2021-03-05T00:00:00Z");
     assert!(messages(&binary)[0].contains("birthday `29-02-1990` is no date of the form DD-MM-YYYY; also: created_at"));
+    // Points first keep their last day; the customers are then filled in.
+    let binary = Binary::new();
+    let (_, told) = answers(&binary, "points", content, &["--mode", "add", "--on-unknown", "create"]);
+    assert_eq!(told, ["applied 50 50", over, over, over, "applied 8 8", "applied 9 9"]);
+    let (_, told) = answers(&binary, "customers", content, &[]);
+    assert_eq!(told[0], "updated 0 50");
+    assert_eq!(lots(&binary, "ana@example.com"), ["50 2096-12-31"]);
+    assert_eq!(shown(&binary, "ana@example.com", &fields), "1990-05-27|2021-03-05T00:00:00Z");
 }
 
 #[test]
