@@ -24,6 +24,7 @@ use criterion::{BatchSize, Criterion, SamplingMode, Throughput};
 use tempfile::TempDir;
 use tidemill::{
     domain::{
+        birthday::Birthday,
         customer::{CustomerChange, Gender},
         entry::{DetailAt, Entries, Entry, EntryKind},
         id::{CustomerId, JobId, ProgramId, Sequence},
@@ -294,7 +295,7 @@ fn change_of(n: u64, out: &mut Vec<u8>) {
         mobile: Some(&mobile),
         cards: vec![&card],
         name: Some(name),
-        birthday: Date::from_days((n * 97 % 20_000) as i32),
+        birthday: Date::from_days((n * 97 % 20_000) as i32).map(Birthday::new),
         gender: Some(if n.is_multiple_of(2) { Gender::Female } else { Gender::Male }),
         consent: Some("web form"),
         tier: Some(["bronze", "silver", "gold"][(n % 3) as usize]),

@@ -5,6 +5,7 @@
 pub mod id;
 pub mod points;
 pub mod time;
+pub mod birthday;
 pub mod program;
 pub mod tier;
 pub mod identifier;

@@ -6,6 +6,7 @@ pub mod dialect;
 pub mod chunk;
 pub mod csv;
 pub mod format;
+pub mod cell_rules;
 pub mod rows;
 pub mod surroundings;
 pub mod input;

@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    identifier::IdentifierKind,
-    time::{Date, Timestamp},
-};
+use super::{birthday::Birthday, identifier::IdentifierKind, time::Timestamp};
 
 /// Decimals of an LTV.
 pub const LTV_DECIMALS: u8 = 4;
@@ -190,7 +187,7 @@ pub struct CustomerChange<'a> {
     /// `name`
     pub name: Option<&'a str>,
     /// `birthday`
-    pub birthday: Option<Date>,
+    pub birthday: Option<Birthday>,
     /// `gender`
     pub gender: Option<Gender>,
     /// `consent`
@@ -260,7 +257,7 @@ pub struct Customer {
     /// `name`
     pub name: Option<String>,
     /// `birthday`
-    pub birthday: Option<Date>,
+    pub birthday: Option<Birthday>,
     /// `gender`
     pub gender: Option<Gender>,
     /// `consent`

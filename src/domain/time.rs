@@ -169,11 +169,13 @@ pub enum DateStyle {
     Dmy,
     /// `06/30/2029`, month first.
     Mdy,
+    /// `2029/6/30`, year first, as `Iso` but written more freely.
+    Ymd,
 }
 
 impl DateStyle {
     /// Every style.
-    pub const ALL: [DateStyle; 3] = [DateStyle::Iso, DateStyle::Dmy, DateStyle::Mdy];
+    pub const ALL: [DateStyle; 4] = [DateStyle::Iso, DateStyle::Dmy, DateStyle::Mdy, DateStyle::Ymd];
 
     /// What `--date-format` and formats call it.
     pub fn name(self) -> &'static str {
@@ -181,6 +183,7 @@ impl DateStyle {
             DateStyle::Iso => "iso",
             DateStyle::Dmy => "dmy",
             DateStyle::Mdy => "mdy",
+            DateStyle::Ymd => "ymd",
         }
     }
 
@@ -190,18 +193,19 @@ impl DateStyle {
             DateStyle::Iso => "YYYY-MM-DD",
             DateStyle::Dmy => "DD-MM-YYYY",
             DateStyle::Mdy => "MM-DD-YYYY",
+            DateStyle::Ymd => "YYYY-M-D",
         }
     }
 
     /// Reads a date of this style that exists.
     ///
-    /// Day and month may have one digit, the year has four, and `-`, `/` or `.` stands twice between them. `YYYY-MM-DD` is
-    /// read in every style: what begins with a year has only one meaning.
+    /// Other than in `Iso`, day and month may have one digit, the year has four, and `-`, `/` or `.` stands twice between
+    /// them. `YYYY-MM-DD` is read in every style: what begins with a year has only one meaning.
     #[inline]
     pub fn parse(self, text: &str) -> Option<Date> {
         match self {
             DateStyle::Iso => Date::parse(text),
-            DateStyle::Dmy | DateStyle::Mdy => Date::parse(text).or_else(|| self.parse_year_last(text)),
+            _ => Date::parse(text).or_else(|| self.parse_parts(text)),
         }
     }
 
@@ -213,19 +217,22 @@ impl DateStyle {
         }
     }
 
-    fn parse_year_last(self, text: &str) -> Option<Date> {
+    fn parse_parts(self, text: &str) -> Option<Date> {
         let separator = text.chars().find(|c| matches!(c, '-' | '/' | '.'))?;
         let mut parts = text.split(separator);
-        let (first, second, year) = (parts.next()?, parts.next()?, parts.next()?);
+        let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+        let (year, month, day) = match self {
+            DateStyle::Dmy => (third, second, first),
+            DateStyle::Mdy => (third, first, second),
+            DateStyle::Iso | DateStyle::Ymd => (first, second, third),
+        };
         // `u8` would also read a sign.
         let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if parts.next().is_some() || year.len() != 4 || ![first, second, year].into_iter().all(is_number) {
+        if parts.next().is_some() || year.len() != 4 || ![year, month, day].into_iter().all(is_number) {
             return None;
         }
         let short = |part: &str| part.parse().ok().filter(|_| part.len() <= 2);
-        let (first, second) = (short(first)?, short(second)?);
-        let (month, day) = if self == DateStyle::Dmy { (second, first) } else { (first, second) };
-        Date::new(year.parse().ok()?, month, day)
+        Date::new(year.parse().ok()?, short(month)?, short(day)?)
     }
 }
 
@@ -541,8 +548,19 @@ mod tests {
             ("30..2029", None, None, None), ("..", None, None, None), ("", None, None, None), ("30 June 2029", None, None, None),
         ];
         for (cell, iso, dmy, mdy) in cases {
-            let read = DateStyle::ALL.map(|style| style.parse(cell).map(|date| date.to_string()));
+            let read = [DateStyle::Iso, DateStyle::Dmy, DateStyle::Mdy]
+                .map(|style| style.parse(cell).map(|date| date.to_string()));
             assert_eq!(read, [iso, dmy, mdy].map(|day| day.map(str::to_owned)), "{cell}");
+        }
+        #[rustfmt::skip]
+        let year_first = [
+            ("2029-06-30", Some("2029-06-30")), ("1990-1-15", Some("1990-01-15")), ("1990/01/15", Some("1990-01-15")),
+            ("1990.1.5", Some("1990-01-05")), ("2023-2-29", None), ("90-1-15", None), ("1990-1", None), ("1990-1/15", None),
+            ("1990-001-15", None), ("15.1.1990", None), ("1990-1-", None), ("1990-1-15-", None), ("1990-+1-15", None),
+        ];
+        for (cell, expected) in year_first {
+            let read = DateStyle::Ymd.parse(cell).map(|date| date.to_string());
+            assert_eq!(read.as_deref(), expected, "{cell}");
         }
         let vilnius = zone("Europe/Vilnius");
         let read = |cell| DateStyle::Dmy.parse_or_timestamp(cell, &vilnius).map(|instant| instant.to_string());

@@ -124,7 +124,7 @@ impl Parameters {
         let fields: Vec<String> =
             layout.mapping.fields.iter().map(|(field, column)| format!("{field}={column}")).collect();
         // A format of the user's own is what its file says, not what it is called.
-        let format = match Format::builtin(&layout.format.name) {
+        let format = match Format::builtin(Some(layout.format.kind), &layout.format.name) {
             Some(builtin) if *builtin == layout.format => layout.format.name.clone(),
             _ => serde_json::to_string(&layout.format).unwrap_or_default(),
         };

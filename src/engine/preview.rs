@@ -29,7 +29,7 @@ use crate::{
 /// As an import for the file.
 pub fn preview(request: &PreviewRequest) -> Result<Preview> {
     let points = &request.points;
-    let (source, layout) = understood(&points.file, None)?;
+    let (source, layout) = understood(&points.file, request.kind)?;
     let surroundings = Surroundings::of_new_store(request.now.unwrap_or_else(clock::now));
     let read = preview::preview(&source, &layout, &surroundings, points.mode, points.conversion, request.rows_max);
     read.map(|(preview, _)| preview)
@@ -51,14 +51,15 @@ impl Engine {
     /// As an import.
     pub fn preview(&self, request: &PreviewRequest) -> Result<Preview> {
         let points = &request.points;
-        let (source, layout) = understood(&points.file, None)?;
+        let (source, layout) = understood(&points.file, request.kind)?;
         let (program, _) = self.program(request.program.as_deref())?;
         let now = request.now.unwrap_or_else(clock::now);
         let surroundings = JobSettings::of(&self.store, now).surroundings(program, self.store.programs(), now);
         let (mut preview, end) =
             preview::preview(&source, &layout, &surroundings, points.mode, points.conversion, request.rows_max)?;
         let is_points = preview.kind == Kind::Points;
-        if is_points && points.mode.is_none() && layout.mapping.column(ColumnField::Operation).is_none() {
+        let mode = points.mode.or(layout.format.mode);
+        if is_points && mode.is_none() && layout.mapping.column(ColumnField::Operation).is_none() {
             return Ok(preview);
         }
         let job = JobRequest {

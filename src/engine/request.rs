@@ -11,7 +11,7 @@ use crate::{
         points::Conversion,
         time::{Date, DateStyle, Timestamp},
     },
-    import::{source::Stream, spool::Spooled},
+    import::{format::Kind, source::Stream, spool::Spooled},
 };
 
 /// How many rejected rows a job may have before it is refused as a whole.
@@ -115,6 +115,8 @@ pub struct PointsRequest {
 pub struct PreviewRequest {
     /// The file, and for outcomes how it would be imported; policies mean nothing for a customer file.
     pub points: PointsRequest,
+    /// What it would be imported as; none: what its format, or the header, says.
+    pub kind: Option<Kind>,
     /// The program's code; none: the store's first.
     pub program: Option<String>,
     /// The present moment; none: the clock's.

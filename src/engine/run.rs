@@ -90,7 +90,8 @@ impl Engine {
     pub(super) fn points_run(&self, job: &JobRequest, request: &PointsRequest) -> Result<Run> {
         let began = Instant::now();
         let (source, layout) = understood(&request.file, Some(Kind::Points))?;
-        PointsRules::columns_of(&layout.mapping, request.mode)?;
+        let mode = PointsRules::mode_of(&layout, request.mode)?;
+        PointsRules::columns_of(&layout.mapping, mode)?;
         let comment_is_reason = layout.format.reason_required;
         let (program_id, program) = self.program(job.program.as_deref())?;
         let now = job.now.unwrap_or_else(clock::now);
@@ -103,7 +104,7 @@ impl Engine {
             reason: job.reason.clone(),
             comment: comment.or_else(|| settings.default_comment.clone()),
             settings: JobSettings::of(&self.store, now),
-            mode: request.mode,
+            mode,
             on_unknown: request.on_unknown,
             on_overdraft: request.on_overdraft,
             on_repeat: request.on_repeat,

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 
 use crate::{
     domain::{
+        birthday::Birthday,
         command::OnOverdraft,
         customer::{CustomerChange, Gender, LTV_DECIMALS, Presence},
         entry::Entries,
@@ -29,6 +30,7 @@ use crate::{
     },
     error::{Error, Result},
     import::{
+        cell_rules::CellRules,
         chunk::Chunk,
         csv::{self, Records},
         dialect::Dialect,
@@ -63,6 +65,8 @@ pub struct CustomersRules {
     pub columns: usize,
     /// Where each field stands.
     pub mapping: Mapping,
+    /// What is taken off cells.
+    pub cell_rules: CellRules,
     /// The identifier by which a row's customer is found; none: any that is filled.
     pub key: Option<IdentifierKind>,
     /// The identifiers that are set when a customer is created, and never afterwards.
@@ -186,9 +190,11 @@ struct Fields {
     singles: [Option<(usize, usize)>; 4],
     cards: Vec<(usize, usize)>,
     name: Option<(usize, usize)>,
+    first_name: Option<(usize, usize)>,
+    last_name: Option<(usize, usize)>,
     consent: Option<(usize, usize)>,
     tier: Option<(usize, usize)>,
-    birthday: Option<Date>,
+    birthday: Option<Birthday>,
     gender: Option<Gender>,
     ltv: Option<i64>,
     orders: Option<u32>,
@@ -211,6 +217,7 @@ impl CustomersRules {
             dialect: layout.dialect,
             columns: layout.mapping.columns,
             mapping: layout.mapping.clone(),
+            cell_rules: layout.cell_rules(),
             key: layout.format.key.and_then(kind_of),
             set_at_creation: Presence(at_creation.fold(0, |bits, kind| bits | Presence::of_kind(kind))),
             phone_digits: None,
@@ -218,7 +225,7 @@ impl CustomersRules {
             programs: surroundings.programs.clone(),
             numbers: layout.number_style(),
             dates: layout.dates,
-            region: surroundings.region,
+            region: layout.region(surroundings.region),
             zone: surroundings.zone.clone(),
             today: surroundings.today,
             tiers: Tiers::from_parts(&[], &surroundings.tiers).map_err(Error::corrupt)?,
@@ -238,8 +245,10 @@ impl CustomersRules {
     }
 
     fn columns_of(&self) -> Columns {
-        const PROFILE: [ColumnField; 8] = [
+        const PROFILE: [ColumnField; 10] = [
             ColumnField::Name,
+            ColumnField::FirstName,
+            ColumnField::LastName,
             ColumnField::Birthday,
             ColumnField::Gender,
             ColumnField::Consent,
@@ -279,6 +288,7 @@ impl CustomersRules {
         tiers.clear();
         let chunk_text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
         chunk.settle(records);
+        self.cell_rules.apply(&chunk.bytes, self.dialect, records);
         let places = Places::of(&self.mapping);
         let decimals = self.decimals_of(self.program);
         let has_credits = columns.credit.is_some();
@@ -501,9 +511,11 @@ impl CustomersRules {
                     fault(field_invalid, "is longer than 4096 bytes");
                 }
                 ColumnField::Name => fields.name = Some(keep(trimmed)),
+                ColumnField::FirstName => fields.first_name = Some(keep(trimmed)),
+                ColumnField::LastName => fields.last_name = Some(keep(trimmed)),
                 ColumnField::Consent => fields.consent = Some(keep(trimmed)),
-                ColumnField::Birthday => match self.dates.parse(trimmed) {
-                    Some(birthday) if birthday > self.today => fault(field_invalid, "is in the future"),
+                ColumnField::Birthday => match Birthday::parse(trimmed, self.dates) {
+                    Some(birthday) if birthday.date() > self.today => fault(field_invalid, "is in the future"),
                     Some(birthday) => fields.birthday = Some(birthday),
                     None => fault(field_invalid, &format!("is no date of the form {}", self.dates.form())),
                 },
@@ -536,6 +548,21 @@ impl CustomersRules {
                 },
                 _ => {}
             }
+        }
+        if fields.name.is_none() && (fields.first_name.is_some() || fields.last_name.is_some()) {
+            let start = texts.len();
+            for (from, to) in [fields.first_name, fields.last_name].into_iter().flatten() {
+                if texts.len() > start {
+                    texts.push(' ');
+                }
+                texts.extend_from_within(from..to);
+            }
+            let name = &texts[start..];
+            if name.len() > TEXT_BYTES_MAX {
+                let message = format!("first and last name {} are longer than 4096 bytes", quoted(name));
+                faults.add(Rejection::FieldInvalid, ColumnField::Name.name(), message);
+            }
+            fields.name = Some((start, texts.len()));
         }
         // A card that stands twice in its cell is one card.
         if fields.cards.len() > 1 {

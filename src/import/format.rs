@@ -4,14 +4,14 @@
 //! moved would otherwise credit phone numbers. What is written in a format's file is explained at the fields of
 //! [`Format`]; a file that says anything else is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{identifier::IdentifierKind, time::DateStyle};
+use crate::domain::{command::Mode, identifier::IdentifierKind, time::DateStyle};
 
 macro_rules! column_fields {
     ($($(#[$doc:meta])* $field:ident = $name:literal, $kinds:expr;)*) => {
@@ -84,6 +84,10 @@ column_fields! {
     RowId = "row_id", POINTS;
     /// The customer's name.
     Name = "name", CUSTOMERS;
+    /// The given name, of a name in two columns.
+    FirstName = "first_name", CUSTOMERS;
+    /// The family name, of a name in two columns.
+    LastName = "last_name", CUSTOMERS;
     /// The day of birth.
     Birthday = "birthday", CUSTOMERS;
     /// The gender.
@@ -189,13 +193,39 @@ pub struct Column {
     pub field: Option<ColumnField>,
     /// The headers that name it, the one of the template first. Compared by [`header_key`].
     pub headers: Vec<String>,
+    /// Whether it stands in the template. What only some of the vendor's files have does not.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub in_template: bool,
+    /// Words in lower case, of any case in the file, that mean an empty cell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blanks: Vec<String>,
+    /// Whether a `'` that begins a cell is none of its content: it kept a spreadsheet from taking it for a number.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub apostrophe: bool,
+    /// Of mobile numbers: they have their country code, with or without a `+`, and are never as dialled at home.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub country_code: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(yes: &bool) -> bool {
+    *yes
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_no(yes: &bool) -> bool {
+    !yes
 }
 
 /// The rows of a format's template, cells in the order of its columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sample {
-    /// As many cells a row as the format has columns.
+    /// As many cells a row as the template has columns.
     pub rows: Vec<Vec<String>>,
 }
 
@@ -205,7 +235,7 @@ pub struct Sample {
 pub struct Format {
     /// What `--format` takes: lower-case letters, digits and dashes.
     pub name: String,
-    /// The import that reads it.
+    /// The import that reads it. Two formats may have one name if their kinds differ: they read the same file.
     pub kind: Kind,
     /// One line for `tidemill formats`.
     pub title: String,
@@ -215,8 +245,9 @@ pub struct Format {
     /// mandatory columns others have as well.
     #[serde(default)]
     pub recognized_by: Vec<String>,
-    /// Formats that give way where this one fits a header too, because they fit every file that this one does. One of the
-    /// same kind wins all the same where it reads more of the file's columns: what this one dropped would be missed.
+    /// Formats that give way where this one fits a header too, because they fit every file that this one does. Of the same
+    /// kind it wins only if it reads every column of the file that they read, and one that reads all of its columns and
+    /// more wins all the same: what was dropped would be missed.
     #[serde(default)]
     pub wins_over: Vec<String>,
     /// The identifier by which a row's customer is found, so that each row must have it; none: any that is filled.
@@ -232,6 +263,15 @@ pub struct Format {
     /// operation column: a format that has one contradicts itself.
     #[serde(default)]
     pub mode_required: bool,
+    /// What its amounts do, where they can only do one thing: the job then needs no `--mode`, and takes no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The least that a row's amount may be, as it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_min: Option<i64>,
+    /// The most that a row's amount may be, as it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_max: Option<i64>,
     /// What an empty operation cell means; without it, an error.
     #[serde(default)]
     pub operation_blank: Option<OperationWord>,
@@ -263,7 +303,25 @@ static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
         include_str!("formats/smile.toml"),
         include_str!("formats/smile-export.toml"),
         include_str!("formats/rivo.toml"),
+        include_str!("formats/rivyo.toml"),
+        include_str!("formats/yotpo.toml"),
+        include_str!("formats/yotpo-points.toml"),
+        include_str!("formats/growave.toml"),
+        include_str!("formats/stamped.toml"),
+        include_str!("formats/marsello.toml"),
+        include_str!("formats/loloyal.toml"),
+        include_str!("formats/talon-one.toml"),
+        include_str!("formats/fanmaker.toml"),
+        include_str!("formats/kaddra.toml"),
         include_str!("formats/tidemill.toml"),
+        include_str!("formats/shopify-customers.toml"),
+        include_str!("formats/smile-export-customers.toml"),
+        include_str!("formats/rivo-customers.toml"),
+        include_str!("formats/rivyo-customers.toml"),
+        include_str!("formats/yotpo-customers.toml"),
+        include_str!("formats/growave-customers.toml"),
+        include_str!("formats/stamped-customers.toml"),
+        include_str!("formats/marsello-customers.toml"),
         include_str!("formats/tidemill-customers.toml"),
         include_str!("formats/incust.toml"),
     ];
@@ -276,9 +334,34 @@ impl Format {
         &BUILTIN
     }
 
-    /// The built-in format with this name.
-    pub fn builtin(name: &str) -> Option<&'static Format> {
-        Format::all().iter().find(|format| format.name == name)
+    /// The built-in format with this name, for this kind of import; without one, the first of the name.
+    pub fn builtin(kind: Option<Kind>, name: &str) -> Option<&'static Format> {
+        Format::all().iter().find(|format| format.name == name && kind.is_none_or(|kind| format.kind == kind))
+    }
+
+    /// What the amounts of a file without an operation column do, going by what the job says.
+    ///
+    /// # Errors
+    ///
+    /// When the format's amounts do something else.
+    pub fn mode_of(&self, asked: Option<Mode>) -> Result<Option<Mode>, FormatError> {
+        match (self.mode, asked) {
+            (Some(fixed), Some(other)) if fixed != other => {
+                let does = if fixed == Mode::Add { "adds its amounts" } else { "sets balances" };
+                Err(FormatError(format!("a file of the format `{}` {does}: leave `--mode` out", self.name)))
+            }
+            (fixed, asked) => Ok(asked.or(fixed)),
+        }
+    }
+
+    /// The columns of the template.
+    pub fn template_columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| column.in_template)
+    }
+
+    /// Whether mobile numbers always have their country code.
+    pub fn has_country_codes(&self) -> bool {
+        self.column(ColumnField::Mobile).is_some_and(|column| column.country_code)
     }
 
     /// Whether a row's operation can set a balance.
@@ -300,6 +383,7 @@ impl Format {
     }
 
     fn contradiction(&self) -> Option<String> {
+        let operations = self.column(ColumnField::Operation).is_some();
         let name_right = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if self.name.is_empty() || !self.name.chars().all(name_right) {
             return Some("`name` takes lower-case letters, digits and dashes".into());
@@ -319,6 +403,12 @@ impl Format {
             if column.headers.is_empty() {
                 return Some(format!("the column of {shown} has no headers"));
             }
+            if let Some(word) = column.blanks.iter().find(|word| **word != word.trim().to_lowercase()) {
+                return Some(format!("the blank `{word}` must be written in lower case, without blanks around it"));
+            }
+            if column.country_code && column.field != Some(ColumnField::Mobile) {
+                return Some(format!("`country_code` says something of `mobile`, and nothing of {shown}"));
+            }
             for header in &column.headers {
                 if header_key(header).is_empty() {
                     return Some(format!("the header `{header}` of {shown} has no letter or digit"));
@@ -330,8 +420,14 @@ impl Format {
                 }
             }
         }
-        if self.mode_required && self.column(ColumnField::Operation).is_some() {
+        if self.mode_required && operations {
             return Some("`mode_required` contradicts the column of `operation`: leave one out".into());
+        }
+        if self.mode.is_some() && (operations || self.mode_required) {
+            return Some("`mode` contradicts `mode_required` and a column of `operation`: leave one out".into());
+        }
+        if self.amount_min.zip(self.amount_max).is_some_and(|(min, max)| min > max) {
+            return Some("`amount_min` is more than `amount_max`".into());
         }
         if let Some(field) = self.mandatory.iter().flatten().find(|&&field| self.column(field).is_none()) {
             return Some(format!("the mandatory field `{field}` has no column"));
@@ -356,8 +452,9 @@ impl Format {
         if let Some(word) = self.operations.keys().find(|word| **word != word.trim().to_lowercase()) {
             return Some(format!("the operation `{word}` must be written in lower case, without blanks around it"));
         }
-        if self.sample.rows.iter().any(|row| row.len() != self.columns.len()) {
-            return Some(format!("a sample row needs {} cells, one for each column", self.columns.len()));
+        let cells = self.template_columns().count();
+        if self.sample.rows.iter().any(|row| row.len() != cells) {
+            return Some(format!("a sample row needs {cells} cells, one for each column of the template"));
         }
         None
     }
@@ -377,7 +474,7 @@ impl Format {
 
     /// The header of the template.
     pub fn template_header(&self) -> Vec<&str> {
-        self.columns.iter().map(|column| column.headers.first().map_or("", String::as_str)).collect()
+        self.template_columns().map(|column| column.headers.first().map_or("", String::as_str)).collect()
     }
 
     /// The template as CSV: the header and the sample rows.
@@ -410,7 +507,7 @@ impl Format {
     }
 
     /// Whether the header has all that a file of this format is known by.
-    fn has_marks(&self, header: &[impl AsRef<str>]) -> bool {
+    pub(crate) fn has_marks(&self, header: &[impl AsRef<str>]) -> bool {
         let has = |mark: &String| header.iter().any(|cell| header_key(cell.as_ref()) == header_key(mark));
         self.recognized_by.iter().all(has)
     }
@@ -695,7 +792,8 @@ fn choices(names: &[String]) -> String {
 
 /// The built-in format of a header; of any kind if none is given.
 ///
-/// A format fits if its mandatory columns are all there, and those that it is recognised by. One wins over another that fits only where its file says so.
+/// A format fits if its mandatory columns are all there, and those that it is recognised by. One wins over
+/// another that fits only where its file says so.
 ///
 /// # Errors
 ///
@@ -711,16 +809,20 @@ fn recognize_among<'a>(
 ) -> Result<&'a Format, RecognizeError> {
     let fitting: Vec<_> =
         candidates.clone().filter(|format| format.missing(header).is_empty() && format.has_marks(header)).collect();
-    let reads = |format: &Format| {
-        let fields = header.iter().filter_map(|cell| format.field_of(cell.as_ref()));
-        fields.collect::<std::collections::BTreeSet<_>>().len()
+    // Of two columns that hold one field only one can be read.
+    let reads = |format: &Format| -> BTreeSet<usize> {
+        let mut fields = BTreeSet::new();
+        let is_first = |&at: &usize| format.field_of(header[at].as_ref()).is_some_and(|field| fields.insert(field));
+        (0..header.len()).filter(is_first).collect()
     };
     let beats = |one: &Format, other: &Format| {
         let (is_listed, lists) = (one.wins_over.contains(&other.name), other.wins_over.contains(&one.name));
-        if one.kind != other.kind || reads(one) == reads(other) {
-            return is_listed;
+        if one.kind != other.kind {
+            // Of two that read the same file, points are what changes most often.
+            return is_listed || (one.name == other.name && one.kind < other.kind);
         }
-        (is_listed || lists) && reads(one) > reads(other)
+        let (columns, others) = (reads(one), reads(other));
+        columns.is_superset(&others) && (is_listed || (lists && columns != others))
     };
     let beaten = |format: &Format| fitting.iter().any(|other| beats(other, format));
     let best: Vec<_> = fitting.iter().copied().filter(|format| !beaten(format)).collect();

@@ -9,9 +9,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{job::Position, points::NumberStyle, time::DateStyle},
+    domain::{job::Position, phone::Region, points::NumberStyle, time::DateStyle},
     error::{Error, Result},
     import::{
+        cell_rules::CellRules,
         chunk::{Beyond, Chunk, Cutter, LookAhead},
         csv::{self, ROW_BYTES_MAX, Records},
         dialect::{self, Dialect, DialectHints, HEAD_BYTES},
@@ -83,6 +84,16 @@ impl Layout {
     /// The style of its numbers.
     pub fn number_style(&self) -> NumberStyle {
         NumberStyle::named(&self.numbers).unwrap_or(NumberStyle::PLAIN)
+    }
+
+    /// What is taken off its cells.
+    pub fn cell_rules(&self) -> CellRules {
+        CellRules::of(&self.format, &self.mapping)
+    }
+
+    /// The region of its phone numbers without country code, going by the store's; none where they all have one.
+    pub fn region(&self, region: Option<Region>) -> Option<Region> {
+        region.filter(|_| !self.format.has_country_codes())
     }
 
     /// Opens the file again.
@@ -176,7 +187,7 @@ pub fn understand(source: &Source, path: &Path, kind: Option<Kind>, hints: &Inpu
             custom = Format::parse(&text).map_err(|error| Error::usage(format!("`{name}`: {error}")))?;
             &custom
         }
-        Some(name) => Format::builtin(name).ok_or_else(|| {
+        Some(name) => Format::builtin(kind, name).or_else(|| Format::builtin(None, name)).ok_or_else(|| {
             let is_asked = |format: &&Format| kind.is_none_or(|kind| format.kind == kind);
             let names: Vec<String> = Format::all().iter().filter(is_asked).map(shown).collect();
             let what = kind.map_or_else(|| "formats".to_owned(), |kind| format!("formats for {kind}"));
@@ -238,10 +249,12 @@ fn parse_overrides(kind: Kind, map: &[String]) -> Result<Vec<ColumnOverride>> {
     map.iter().map(|one| ColumnOverride::parse(one, kind).map_err(|error| Error::usage(error.to_string()))).collect()
 }
 
-/// The only format of a kind, or of all, whose mandatory columns header and `--map` fill together.
+/// The only format of a kind, or of all, whose mandatory columns header and `--map` fill together, and which the header could
+/// be recognised as.
 fn by_mapping(kind: Option<Kind>, header: &[String], map: &[String]) -> Option<&'static Format> {
     let fits = |format: &&Format| {
         kind.is_none_or(|kind| format.kind == kind)
+            && format.has_marks(header)
             && parse_overrides(format.kind, map)
                 .is_ok_and(|overrides| Mapping::resolve(format, Header::Named(header), &overrides).is_ok())
     };

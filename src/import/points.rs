@@ -20,6 +20,7 @@ use crate::{
     },
     error::{Error, Result},
     import::{
+        cell_rules::CellRules,
         chunk::Chunk,
         csv::{self, Records},
         dialect::Dialect,
@@ -53,6 +54,10 @@ pub struct PointsRules {
     pub columns: usize,
     /// Where its fields stand.
     pub fields: PointsColumns,
+    /// What is taken off cells.
+    pub cell_rules: CellRules,
+    /// Whether the format limits amounts.
+    pub has_limits: bool,
     /// The format.
     pub format: Format,
     /// Its words of operation, the empty cell among them, so that a row's is found without making a lower-case copy.
@@ -215,10 +220,13 @@ impl PointsRules {
         conversion: Option<Conversion>,
         surroundings: &Surroundings,
     ) -> Result<PointsRules> {
+        let mode = PointsRules::mode_of(layout, mode)?;
         Ok(PointsRules {
             dialect: layout.dialect,
             columns: layout.mapping.columns,
             fields: PointsRules::columns_of(&layout.mapping, mode)?,
+            cell_rules: layout.cell_rules(),
+            has_limits: layout.format.amount_min.is_some() || layout.format.amount_max.is_some(),
             words: PointsRules::words_of(&layout.format),
             format: layout.format.clone(),
             mode,
@@ -230,7 +238,7 @@ impl PointsRules {
             numbers: layout.number_style(),
             dates: layout.dates,
             conversion,
-            region: surroundings.region,
+            region: layout.region(surroundings.region),
             zone: surroundings.zone.clone(),
             today: surroundings.today,
             seed: 0,
@@ -238,6 +246,17 @@ impl PointsRules {
             now: surroundings.now,
             processed: false,
         })
+    }
+
+    /// What the amounts of a file do, if its rows do not say it: as the job or its format has it.
+    ///
+    /// # Errors
+    /// `Usage` when both contradict each other.
+    pub fn mode_of(layout: &Layout, asked: Option<Mode>) -> Result<Option<Mode>> {
+        if layout.mapping.column(ColumnField::Operation).is_some() {
+            return Ok(asked);
+        }
+        layout.format.mode_of(asked).map_err(|error| Error::usage(error.to_string()))
     }
 
     /// Where a mapping finds the fields.
@@ -322,6 +341,7 @@ impl PointsRules {
         let has_terms = self.fields.has_terms();
         let text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
         chunk.settle(records);
+        self.cell_rules.apply(&chunk.bytes, self.dialect, records);
         for (at, record) in records.records.iter().enumerate() {
             let cells = Cells::of(&chunk.bytes, text, records, record, self.dialect);
             let mut row = self.parse_row(record, cells, at, hashes, scratch, normalized);

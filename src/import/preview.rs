@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use crate::{
     domain::{
+        birthday::Birthday,
         command::Mode,
         customer::{Gender, LTV_DECIMALS},
         identifier::{IdentifierKind, normalize},
@@ -195,10 +196,11 @@ pub fn preview(
     let mut chunks = input::chunks_of(source, layout.dialect, layout.start, CHUNK_BYTES_MAX, Arc::default())?;
     let mut end = layout.start;
     let mut rows = Vec::new();
-    let mut records = Records::default();
+    let (mut records, cell_rules) = (Records::default(), layout.cell_rules());
     'all: while let Some(chunk) = chunks()? {
         csv::scan(&chunk.bytes, layout.dialect, layout.mapping.columns, &mut records);
         chunk.settle(&mut records);
+        cell_rules.apply(&chunk.bytes, layout.dialect, &mut records);
         let faults = reader.faults(&chunk);
         for (at, record) in records.records.iter().enumerate() {
             if rows.len() as u64 == rows_max {
@@ -283,7 +285,7 @@ impl<'a> RowReader<'a> {
         } else {
             // Whether amounts are added or set is not needed to read them.
             let has_operations = layout.mapping.column(ColumnField::Operation).is_some();
-            let mode = mode.or((!has_operations).then_some(Mode::Add));
+            let mode = mode.or(layout.format.mode).or((!has_operations).then_some(Mode::Add));
             let rules = PointsRules::reading(layout, mode, conversion, surroundings)?;
             Rules::Points(Box::new(rules), Box::default())
         };
@@ -375,7 +377,9 @@ impl<'a> RowReader<'a> {
                 }
                 .to_owned(),
             ),
-            ColumnField::Birthday => self.layout.dates.parse(cell.trim()).map(|date| date.to_string()),
+            ColumnField::Birthday => {
+                Birthday::parse(cell.trim(), self.layout.dates).map(|birthday| birthday.to_string())
+            }
             ColumnField::CreatedAt => {
                 let created = self.layout.dates.parse_or_timestamp(cell, &self.surroundings.zone);
                 created.map(|time| time.to_string())
@@ -401,7 +405,7 @@ impl<'a> RowReader<'a> {
     fn identifier(&self, kind: IdentifierKind, cell: &str) -> Option<String> {
         let is_strict = self.layout.format.kind == Kind::Customers;
         let mut normalized = Vec::new();
-        normalize(kind, cell, self.surroundings.region, is_strict, &mut normalized).ok()?;
+        normalize(kind, cell, self.layout.region(self.surroundings.region), is_strict, &mut normalized).ok()?;
         String::from_utf8(normalized).ok()
     }
 }

@@ -10,6 +10,7 @@
 use super::value::{self, Kind};
 use crate::{
     domain::{
+        birthday::Birthday,
         customer::{CustomerChange, Gender},
         id::{CustomerId, JobId},
         identifier::IdentifierKind,
@@ -140,8 +141,8 @@ impl<'a> FieldsWriter<'a> {
 
     /// `birthday`
     #[inline]
-    pub fn birthday(&mut self, birthday: Date) {
-        self.number(6, zigzag(i64::from(birthday.days())));
+    pub fn birthday(&mut self, birthday: Birthday) {
+        self.number(6, zigzag(i64::from(birthday.date().days())));
     }
 
     /// `gender`
@@ -239,7 +240,8 @@ pub fn read_change<'a>(mut bytes: &'a [u8]) -> Option<CustomerChange<'a>> {
     }
     change.name = text(has(5), &mut bytes)?;
     if has(6) {
-        change.birthday = Some(Date::from_days(i32::try_from(unzigzag(take_varint(&mut bytes)?)).ok()?)?);
+        let days = i32::try_from(unzigzag(take_varint(&mut bytes)?)).ok()?;
+        change.birthday = Some(Birthday::new(Date::from_days(days)?));
     }
     if has(7) {
         let (&gender, rest) = bytes.split_first()?;
@@ -407,7 +409,7 @@ mod tests {
             email: Some("ana@example.com"),
             cards: vec!["4000", "4001"],
             name: Some("Ana Kęs"),
-            birthday: Date::from_days(-400),
+            birthday: Date::from_days(-400).map(Birthday::new),
             gender: Some(Gender::Female),
             tier: Some("gold"),
             ltv: Some(-12_345_678),

@@ -60,6 +60,11 @@ fn the_tiny_dataset_meets_every_outcome() {
 }
 
 #[test]
+fn the_vendors_files_come_out_as_computed() {
+    check("vendors");
+}
+
+#[test]
 fn the_small_dataset_comes_out_as_computed() {
     check("small");
 }

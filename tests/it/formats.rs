@@ -46,8 +46,11 @@ fn every_template_is_imported_without_a_rejected_row() {
         let summary = binary.run(&command).expect(0).json;
         assert_eq!(summary["format"], format.name);
         assert_eq!(summary["rows"]["read"], format.sample.rows.len());
-        let unread: Vec<&str> =
-            format.columns.iter().filter(|column| column.field.is_none()).map(|column| &*column.headers[0]).collect();
+        let unread: Vec<&str> = format
+            .template_columns()
+            .filter(|column| column.field.is_none())
+            .map(|column| &*column.headers[0])
+            .collect();
         assert_eq!(summary["ignored_columns"], Value::from(unread));
         binary.verify();
     }

@@ -1,4 +1,4 @@
-//! README.md: its sessions are run as they stand there, and its table of dependencies is that of Cargo.toml.
+//! README.md: its sessions are run as they stand there, its table of dependencies is that of Cargo.toml, its formats are all.
 
 use std::{
     collections::BTreeSet,
@@ -206,6 +206,14 @@ fn the_readme_shows_the_example_as_it_is_compiled() {
     let mut blocks = readme.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next());
     let shown = blocks.find(|block| block.contains("upload_points")).expect("the README shows it");
     assert!(words(&example).contains(&words(shown)), "the README shows\n\n{shown}");
+}
+
+#[test]
+fn the_readme_lists_every_format() {
+    let listed = first_column(&readme(), "## Files");
+    for format in tidemill::import::format::Format::all() {
+        assert!(listed.contains(&format.name), "the README lacks the format `{}`", format.name);
+    }
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 use tidemill::{
+    domain::command::Mode,
     error::{Error, Result},
-    import::format::{ColumnField, Format},
+    import::format::{ColumnField, Format, Kind},
 };
 
 use crate::{
@@ -25,7 +26,7 @@ pub fn formats(settings: &Settings) -> Result<Exit> {
 
 /// `tidemill template`. It never replaces a file: the one that is there may have been filled in.
 pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
-    let format = Format::builtin(&args.format).ok_or_else(|| unknown(&args.format))?;
+    let format = Format::builtin(None, &args.format).ok_or_else(|| unknown(&args.format))?;
     check_output(settings, args.output.as_deref())?;
     let (text, rows) = (format.template_csv(), format.sample.rows.len());
     match args.output.as_deref().filter(|path| path.as_os_str() != "-") {
@@ -33,10 +34,12 @@ pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
             write_new(path, &text)?;
             let document = json!({ "format": format.name, "file": path.display().to_string(), "rows": rows });
             settings.output.result(&document, || {
-                let (path, kind) = (path.display(), format.kind);
+                let path = path.display();
+                let imports = kinds(&format.name).map(|kind| format!("`tidemill import {kind} {path}`"));
+                let imports = imports.collect::<Vec<_>>().join(" or ");
                 format!(
                     "Wrote `{path}`: a header and {rows} sample rows\n\n\
-                     Next: fill it in, and import it with `tidemill import {kind} {path}`\n"
+                     Next: fill it in, and import it with {imports}\n"
                 )
             })?;
         }
@@ -49,8 +52,16 @@ pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// The imports that read files of this name; customers first, who must be there before points are.
+fn kinds(name: &str) -> impl Iterator<Item = Kind> {
+    let kinds = [Kind::Customers, Kind::Points, Kind::Expiry];
+    kinds.into_iter().filter(move |&kind| Format::builtin(Some(kind), name).is_some())
+}
+
 fn unknown(name: &str) -> Error {
-    let names: Vec<_> = Format::all().iter().map(|format| format!("`{}`", format.name)).collect();
+    let mut names: Vec<_> = Format::all().iter().map(|format| format!("`{}`", format.name)).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
     Error::usage(format!("there is no format `{name}`")).hint(format!("take one of {}", names.join(", ")))
 }
 
@@ -71,6 +82,9 @@ fn format_text(format: &Format) -> String {
     }
     if format.mode_required {
         text += "  needs `--mode add` or `--mode reset`\n";
+    }
+    if let Some(mode) = format.mode {
+        text += if mode == Mode::Add { "  adds its amounts\n" } else { "  sets balances\n" };
     }
     text
 }

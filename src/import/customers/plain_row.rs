@@ -7,6 +7,7 @@
 use super::{CustomersRules, Scratch, TEXT_BYTES_MAX};
 use crate::{
     domain::{
+        birthday::Birthday,
         customer::{Gender, LTV_DECIMALS, Presence},
         identifier::{IdentifierKind, put_plain},
         points::parse_amount,
@@ -23,6 +24,8 @@ use crate::{
 pub(super) struct Places {
     identifiers: [(IdentifierKind, usize); IdentifierKind::ALL.len()],
     name: usize,
+    /// Given and family name, where the file has such columns.
+    name_parts: Option<(usize, usize)>,
     birthday: usize,
     gender: usize,
     consent: usize,
@@ -43,6 +46,8 @@ impl Places {
         Places {
             identifiers,
             name: place(ColumnField::Name),
+            name_parts: Some((place(ColumnField::FirstName), place(ColumnField::LastName)))
+                .filter(|parts| *parts != (usize::MAX, usize::MAX)),
             birthday: place(ColumnField::Birthday),
             gender: place(ColumnField::Gender),
             consent: place(ColumnField::Consent),
@@ -134,14 +139,28 @@ impl CustomersRules {
         if out.is_empty() || !is_found {
             return None;
         }
-        let name = cells.text(places.name)?;
+        let mut name = cells.text(places.name)?;
+        if let Some((first, last)) = places.name_parts
+            && name.is_empty()
+        {
+            let (first, last) = (cells.text(first)?, cells.text(last)?);
+            name = if first.is_empty() {
+                last
+            } else if last.is_empty() {
+                first
+            } else {
+                scratch.texts.clear();
+                scratch.texts.extend([first, " ", last]);
+                &scratch.texts
+            };
+        }
         if !name.is_empty() {
             out.name((name.len() <= TEXT_BYTES_MAX).then_some(name)?);
             presence |= Presence::NAME;
         }
         let birthday = cells.get(places.birthday)?;
         if !birthday.is_empty() {
-            out.birthday(self.dates.parse(birthday).filter(|&birthday| birthday <= self.today)?);
+            out.birthday(Birthday::parse(birthday, self.dates).filter(|birthday| birthday.date() <= self.today)?);
             presence |= Presence::BIRTHDAY;
         }
         let gender = cells.get(places.gender)?;

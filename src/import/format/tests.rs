@@ -5,7 +5,7 @@ fn cells(header: &str) -> Vec<String> {
 }
 
 fn builtin(name: &str) -> &'static Format {
-    Format::builtin(name).expect("a built-in format")
+    Format::builtin(None, name).expect("a built-in format")
 }
 
 /// `field=column` pairs and what is ignored, or the message.
@@ -24,8 +24,48 @@ fn resolved(format: &str, header: &str, maps: &[&str]) -> String {
 
 #[test]
 fn every_built_in_format_can_be_read_and_is_in_order() {
-    let names: Vec<_> = Format::all().iter().map(|format| format.name.as_str()).collect();
-    assert_eq!(names, ["nector", "nector-expiry", "smile", "smile-export", "rivo", "tidemill", "tidemill-customers"]);
+    let names = |kind| -> Vec<_> {
+        Format::all().iter().filter(|format| format.kind == kind).map(|format| format.name.as_str()).collect()
+    };
+    assert_eq!(
+        names(Kind::Points),
+        [
+            "nector",
+            "nector-expiry",
+            "smile",
+            "smile-export",
+            "rivo",
+            "rivyo",
+            "yotpo",
+            "yotpo-points",
+            "growave",
+            "stamped",
+            "marsello",
+            "loloyal",
+            "talon-one",
+            "fanmaker",
+            "kaddra",
+            "tidemill"
+        ]
+    );
+    assert_eq!(
+        names(Kind::Customers),
+        [
+            "shopify-customers",
+            "smile-export",
+            "rivo",
+            "rivyo",
+            "yotpo",
+            "growave",
+            "stamped",
+            "marsello",
+            "tidemill-customers"
+        ]
+    );
+    assert!(Format::all().is_sorted_by_key(|format| format.kind), "by kind");
+    let mut keys: Vec<_> = Format::all().iter().map(|format| (format.kind, &format.name)).collect();
+    keys.sort();
+    assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "a name is there once for each kind");
     for format in Format::all() {
         let text = toml::to_string(format).expect("a format is TOML");
         assert_eq!(&Format::parse(&text).expect("what was written"), format);
@@ -39,10 +79,12 @@ fn a_template_is_recognised_as_its_own_format() {
         let mut reader = csv::Reader::from_reader(csv.as_bytes());
         let header: Vec<String> = reader.headers().expect("a header").iter().map(str::to_owned).collect();
         assert_eq!(recognize(Some(format.kind), &header), Ok(format));
-        assert_eq!(recognize(None, &header), Ok(format));
+        // Of two that read one file, the one for points; a preview can be told otherwise.
+        assert_eq!(recognize(None, &header), Ok(builtin(&format.name)));
+        assert_eq!(builtin(&format.name).template_csv(), csv, "one name, one file");
         let mapping = Mapping::resolve(format, Header::Named(&header), &[]).expect("its own header");
         // What a vendor's template has besides is known, and read over.
-        let unread = format.columns.iter().filter(|column| column.field.is_none());
+        let unread = format.template_columns().filter(|column| column.field.is_none());
         assert_eq!(mapping.ignored, unread.map(|column| column.headers[0].clone()).collect::<Vec<_>>());
         assert_eq!(reader.records().filter(Result::is_ok).count(), format.sample.rows.len());
     }
@@ -180,7 +222,19 @@ fn only_what_an_import_reads_can_be_mapped() {
     assert_eq!(read(Kind::Customers)[..5], read(Kind::Points)[..5]);
     assert_eq!(
         read(Kind::Customers)[5..],
-        ["name", "birthday", "gender", "consent", "tier", "ltv", "orders", "created_at", "balance"]
+        [
+            "name",
+            "first_name",
+            "last_name",
+            "birthday",
+            "gender",
+            "consent",
+            "tier",
+            "ltv",
+            "orders",
+            "created_at",
+            "balance"
+        ]
     );
     assert!(read(Kind::Expiry).is_empty());
     for kind in [Kind::Points, Kind::Customers] {
@@ -250,19 +304,138 @@ fn a_format_is_recognised_or_asked_for() {
         ),
         (None, "email,points", Ok("smile")),
         (None, "email,tier", Ok("tidemill-customers")),
-        (
-            Some(Kind::Points),
-            "id,points",
-            Err("no format fits the columns `id`, `points`: `nector` lacks `email` or `mobile`, `amount`; \
-                 `nector-expiry` lacks `email` or `mobile`, `amount`, `expiry`; `smile` lacks `email`; `smile-export` lacks \
-                 `Email`, `Points balance`; `rivo` lacks `Email`, `Points Balance`; `tidemill` lacks `user_id` or \
-                 `external_id` or `email` or `mobile` or `card`; choose with `--format`, and name columns with `--map`"),
-        ),
     ] {
         let found = recognize(kind, &cells(header)).map(|format| format.name.as_str());
         let found = found.map_err(|error| error.to_string());
         assert_eq!(found.as_deref().map_err(String::as_str), expected, "{header}");
     }
+}
+
+#[test]
+fn a_header_that_no_format_fits_is_told_what_each_lacks() {
+    let error = recognize(Some(Kind::Points), &cells("id,points")).expect_err("nobody has an id").to_string();
+    assert!(
+        error.starts_with("no format fits the columns `id`, `points`: `nector` lacks `email` or `mobile`, `amount`; ")
+    );
+    for lack in [
+        "`nector-expiry` lacks `email` or `mobile`, `amount`, `expiry`; `smile` lacks `email`; `smile-export` lacks \
+         `Email`, `Points balance`; `rivo` lacks `Email`, `Points Balance`; ",
+        "; `talon-one` lacks `customerprofileid` or `identifier`, `amount`; `fanmaker` lacks `email`, `identifier`; ",
+    ] {
+        assert!(error.contains(lack), "{error}");
+    }
+    assert!(
+        error.ends_with(
+            "; `tidemill` lacks `user_id` or `external_id` or `email` or `mobile` or `card`; choose with `--format`, and \
+             name columns with `--map`"
+        ),
+        "{error}"
+    );
+    // Recognised by a column besides those that it needs.
+    let error = recognize(Some(Kind::Points), &cells("ExportId,Points")).expect_err("anybody's").to_string();
+    assert!(
+        error.contains("; `marsello` lacks `Firstname`, `Lastname`; `loloyal` lacks `email` or `phone`; "),
+        "{error}"
+    );
+    let error = recognize(Some(Kind::Customers), &cells("Customer ID,Total Spent")).expect_err("half").to_string();
+    assert!(
+        error.contains("`shopify-customers` lacks `Accepts Email Marketing`, `Total Spent`, `Total Orders`"),
+        "{error}"
+    );
+}
+
+/// The headers that vendors document, and what they are recognised as: as points, as customers, without a word.
+#[test]
+fn a_vendors_header_is_recognised_as_the_vendors_or_asks() {
+    const SHOPIFY: &str = "Customer ID,First Name,Last Name,Email,Accepts Email Marketing,Default Address Company,Default \
+        Address Address1,Default Address Address2,Default Address City,Default Address Province Code,Default Address \
+        Country Code,Default Address Zip,Default Address Phone,Phone,Accepts SMS Marketing,Total Spent,Total \
+        Orders,Note,Tax Exempt,Tags";
+    const NONE: &str = "none";
+    for (header, expected) in [
+        (SHOPIFY, [NONE, "shopify-customers", "shopify-customers"]),
+        (
+            &format!("{SHOPIFY},GW Referral link (customer.metafields.growave.referral_link)"),
+            [NONE, "shopify-customers", "shopify-customers"],
+        ),
+        (
+            "Smile Customer ID,First name,Last name,Email,Membership status,Points balance,Referral url,Vip tier name,Date \
+             of birth",
+            ["smile-export", "smile-export", "smile-export"],
+        ),
+        // Its columns can be chosen.
+        (
+            "Smile customer ID,first name,last name,email,points balance,referral URL,membership status,date of birth,became \
+             member at,first points earned at,last order placed at",
+            ["smile-export", "smile-export", "smile-export"],
+        ),
+        ("email,points", ["smile", "tidemill-customers", "smile"]),
+        ("Email,Points Balance,Birthdate,VIP Tier,Activation Date,Credits Balance", ["rivo", "rivo", "rivo"]),
+        ("Email,Points Balance", ["rivo", "rivo", "rivo"]),
+        ("Email,Points Balance,Birthdate,Points Expiry,Created At", ["rivyo", "rivyo", "rivyo"]),
+        ("Full Name,First Name,Last Name,Email,Points Balance,Points Spent,Birthday", ["yotpo", "yotpo", "yotpo"]),
+        ("Emails,Points", ["yotpo-points", NONE, "yotpo-points"]),
+        ("Customer ID,Email,Points", ["growave", "growave", "growave"]),
+        ("Customer ID,Email,Points,First Name,Last Name,Birthdate", ["growave", "growave", "growave"]),
+        ("first_name,last_name,email,points,add_points,birthday,vip_tier", ["stamped", "stamped", "stamped"]),
+        (
+            "first_name,last_name,email,points,add_points,birthday,vip_tier,vip_tier_end_date",
+            ["stamped", "stamped", "stamped"],
+        ),
+        ("Firstname,Lastname,Email,Points", ["marsello", "marsello", "marsello"]),
+        ("customerprofileid,amount,startdate,expirydate,subledgerid,reason", ["talon-one", NONE, "talon-one"]),
+        ("identifier,amount,startdate,expirydate,subledgerid,reason", ["talon-one", NONE, "talon-one"]),
+        ("email,identifier,points,explanation", ["fanmaker", "tidemill-customers", "fanmaker"]),
+        ("Customer Reference,Customer Email,Action (Earn/Use),Points,Comment,Expiry Days", ["kaddra", NONE, "kaddra"]),
+        ("Customer Reference, Customer Email, Action, Points, Comment, Expiry Days", ["kaddra", NONE, "kaddra"]),
+        ("phone,points", ["loloyal", NONE, "loloyal"]),
+        // What could be somebody else's: asked for, as one would drop what the other reads.
+        ("email,phone,points", ["smile or loloyal", "tidemill-customers", "smile or loloyal"]),
+        ("email,identifier,points,expires_on", ["fanmaker or tidemill", "tidemill-customers", "fanmaker or tidemill"]),
+        ("Customer ID,Email,Points,expires_on", ["growave or tidemill", "growave", "growave or tidemill"]),
+        ("first_name,last_name,email,points,birthday", ["marsello", "marsello or tidemill-customers", "marsello"]),
+        ("Email,Points Balance,birthday", ["rivo", "rivo or tidemill-customers", "rivo"]),
+        // Another vendor's, of which no format is here.
+        ("Email,Points,Action", ["smile", "tidemill-customers", "smile"]),
+    ] {
+        let found =
+            [Some(Kind::Points), Some(Kind::Customers), None].map(|kind| match recognize(kind, &cells(header)) {
+                Ok(format) => format.name.clone(),
+                Err(RecognizeError::Several { names }) => names.join(" or "),
+                Err(RecognizeError::None { .. }) => NONE.to_owned(),
+            });
+        assert_eq!(found, expected.map(str::to_owned), "{header}");
+    }
+}
+
+#[test]
+fn a_format_is_found_for_its_kind_and_its_mode_is_the_only_one() {
+    let named = |kind, name| Format::builtin(kind, name).map(|format| (format.kind, format.name.as_str()));
+    assert_eq!(named(Some(Kind::Customers), "smile-export"), Some((Kind::Customers, "smile-export")));
+    assert_eq!(named(Some(Kind::Points), "smile-export"), Some((Kind::Points, "smile-export")));
+    assert_eq!(named(None, "smile-export"), Some((Kind::Points, "smile-export")));
+    assert_eq!(named(None, "shopify-customers"), Some((Kind::Customers, "shopify-customers")));
+    assert_eq!(named(Some(Kind::Points), "shopify-customers"), None);
+    assert_eq!(named(Some(Kind::Expiry), "smile-export"), None);
+    for (name, asked, expected) in [
+        ("fanmaker", None, Ok(Some(Mode::Add))),
+        ("fanmaker", Some(Mode::Add), Ok(Some(Mode::Add))),
+        ("fanmaker", Some(Mode::Reset), Err("a file of the format `fanmaker` adds its amounts: leave `--mode` out")),
+        ("smile", None, Ok(None)),
+        ("smile", Some(Mode::Reset), Ok(Some(Mode::Reset))),
+    ] {
+        let found = builtin(name).mode_of(asked).map_err(|error| error.to_string());
+        assert_eq!(found.as_ref().map_err(String::as_str), expected.as_ref().map_err(|error| *error), "{name}");
+    }
+}
+
+#[test]
+fn of_two_columns_for_one_amount_the_job_must_choose() {
+    const HEADER: &str = "first_name,last_name,email,points,add_points,birthday,vip_tier";
+    let error = resolved("stamped", HEADER, &[]);
+    assert!(error.contains("`points` (column 4) and `add_points` (column 5) both hold `amount`"), "{error}");
+    assert!(resolved("stamped", HEADER, &["add_points=amount"]).starts_with("email=2 amount=4 | "));
+    assert!(resolved("stamped", HEADER, &["points=amount"]).starts_with("email=2 amount=3 | "));
 }
 
 #[test]
@@ -318,8 +491,21 @@ fn a_format_that_cannot_be_used_is_refused() {
         (format!("{right}{column}[operations]\nCR = \"credit\"\n"), "must be written in lower case"),
         (format!("{right}{column}[sample]\nrows = [[\"a\", \"b\"]]\n"), "a sample row needs 1 cells"),
         (
-            format!("{right}date_style = \"ymd\"\n{column}"),
-            "unknown variant `ymd`, expected one of `iso`, `dmy`, `mdy`",
+            format!("{right}{column}in_template = false\n[sample]\nrows = [[\"a\"]]\n"),
+            "a sample row needs 0 cells, one for each column of the template",
+        ),
+        (format!("{right}{column}blanks = [\"None\"]\n"), "the blank `None` must be written in lower case"),
+        (format!("{right}{column}country_code = true\n"), "`country_code` says something of `mobile`, and nothing of"),
+        (format!("{right}mode = \"add\"\nmode_required = true\n{column}"), "`mode` contradicts `mode_required`"),
+        (
+            format!("{right}mode = \"add\"\n{column}{}", column.replace("email", "operation")),
+            "`mode` contradicts `mode_required` and a column of `operation`",
+        ),
+        (format!("{right}mode = \"set\"\n{column}"), "unknown variant `set`, expected `add` or `reset`"),
+        (format!("{right}amount_min = 5\namount_max = 4\n{column}"), "`amount_min` is more than `amount_max`"),
+        (
+            format!("{right}date_style = \"ydm\"\n{column}"),
+            "unknown variant `ydm`, expected one of `iso`, `dmy`, `mdy`, `ymd`",
         ),
         (
             format!("{right}recognized_by = [\"x\"]\n{column}"),

@@ -11,7 +11,7 @@ use crate::{
         id::{CustomerId, ProgramId},
         identifier::{normalize, put_plain},
         outcome::Status,
-        points::{AmountProblem, parse_amount},
+        points::{AmountProblem, DECIMALS_MAX, parse_amount},
         program::PROGRAM_DECIMALS_MAX,
         rejection::Rejection,
     },
@@ -65,7 +65,11 @@ impl PointsRules {
         }
         let program = self.program_of(cells, scratch);
         let command = program.and_then(|program| {
-            let amount = self.amount_of(cells.text(self.fields.amount, scratch), self.decimals_of(program)).ok()?;
+            let cell = cells.text(self.fields.amount, scratch);
+            let amount = self.amount_of(cell, self.decimals_of(program)).ok()?;
+            if self.has_limits && self.limit_missed(cell).is_some() {
+                return None;
+            }
             Some((program, self.command(amount, cells, scratch).ok()?))
         });
         let Some((program, (operation, amount))) = command else {
@@ -110,6 +114,26 @@ impl PointsRules {
         match self.conversion {
             None => parse_amount(cell, decimals, self.numbers),
             Some(conversion) => conversion.convert(cell, decimals, self.numbers),
+        }
+    }
+
+    /// How a readable amount, as it is written, misses the format's least or most; none: it does not.
+    #[inline(never)]
+    fn limit_missed(&self, cell: &str) -> Option<String> {
+        // With as many decimals as hold it: before `--multiply` it may have more than the program.
+        let written = (0..=DECIMALS_MAX).find_map(|decimals| {
+            let amount = parse_amount(cell, decimals, self.numbers).ok()?;
+            Some((i128::from(amount), 10i128.pow(u32::from(decimals))))
+        });
+        let name = &self.format.name;
+        match (written, self.format.amount_min, self.format.amount_max) {
+            (Some((amount, unit)), Some(min), _) if amount < i128::from(min) * unit => {
+                Some(format!("is less than {min}, the least that a file of `{name}` can have"))
+            }
+            (Some((amount, unit)), _, Some(max)) if amount > i128::from(max) * unit => {
+                Some(format!("is more than {max}, the most that a file of `{name}` can have"))
+            }
+            _ => None,
         }
     }
 
@@ -204,7 +228,12 @@ impl PointsRules {
         let decimals = program.map_or(PROGRAM_DECIMALS_MAX, |program| self.decimals_of(program));
         row.program = program.unwrap_or(self.program);
         let cell = cells.text(self.fields.amount, scratch).to_owned();
+        let missed = self.limit_missed(&cell);
         match self.amount_of(&cell, decimals) {
+            Ok(_) if missed.is_some() => {
+                let why = missed.unwrap_or_default();
+                faults.add(Rejection::AmountInvalid, "amount", format!("amount {} {why}", quoted(&cell)));
+            }
             Ok(amount) => {
                 let negative = match self.command(amount, cells, scratch) {
                     Ok(command) => {

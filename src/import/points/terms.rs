@@ -134,7 +134,7 @@ impl PointsRules {
                         terms.credited_at = Some(at).filter(|_| operation != Operation::Debit)
                     }
                     Some(_) => fail(Rejection::FieldInvalid, ColumnField::CreditedOn, &|| {
-                        format!("credited_on {} is in the future", quoted(cell))
+                        format!("credited_on {} is in the future: points that begin later cannot be kept", quoted(cell))
                     }),
                     None => fail(Rejection::FieldInvalid, ColumnField::CreditedOn, &|| {
                         format!("credited_on {} is not a date that exists, as {}", quoted(cell), self.dates.form())

@@ -11,13 +11,14 @@ use tidemill::{
         time::{DateStyle, Timestamp},
     },
     engine::request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest, PreviewRequest},
+    import::format::Kind,
 };
 
 use super::{
     points::EntryFlags,
     values::{
-        DATE_STYLES, IDENTIFIERS, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, ROUNDINGS, character, delimiter, factor,
-        max_rejects, moment, one_of, rows_max,
+        DATE_STYLES, IDENTIFIERS, KINDS, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, ROUNDINGS, character, delimiter,
+        factor, max_rejects, moment, one_of, rows_max,
     },
 };
 
@@ -123,8 +124,11 @@ pub struct PreviewArgs {
     /// How many rows, or `all`, which are held in memory
     #[arg(long, value_name = "N|all", default_value = "50", value_parser = rows_max)]
     pub rows: u64,
+    /// As what the file is to be imported [default: what its format is for; points, if for both]
+    #[arg(long, value_name = "KIND", value_parser = one_of(KINDS))]
+    pub kind: Option<Kind>,
     /// Show the records as the reader sees them, without a format
-    #[arg(long, conflicts_with_all = ["format", "map", "no_header", "number_format", "date_format", "outcome"])]
+    #[arg(long, conflicts_with_all = ["kind", "format", "map", "no_header", "number_format", "date_format", "outcome"])]
     pub raw: bool,
     #[command(flatten)]
     pub outcome: OutcomeFlags,
@@ -143,6 +147,7 @@ impl PreviewArgs {
                 on_repeat: outcome.on_repeat.unwrap_or_default(),
                 conversion: outcome.conversion.conversion(),
             },
+            kind: self.kind,
             program: outcome.program,
             now: outcome.now,
             rows_max: self.rows,
@@ -207,7 +212,8 @@ pub struct FileFlags {
     #[arg(long, value_name = "LANGUAGE", help_heading = READING,
           value_parser = PossibleValuesParser::new(NUMBER_STYLES))]
     number_format: Option<String>,
-    /// The order of day, month and year in dates: `dmy` reads `30.06.2029`, `mdy` reads `06/30/2029` [default: the format's]
+    /// The order of day, month and year in dates: `dmy` reads `30.06.2029`, `mdy` `06/30/2029`, `ymd` `2029/6/30` [default:
+    /// the format's]
     #[arg(long, value_name = "ORDER", help_heading = READING, value_parser = one_of(DATE_STYLES))]
     date_format: Option<DateStyle>,
     /// Leave out so many rows above the header, empty ones counted

@@ -10,6 +10,7 @@ use tidemill::{
         time::{Date, DateStyle, Timestamp},
     },
     engine::request::MaxRejects,
+    import::format::Kind,
 };
 
 /// Of `--mode`.
@@ -32,7 +33,9 @@ pub const ROUNDINGS: &[(&str, Rounding)] =
     &[("down", Rounding::Down), ("half-up", Rounding::HalfUp), ("up", Rounding::Up)];
 /// Of `--date-format`.
 pub const DATE_STYLES: &[(&str, DateStyle)] =
-    &[("iso", DateStyle::Iso), ("dmy", DateStyle::Dmy), ("mdy", DateStyle::Mdy)];
+    &[("iso", DateStyle::Iso), ("dmy", DateStyle::Dmy), ("mdy", DateStyle::Mdy), ("ymd", DateStyle::Ymd)];
+/// Of `--kind`.
+pub const KINDS: &[(&str, Kind)] = &[("points", Kind::Points), ("customers", Kind::Customers)];
 /// Of `--on-repeat`.
 pub const ON_REPEAT: &[(&str, OnRepeat)] = &[("first", OnRepeat::First), ("last", OnRepeat::Last)];
 
