@@ -6,6 +6,7 @@ pub mod id;
 pub mod points;
 pub mod time;
 pub mod program;
+pub mod currency;
 pub mod tier;
 pub mod identifier;
 pub mod phone;
