@@ -7,6 +7,8 @@ pub mod chunk;
 pub mod csv;
 pub mod format;
 pub mod rows;
+pub mod guess;
+pub mod proposal;
 pub mod surroundings;
 pub mod input;
 pub mod points;
