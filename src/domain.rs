@@ -7,6 +7,7 @@ pub mod points;
 pub mod time;
 pub mod birthday;
 pub mod program;
+pub mod currency;
 pub mod tier;
 pub mod identifier;
 pub mod phone;

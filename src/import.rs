@@ -8,6 +8,8 @@ pub mod csv;
 pub mod format;
 pub mod cell_rules;
 pub mod rows;
+pub mod guess;
+pub mod proposal;
 pub mod surroundings;
 pub mod input;
 pub mod points;

@@ -32,79 +32,10 @@ impl Gender {
 
     /// The gender that a cell names, in any case, in English, Lithuanian, Russian, Ukrainian, German, Spanish, French
     /// or Polish.
+    ///
+    /// One letter is read where it means the same in all of these languages. `m` is not (`male`, but `moteris` and
+    /// `mujer`), nor is `k` (`kobieta`, but `kita`): see [`Gender::is_ambiguous`].
     pub fn parse(cell: &str) -> Option<Gender> {
-        const MALE: &[&str] = &[
-            "male",
-            "m",
-            "man",
-            "vyras",
-            "v",
-            "мужской",
-            "мужчина",
-            "м",
-            "муж",
-            "чоловіча",
-            "чоловік",
-            "ч",
-            "чол",
-            "männlich",
-            "mann",
-            "masculino",
-            "hombre",
-            "varón",
-            "masculin",
-            "homme",
-            "mężczyzna",
-            "męska",
-            "męski",
-        ];
-        const FEMALE: &[&str] = &[
-            "female",
-            "f",
-            "woman",
-            "moteris",
-            "женский",
-            "женщина",
-            "ж",
-            "жен",
-            "жіноча",
-            "жінка",
-            "жін",
-            "weiblich",
-            "frau",
-            "w",
-            "femenino",
-            "mujer",
-            "féminin",
-            "femme",
-            "kobieta",
-            "żeńska",
-            "żeński",
-            "k",
-        ];
-        const OTHER: &[&str] = &[
-            "other",
-            "o",
-            "x",
-            "divers",
-            "diverse",
-            "kita",
-            "kitas",
-            "другой",
-            "другое",
-            "інша",
-            "інше",
-            "інший",
-            "andere",
-            "otro",
-            "otra",
-            "autre",
-            "inna",
-            "inne",
-            "inny",
-            "non-binary",
-            "nonbinary",
-        ];
         // Nearly every cell is one of these.
         for (word, gender) in [("male", Gender::Male), ("female", Gender::Female), ("other", Gender::Other)] {
             if cell.eq_ignore_ascii_case(word) {
@@ -112,13 +43,13 @@ impl Gender {
             }
         }
         let word = cell.trim().to_lowercase();
-        let is_in = |words: &[&str]| words.contains(&word.as_str());
-        match () {
-            () if is_in(MALE) => Some(Gender::Male),
-            () if is_in(FEMALE) => Some(Gender::Female),
-            () if is_in(OTHER) => Some(Gender::Other),
-            () => None,
-        }
+        let words = [(MALE, Gender::Male), (FEMALE, Gender::Female), (OTHER, Gender::Other)];
+        words.into_iter().find(|(words, _)| words.contains(&word.as_str())).map(|(_, gender)| gender)
+    }
+
+    /// Whether a cell is a letter that means one gender in one of the languages and another in another.
+    pub fn is_ambiguous(cell: &str) -> bool {
+        matches!(cell.trim(), "m" | "M" | "k" | "K")
     }
 
     /// The gender with this stored number, if there is one.
@@ -126,6 +57,37 @@ impl Gender {
         [Gender::Male, Gender::Female, Gender::Other].into_iter().find(|&gender| gender as u8 == number)
     }
 }
+
+// In the order of the languages: English, Lithuanian, Russian, Ukrainian, German, Spanish, French, Polish; letters last.
+
+#[rustfmt::skip]
+const MALE: &[&str] = &[
+    "male", "man", "boy", "mr", "vyras", "vyr.", "vyriška", "vyriškas", "vyriška lytis", "berniukas", "ponas",
+    "мужской", "мужчина", "муж", "муж.", "мужской пол", "мальчик", "господин",
+    "чоловіча", "чоловічий", "чоловік", "чол", "чол.", "чоловіча стать", "хлопець", "пан",
+    "männlich", "maennlich", "mann", "herr", "masculino", "hombre", "varón", "varon", "señor", "sr",
+    "masculin", "homme", "mâle", "monsieur", "mężczyzna", "mezczyzna", "męska", "męski", "meska", "meski", "pan",
+    "v", "м", "ч", "h",
+];
+
+#[rustfmt::skip]
+const FEMALE: &[&str] = &[
+    "female", "woman", "girl", "mrs", "ms", "miss", "moteris", "mot.", "moteriška", "moteriškas", "moteriška lytis", "mergaitė",
+    "ponia", "женский", "женщина", "жен", "жен.", "женский пол", "девочка", "госпожа",
+    "жіноча", "жіночий", "жінка", "жін", "жін.", "жіноча стать", "дівчина", "пані",
+    "weiblich", "frau", "femenino", "femenina", "mujer", "hembra", "señora", "sra",
+    "féminin", "feminin", "femme", "femelle", "madame", "kobieta", "żeńska", "żeński", "zenska", "zenski", "pani",
+    "f", "w", "ж",
+];
+
+#[rustfmt::skip]
+const OTHER: &[&str] = &[
+    "other", "others", "another", "non-binary", "nonbinary", "non binary", "diverse", "kita", "kitas", "kitos", "kiti",
+    "другой", "другая", "другое", "другие", "иной", "иное", "інша", "інше", "інший", "інші",
+    "divers", "andere", "anderes", "anderer", "sonstige", "sonstiges", "nichtbinär", "otro", "otra", "otros", "otras", "no binario",
+    "autre", "autres", "non binaire", "inna", "inne", "inny", "niebinarna", "niebinarny",
+    "o", "x", "d",
+];
 
 /// Which of a customer's fields that are written once are filled: one bit a field.
 ///
@@ -337,20 +299,43 @@ mod tests {
 
     #[test]
     fn genders_are_known_in_the_supported_languages() {
-        for (cell, gender) in [
-            ("Male", Gender::Male),
-            (" FEMALE ", Gender::Female),
-            ("other", Gender::Other),
-            ("Moteris", Gender::Female),
-            ("Мужской", Gender::Male),
-            ("жіноча", Gender::Female),
-            ("MÄNNLICH", Gender::Male),
-            ("mujer", Gender::Female),
-            ("homme", Gender::Male),
-            ("Kobieta", Gender::Female),
-        ] {
-            assert_eq!(Gender::parse(cell), Some(gender), "{cell}");
+        #[rustfmt::skip]
+        let cases = [
+            ("en", "Male|man|Mr", "FEMALE|woman|Ms", "other|Non-Binary"),
+            ("lt", "Vyras|vyriška", "Moteris|MOTERIŠKA", "Kita|kitas"),
+            ("ru", "Мужской|мужчина|муж.", "Женский|ЖЕНЩИНА|жен", "другой|Другое"),
+            ("uk", "чоловіча|Чоловік|чол.", "жіноча|ЖІНКА|жін", "інша|Інше"),
+            ("de", "männlich|Mann|HERR", "weiblich|Frau|FRAU", "divers|Andere|sonstiges"),
+            ("es", "masculino|Hombre|varón", "femenino|Mujer", "otro|OTRA"),
+            ("fr", "masculin|Homme|monsieur", "féminin|Femme|Madame", "autre|Autres"),
+            ("pl", "mężczyzna|MĘŻCZYZNA|męski", "kobieta|Kobieta|żeńska", "inna|Inne"),
+            ("letters", "v|V|М|ч|h", "f|F|w|Ж", "o|x|D"),
+        ];
+        for (language, male, female, other) in cases {
+            for (words, gender) in [(male, Gender::Male), (female, Gender::Female), (other, Gender::Other)] {
+                for word in words.split('|') {
+                    for cell in [word.to_owned(), format!(" {word}\t"), word.to_uppercase()] {
+                        assert_eq!(Gender::parse(&cell), Some(gender), "{language}: {cell:?}");
+                        assert!(!Gender::is_ambiguous(&cell), "{language}: {cell:?}");
+                    }
+                }
+            }
         }
-        assert_eq!(Gender::parse("unknown"), None);
+        // Each of these letters is a gender in one language and another one in the next.
+        for letter in ["m", "M", " m ", "k", "K"] {
+            assert!(Gender::parse(letter).is_none() && Gender::is_ambiguous(letter), "{letter}");
+        }
+        for unknown in ["", "unknown", "?", "1", "mf", "z"] {
+            assert!(Gender::parse(unknown).is_none() && !Gender::is_ambiguous(unknown), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn no_word_means_two_genders() {
+        let words: Vec<&str> = [MALE, FEMALE, OTHER].concat();
+        for (at, word) in words.iter().enumerate() {
+            assert_eq!(*word, word.to_lowercase(), "{word}");
+            assert!(!words[at + 1..].contains(word), "{word}");
+        }
     }
 }

@@ -516,6 +516,36 @@ mod tests {
         assert!(ambiguous.len() * 20 < examples, "{} of {examples} are ambiguous: {ambiguous:?}", ambiguous.len());
     }
 
+    #[test]
+    fn an_example_number_with_a_letter_or_of_another_length_is_refused() {
+        for region in regions() {
+            let code = region.as_region_str();
+            for kind in [PhoneNumberType::FixedLine, PhoneNumberType::Mobile] {
+                let Ok(example) = PHONE_NUMBER_UTIL.get_example_number_for_type_and_region(region, kind) else {
+                    continue;
+                };
+                let number = example.format_as(PhoneNumberFormat::E164);
+                for written in [number.clone(), example.format_as(PhoneNumberFormat::National)] {
+                    let middle = written.len() / 2;
+                    for letter in ["a", "E", "x", "о", "٣"] {
+                        let spoilt = format!("{}{letter}{}", &written[..middle], &written[middle..]);
+                        assert!(e164(&spoilt, &code).is_err(), "{spoilt} in {code}");
+                    }
+                }
+                let calling = u16::try_from(example.country_code).expect("a calling code");
+                let known = CALLING_CODES.iter().find(|known| known.code == calling).expect("in the table");
+                let digits = calling.to_string() + "1111111111111111111111";
+                let own = calling.to_string().len();
+                let (shortest, longest) = (known.lengths.trailing_zeros() as usize, known.lengths.ilog2() as usize);
+                for length in (1..shortest).chain(longest + 1..22) {
+                    let written = &digits[..own + length];
+                    assert!(e164(&format!("+{written}"), &code).is_err(), "+{written} in {code}");
+                    assert!(e164(&format!("00{written}"), &code).is_err(), "00{written} in {code}");
+                }
+            }
+        }
+    }
+
     /// The answers of the short cut and of its plain twin.
     fn both_ways(digits: &str, region: Region) -> [Result<Vec<u8>, &'static str>; 2] {
         let digits = digits.as_bytes();

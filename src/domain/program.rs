@@ -1,7 +1,8 @@
 //! A points programme of a store.
 
-use iso_currency::Currency;
 use serde::{Deserialize, Serialize};
+
+use super::currency::{currency_code, nearest_currencies};
 
 /// Most decimals a programme may have.
 pub const PROGRAM_DECIMALS_MAX: u8 = 4;
@@ -49,9 +50,7 @@ impl Program {
             return Err(format!("program `{code}` cannot have {decimals} decimals, only 0 to {PROGRAM_DECIMALS_MAX}"));
         }
         let currency = match currency {
-            Some(given) => Some(
-                currency_code(given).ok_or_else(|| format!("`{given}` is not an ISO 4217 currency code"))?.to_owned(),
-            ),
+            Some(given) => Some(currency_code(given).ok_or_else(|| no_currency(given))?.to_owned()),
             None => None,
         };
         let name = if name.is_empty() { code } else { name };
@@ -59,16 +58,14 @@ impl Program {
     }
 }
 
-/// Returns the ISO 4217 code that `cell` holds, upper-cased, in any case and with spaces around it.
-///
-/// Superseded codes (`HRK`) are known: old files have them. Codes that are no money, such as metals, `XXX` and the
-/// test code, are not.
-pub fn currency_code(cell: &str) -> Option<&'static str> {
-    let code = cell.trim();
-    if code.len() != 3 {
-        return None;
+/// What is wrong with a currency that is none, with the codes that may be meant.
+fn no_currency(given: &str) -> String {
+    let nearest = nearest_currencies(given);
+    if nearest.is_empty() {
+        return format!("`{given}` is not an ISO 4217 currency code, such as `EUR`");
     }
-    Currency::from_code(&code.to_ascii_uppercase()).filter(|currency| !currency.is_special()).map(|found| found.code())
+    let verb = if nearest.len() == 1 { "is" } else { "are" };
+    format!("`{given}` is not an ISO 4217 currency code: near it {verb} `{}`", nearest.join("`, `"))
 }
 
 #[cfg(test)]
@@ -89,6 +86,13 @@ mod tests {
         for &(code, decimals, currency, good) in cases {
             assert_eq!(Program::new(code, "", decimals, currency).is_ok(), good, "{code} {decimals} {currency:?}");
         }
+    }
+
+    #[test]
+    fn a_currency_that_is_none_is_refused_with_those_that_may_be_meant() {
+        let message = |currency| Program::new("p", "", 0, Some(currency)).expect_err("no currency");
+        assert_eq!(message("EUE"), "`EUE` is not an ISO 4217 currency code: near it is `EUR`");
+        assert_eq!(message("€"), "`€` is not an ISO 4217 currency code, such as `EUR`");
     }
 
     #[test]

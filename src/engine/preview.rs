@@ -14,8 +14,9 @@ use crate::{
     error::{Error, Result},
     import::{
         format::{ColumnField, Kind},
-        input::Layout,
+        input::{self, Layout},
         preview::{self, Preview, RawPreview},
+        proposal::Proposal,
         source::{Encoding, Source},
         spool::fresh_path,
         surroundings::Surroundings,
@@ -41,6 +42,16 @@ pub fn preview(request: &PreviewRequest) -> Result<Preview> {
 /// `Input` when the file cannot be read.
 pub fn raw_preview(file: &FileRequest, rows_max: u64) -> Result<RawPreview> {
     preview::raw(&source(file)?, &hints(file), rows_max)
+}
+
+/// Proposes what the columns of a file mean that fits no format, for a user to decide. `header` says whether the file has
+/// one; none lets its look decide.
+///
+/// # Errors
+/// As an import for the file, but for columns that do not fit.
+pub fn propose(kind: Kind, file: &FileRequest, header: Option<bool>) -> Result<Proposal> {
+    let location = file.upload.as_deref().unwrap_or(&file.path);
+    input::propose(&source(file)?, location, kind, &hints(file), header)
 }
 
 impl Engine {

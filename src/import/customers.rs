@@ -521,6 +521,9 @@ impl CustomersRules {
                 },
                 ColumnField::Gender => match Gender::parse(cell) {
                     Some(gender) => fields.gender = Some(gender),
+                    None if Gender::is_ambiguous(trimmed) => {
+                        fault(field_invalid, "means another gender in another language; write male, female or other");
+                    }
                     None => fault(field_invalid, "is none of male, female, other"),
                 },
                 ColumnField::Tier => match self.tier(trimmed) {

@@ -207,6 +207,13 @@ pub struct Column {
     pub country_code: bool,
 }
 
+impl Column {
+    /// A column without peculiarities.
+    pub fn of(field: Option<ColumnField>, headers: Vec<String>) -> Column {
+        Column { field, headers, in_template: true, blanks: Vec::new(), apostrophe: false, country_code: false }
+    }
+}
+
 fn yes() -> bool {
     true
 }
@@ -294,7 +301,7 @@ pub struct Format {
 /// Why a format's file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct FormatError(String);
+pub struct FormatError(pub(super) String);
 
 static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
     let texts = [
@@ -362,6 +369,11 @@ impl Format {
     /// Whether mobile numbers always have their country code.
     pub fn has_country_codes(&self) -> bool {
         self.column(ColumnField::Mobile).is_some_and(|column| column.country_code)
+    }
+
+    /// Whether it reads a column of operations.
+    pub fn knows_operations(&self) -> bool {
+        !self.operations.is_empty() || self.operation_blank.is_some()
     }
 
     /// Whether a row's operation can set a balance.
@@ -496,11 +508,13 @@ impl Format {
         self.missing_of(|field| fields.contains(&field))
     }
 
-    fn missing_of(&self, has: impl Fn(ColumnField) -> bool) -> Vec<&[ColumnField]> {
+    /// The groups of mandatory fields of which none is there.
+    pub(super) fn missing_of(&self, has: impl Fn(ColumnField) -> bool) -> Vec<&[ColumnField]> {
         self.mandatory.iter().map(Vec::as_slice).filter(|group| !group.iter().any(|&field| has(field))).collect()
     }
 
-    fn field_of(&self, header: &str) -> Option<ColumnField> {
+    /// What a column with this header holds.
+    pub(super) fn field_of(&self, header: &str) -> Option<ColumnField> {
         let key = header_key(header);
         let names = |column: &&Column| column.headers.iter().any(|alias| header_key(alias) == key);
         self.columns.iter().find(names).and_then(|column| column.field)
@@ -542,12 +556,15 @@ fn quoted(cell: &str) -> String {
 pub struct ColumnOverride {
     /// The header, or the number from 1 where the file has none.
     pub column: String,
-    /// What it holds.
-    pub field: ColumnField,
+    /// What it holds; none: it is not read, whatever the format makes of its header.
+    pub field: Option<ColumnField>,
 }
 
+/// What `--map` says instead of a field where a column is not to be read.
+pub const IGNORE: &str = "ignore";
+
 impl ColumnOverride {
-    /// Reads `Points Balance=amount`; the last `=` counts, as a header may hold one.
+    /// Reads `Points Balance=amount`, or `State=ignore`; the last `=` counts, as a header may hold one.
     ///
     /// # Errors
     ///
@@ -557,9 +574,13 @@ impl ColumnOverride {
         let Some((column, name)) = parts else {
             return Err(MappingError::Argument { argument: argument.to_owned() });
         };
+        let column = column.trim().to_owned();
+        if name.trim().eq_ignore_ascii_case(IGNORE) {
+            return Ok(ColumnOverride { column, field: None });
+        }
         let field = ColumnField::from_str(name).ok().filter(|field| field.is_read_by(kind));
         let field = field.ok_or_else(|| MappingError::UnknownField { name: name.trim().to_owned(), kind })?;
-        Ok(ColumnOverride { column: column.trim().to_owned(), field })
+        Ok(ColumnOverride { column, field: Some(field) })
     }
 }
 
@@ -593,7 +614,10 @@ pub enum MappingError {
         argument: String,
     },
     /// A `--map` to a field that the import does not read.
-    #[error("`--map` names the field `{name}`, which `import {kind}` does not read: take one of {}", names_of(*.kind))]
+    #[error(
+        "`--map` names the field `{name}`, which `import {kind}` does not read: take one of {}, or `{IGNORE}`",
+        names_of(*.kind)
+    )]
     UnknownField {
         /// What was given.
         name: String,
@@ -613,10 +637,10 @@ pub enum MappingError {
     TwoFields {
         /// The column's name.
         column: String,
-        /// The first field.
-        first: ColumnField,
-        /// The second field.
-        second: ColumnField,
+        /// The first field, or `ignore`.
+        first: &'static str,
+        /// The second one.
+        second: &'static str,
     },
     /// Two columns that mean the same.
     #[error(
@@ -625,7 +649,7 @@ pub enum MappingError {
     )]
     TwoColumns {
         /// What both hold.
-        field: ColumnField,
+        field: String,
         /// The left column, by name and number.
         first: String,
         /// The right column, by name and number.
@@ -680,16 +704,17 @@ impl Mapping {
         };
         let shown: Vec<&str> = names.iter().map(|name| shown_name(name)).collect();
         let found = || listed_names(&shown);
-        let mut held: Vec<Option<ColumnField>> = vec![None; names.len()];
+        // The word of `--map`, or the field, of each column that has one.
+        let mut held: Vec<Option<&'static str>> = vec![None; names.len()];
         let mut fields = BTreeMap::new();
-        let twice = |field, first: usize, second: usize| MappingError::TwoColumns {
-            field,
+        let twice = |field: &str, first: usize, second: usize| MappingError::TwoColumns {
+            field: field.to_owned(),
             first: format!("`{}` (column {})", shown[first.min(second)], first.min(second) + 1),
             second: format!("`{}` (column {})", shown[first.max(second)], first.max(second) + 1),
         };
 
         for ColumnOverride { column, field } in overrides {
-            if *field == ColumnField::Operation && format.operations.is_empty() && format.operation_blank.is_none() {
+            if *field == Some(ColumnField::Operation) && !format.knows_operations() {
                 return Err(MappingError::NoOperations { format: format.name.clone(), column: column.clone() });
             }
             let key = header_key(column);
@@ -697,14 +722,16 @@ impl Mapping {
             let Some(at) = matching.next() else {
                 return Err(MappingError::UnknownColumn { column: column.clone(), found: found() });
             };
+            let word = field.map_or(IGNORE, ColumnField::name);
             if let Some(other) = matching.next() {
-                return Err(twice(*field, at, other));
+                return Err(twice(word, at, other));
             }
-            if let Some(first) = held[at].replace(*field).filter(|first| first != field) {
-                return Err(MappingError::TwoFields { column: column.clone(), first, second: *field });
+            if let Some(first) = held[at].replace(word).filter(|first| *first != word) {
+                return Err(MappingError::TwoFields { column: column.clone(), first, second: word });
             }
-            if let Some(other) = fields.insert(*field, at).filter(|&other| other != at) {
-                return Err(twice(*field, other, at));
+            let Some(field) = *field else { continue };
+            if let Some(other) = fields.insert(field, at).filter(|&other| other != at) {
+                return Err(twice(word, other, at));
             }
         }
         if let Header::Named(cells) = header {
@@ -712,9 +739,9 @@ impl Mapping {
             for (at, cell) in cells.iter().enumerate().filter(|&(at, _)| held[at].is_none()).collect::<Vec<_>>() {
                 let Some(field) = format.field_of(cell).filter(|field| !chosen.contains_key(field)) else { continue };
                 if let Some(other) = fields.insert(field, at) {
-                    return Err(twice(field, other, at));
+                    return Err(twice(field.name(), other, at));
                 }
-                held[at] = Some(field);
+                held[at] = Some(field.name());
             }
         }
 
@@ -729,7 +756,8 @@ impl Mapping {
                 field,
             });
         }
-        let ignored = (0..names.len()).filter(|&at| held[at].is_none()).map(|at| shown[at].to_owned()).collect();
+        let is_ignored = |at: &usize| held[*at].is_none_or(|word| word == IGNORE);
+        let ignored = (0..names.len()).filter(is_ignored).map(|at| shown[at].to_owned()).collect();
         Ok(Mapping { columns: names.len(), fields, ignored })
     }
 
@@ -740,7 +768,7 @@ impl Mapping {
 }
 
 /// A header cell for people: without what nobody sees, and numbered if nothing remains.
-fn column_name(cell: &str, at: usize) -> String {
+pub(super) fn column_name(cell: &str, at: usize) -> String {
     match cell.trim_matches(|c: char| c.is_whitespace() || c == '\u{feff}') {
         "" => format!("column {}", at + 1),
         name => name.to_owned(),
@@ -758,7 +786,7 @@ pub fn looks_like_data(cell: &str) -> bool {
 }
 
 /// A column's name as messages show it.
-fn shown_name(name: &str) -> &str {
+pub(super) fn shown_name(name: &str) -> &str {
     if looks_like_data(name) { "…" } else { name }
 }
 

@@ -16,8 +16,10 @@ use crate::{
         chunk::{Beyond, Chunk, Cutter, LookAhead},
         csv::{self, ROW_BYTES_MAX, Records},
         dialect::{self, Dialect, DialectHints, HEAD_BYTES},
-        format::{self, ColumnOverride, Format, Header, Kind, Mapping},
-        rows::Cells,
+        format::{self, ColumnField, ColumnOverride, Format, Header, Kind, Mapping, MappingError, RecognizeError},
+        guess,
+        proposal::Proposal,
+        rows::{Cells, is_blank},
         source::{Encoding, Source, SourceError, SourceReader, Stream},
     },
 };
@@ -156,6 +158,17 @@ pub fn beginning(source: &Source, hints: &InputHints) -> Result<Option<(Dialect,
     recognize_dialect(source, text_start, &head, hints).map(Some)
 }
 
+/// What stands at the beginning of a file.
+struct Beginning {
+    dialect: Dialect,
+    /// Where the first record begins.
+    start: Position,
+    /// The first record's cells.
+    first: Vec<String>,
+    /// Where the second record begins.
+    after: Position,
+}
+
 /// Finds out how a source is to be read, as this kind of file or, without one, as what its format is for. `path` is what the
 /// caller calls it.
 ///
@@ -170,49 +183,43 @@ pub fn understand(source: &Source, path: &Path, kind: Option<Kind>, hints: &Inpu
         Some(name) => Some(name.to_ascii_lowercase()),
         None => None,
     };
-    let found = match beginning(source, hints)? {
-        Some((dialect, start)) => first_record(source, path, dialect, start)?.map(|found| (dialect, start, found)),
-        None => None,
-    };
-    let Some((dialect, start, (first, after))) = found else {
-        return Err(Error::input(format!("`{}` is empty: it has not even a header", path.display()))
-            .hint("export it again, or see `tidemill template FORMAT` for what it should look like"));
-    };
-    let shown = |format: &Format| format.name.clone();
-    let custom;
-    let format = match &hints.format {
-        Some(name) if name.ends_with(".toml") => {
-            let text = std::fs::read_to_string(name)
-                .map_err(|error| Error::input(format!("cannot read `{name}`: {error}")))?;
-            custom = Format::parse(&text).map_err(|error| Error::usage(format!("`{name}`: {error}")))?;
-            &custom
-        }
-        Some(name) => Format::builtin(kind, name).or_else(|| Format::builtin(None, name)).ok_or_else(|| {
-            let is_asked = |format: &&Format| kind.is_none_or(|kind| format.kind == kind);
-            let names: Vec<String> = Format::all().iter().filter(is_asked).map(shown).collect();
-            let what = kind.map_or_else(|| "formats".to_owned(), |kind| format!("formats for {kind}"));
-            Error::usage(format!("there is no format `{name}`")).hint(format!("{what} are {}", names.join(", ")))
-        })?,
+    let found = first_of(source, path, hints)?;
+    let format = match named_format(kind, hints)? {
+        Some(format) => format,
         None if hints.no_header => {
-            return Err(Error::usage(
-                "a file without a header needs `--format`, and `--map NUMBER=field` for its columns",
-            ));
+            let why = "a file without a header needs `--format`, and `--map NUMBER=field` for its columns";
+            return Err(unmapped(source, &found, kind, None, hints, why, Error::usage(why)));
         }
-        None if hints.map.is_empty() => {
-            format::recognize(kind, &first).map_err(|error| columns_error(&error, &first, hints))?
-        }
-        // With `--map` the header alone need not tell the format; the only one that the mapping completes will do.
-        None => match format::recognize(kind, &first) {
-            Ok(format) => format,
-            Err(error) => by_mapping(kind, &first, &hints.map).ok_or_else(|| columns_error(&error, &first, hints))?,
+        None => match format::recognize(kind, &found.first) {
+            Ok(format) => format.clone(),
+            // With `--map` the header alone need not tell the format; the only one that the mapping completes will do.
+            Err(error) => match by_mapping(kind, &found.first, &hints.map) {
+                Some(format) => format.clone(),
+                None => {
+                    let plain = columns_error(&error, &found.first, hints);
+                    return Err(match error {
+                        RecognizeError::None { .. } => {
+                            let why = "no format fits the file's columns";
+                            unmapped(source, &found, kind, None, hints, why, plain)
+                        }
+                        RecognizeError::Several { .. } => plain,
+                    });
+                }
+            },
         },
     };
     if let Some(kind) = kind.filter(|&kind| kind != format.kind) {
         return Err(Error::usage(format!("the format `{}` is for {}, not for {kind}", format.name, format.kind)));
     }
-    let header = if hints.no_header { Header::Numbered(first.len()) } else { Header::Named(&first) };
+    let header = if hints.no_header { Header::Numbered(found.first.len()) } else { Header::Named(&found.first) };
     let overrides = parse_overrides(format.kind, &hints.map)?;
-    let mapping = Mapping::resolve(format, header, &overrides).map_err(|error| columns_error(&error, &first, hints))?;
+    let mapping = Mapping::resolve(&format, header, &overrides).map_err(|error| {
+        let plain = columns_error(&error, &found.first, hints);
+        let MappingError::Missing { format: name, missing, .. } = &error else { return plain };
+        let why = format!("the file has no column {missing}, which the format `{name}` needs");
+        unmapped(source, &found, kind, Some(&format), hints, &why, plain)
+    })?;
+    let Beginning { dialect, start, first, after } = found;
     let names = (1..=first.len()).map(|number| number.to_string()).collect();
     let numbers = numbers.unwrap_or_else(|| format!("{:?}", format.number_style).to_ascii_lowercase());
     let layout = Layout {
@@ -224,13 +231,152 @@ pub fn understand(source: &Source, path: &Path, kind: Option<Kind>, hints: &Inpu
         dialect,
         header: if hints.no_header { names } else { first },
         has_header: !hints.no_header,
-        format: format.clone(),
         mapping,
         numbers,
         dates: hints.date_format.unwrap_or(format.date_style),
+        format,
         start: if hints.no_header { start } else { after },
     };
     Ok(layout)
+}
+
+/// Proposes what the columns of a file mean, whether or not they fit a format. Reads no more than what recognition reads.
+/// `header` says whether there is one; none lets its look decide.
+///
+/// # Errors
+/// As [`understand`], but for columns that do not fit.
+pub fn propose(source: &Source, path: &Path, kind: Kind, hints: &InputHints, header: Option<bool>) -> Result<Proposal> {
+    let found = first_of(source, path, hints)?;
+    let format = named_format(Some(kind), hints)?;
+    let overrides = parse_overrides(kind, &hints.map)?;
+    proposal(source, &found, kind, format.as_ref(), hints, &overrides, header)
+        .ok_or_else(|| Error::usage(format!("there is no format for {kind} that takes any columns")))
+}
+
+/// The beginning of a file that has one.
+fn first_of(source: &Source, path: &Path, hints: &InputHints) -> Result<Beginning> {
+    let found = match beginning(source, hints)? {
+        Some((dialect, start)) => first_record(source, path, dialect, start)?.map(|found| (dialect, start, found)),
+        None => None,
+    };
+    let Some((dialect, start, (first, after))) = found else {
+        return Err(Error::input(format!("`{}` is empty: it has not even a header", path.display()))
+            .hint("export it again, or see `tidemill template FORMAT` for what it should look like"));
+    };
+    Ok(Beginning { dialect, start, first, after })
+}
+
+/// The format that the caller names.
+fn named_format(kind: Option<Kind>, hints: &InputHints) -> Result<Option<Format>> {
+    let Some(name) = &hints.format else { return Ok(None) };
+    if name.ends_with(".toml") {
+        let text =
+            std::fs::read_to_string(name).map_err(|error| Error::input(format!("cannot read `{name}`: {error}")))?;
+        return Format::parse(&text).map(Some).map_err(|error| Error::usage(format!("`{name}`: {error}")));
+    }
+    let format = Format::builtin(kind, name).or_else(|| Format::builtin(None, name)).ok_or_else(|| {
+        let is_asked = |format: &&Format| kind.is_none_or(|kind| format.kind == kind);
+        let names: Vec<String> = Format::all().iter().filter(is_asked).map(|format| format.name.clone()).collect();
+        let what = kind.map_or_else(|| "formats".to_owned(), |kind| format!("formats for {kind}"));
+        Error::usage(format!("there is no format `{name}`")).hint(format!("{what} are {}", names.join(", ")))
+    })?;
+    Ok(Some(format.clone()))
+}
+
+/// The error of columns that do not fit, with what each may be; `plain` where nothing can be proposed.
+fn unmapped(
+    source: &Source,
+    found: &Beginning,
+    kind: Option<Kind>,
+    named: Option<&Format>,
+    hints: &InputHints,
+    why: &str,
+    plain: Error,
+) -> Error {
+    // Without a kind, as for a preview: of points if there seem to be any, else of customers.
+    let kinds = match kind.or(named.map(|format| format.kind)) {
+        Some(kind) => vec![kind],
+        None => vec![Kind::Points, Kind::Customers],
+    };
+    let mut best = None;
+    for kind in kinds {
+        let overrides = match parse_overrides(kind, &hints.map) {
+            Ok(overrides) => overrides,
+            Err(error) => {
+                best = best.or(Some(Err(error)));
+                continue;
+            }
+        };
+        if let Some(proposal) = proposal(source, found, kind, named, hints, &overrides, None) {
+            let is_likely = proposal.column(ColumnField::Amount).is_some();
+            best = Some(Ok(proposal));
+            if is_likely {
+                break;
+            }
+        }
+    }
+    match best {
+        Some(Ok(proposal)) if proposal.has_header || hints.no_header => proposal.error(why),
+        Some(Ok(proposal)) => proposal.error(&format!("{why}, and its first row looks like data and no header")),
+        Some(Err(error)) => error,
+        None => plain,
+    }
+}
+
+/// What the columns of a file may be, by the format that is named, or our own; none if we have none of this kind.
+fn proposal(
+    source: &Source,
+    found: &Beginning,
+    kind: Kind,
+    named: Option<&Format>,
+    hints: &InputHints,
+    overrides: &[ColumnOverride],
+    header: Option<bool>,
+) -> Option<Proposal> {
+    let format = match (named, kind) {
+        (Some(format), _) => format,
+        (None, Kind::Points) => Format::builtin(Some(Kind::Points), "tidemill")?,
+        (None, Kind::Customers) => Format::builtin(Some(Kind::Customers), "tidemill-customers")?,
+        (None, Kind::Expiry) => return None,
+    };
+    let is_data = |cell: &String| format::looks_like_data(cell);
+    let is_named = |cell: &String| guess::is_usual(kind, cell);
+    let may_be_header = !found.first.iter().any(is_data) || found.first.iter().any(is_named);
+    let has_header = header.unwrap_or(!hints.no_header && may_be_header);
+    let names = found.first.iter().enumerate().map(|(at, cell)| match has_header {
+        true => format::column_name(cell, at),
+        false => (at + 1).to_string(),
+    });
+    let start = if has_header { found.after } else { found.start };
+    let values = first_values(source, found.dialect, start, found.first.len());
+    let argument = hints.format.clone().unwrap_or_else(|| format.name.clone());
+    let proposal = Proposal::new(format, argument, named.is_some(), has_header, names.collect(), values, overrides);
+    Some(Proposal { numbers: hints.number_format.clone(), dates: hints.date_format, ..proposal })
+}
+
+/// Cells of each column that are looked at to tell what it holds.
+const VALUES_MAX: usize = 100;
+
+/// The first filled cells of each column, from the head of the file: whatever it is, nothing more of it is read.
+fn first_values(source: &Source, dialect: Dialect, start: Position, columns: usize) -> Vec<Vec<String>> {
+    let mut values = vec![Vec::new(); columns];
+    let head = source.head();
+    let Some(text) = usize::try_from(start.offset).ok().and_then(|start| head.get(start..)) else { return values };
+    let mut records = Records::default();
+    csv::scan(text, dialect, columns, &mut records);
+    // The head may end in the middle of its last record.
+    let whole = records.records.len() - usize::from(head.len() >= HEAD_BYTES && !records.records.is_empty());
+    for record in records.records.iter().take(whole).filter(|record| record.problem.is_none()) {
+        let cells = Cells::of(text, None, &records, record, dialect);
+        let mut scratch = Vec::new();
+        for (column, values) in values.iter_mut().enumerate() {
+            let cell = cells.text(column, &mut scratch);
+            if values.len() < VALUES_MAX && !is_blank(cell.as_bytes()) {
+                values.push(cell.to_owned());
+            }
+        }
+    }
+    values
 }
 
 /// Columns that do not fit; where the first record looks like data, because there may be no header.

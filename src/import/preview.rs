@@ -14,11 +14,12 @@ use crate::{
     domain::{
         birthday::Birthday,
         command::Mode,
+        currency::currency_code,
         customer::{Gender, LTV_DECIMALS},
         identifier::{IdentifierKind, normalize},
         job::Position,
         points::{Conversion, NumberStyle, parse_amount},
-        program::{Program, currency_code},
+        program::Program,
         rejection::Rejection,
         tier::Tiers,
     },

@@ -103,7 +103,7 @@ fn rows_are_shown_as_they_will_be_read_without_a_store() {
     assert_eq!(preview(&binary, content.as_bytes(), &["-", "--rows", "4"]), (exit, found));
     assert_eq!(preview(&binary, b"email,x\na@x.io,1\n", &["-", "--map", "x=ltv"]).1["mapping"]["ltv"], "x");
     let (exit, found) = preview(&binary, b"id,x\n1,1\n", &["-"]);
-    assert_eq!((exit, &found["error"]["code"]), (Some(2), &json!("usage")));
+    assert_eq!((exit, &found["error"]["code"]), (Some(2), &json!("columns_unknown")));
 }
 
 #[test]

@@ -845,10 +845,15 @@ fn values_of_customer_fields_are_read_or_refused() {
             ("hombre", good),
             ("femme", good),
             ("kobieta", good),
+            ("Herr", good),
+            ("f", good),
+            // Male in one language, female in another.
+            ("m", bad),
             ("unknown", bad),
         ],
     );
-    let expected = ["male", "female", "other", "female", "male", "male", "female", "male", "female", "female"];
+    let expected =
+        ["male", "female", "other", "female", "male", "male", "female", "male", "female", "female", "male", "female"];
     assert_eq!(genders, expected);
     let ltvs = one(
         "ltv",

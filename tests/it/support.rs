@@ -5,6 +5,7 @@ pub mod content;
 pub mod model;
 pub mod model_strategies;
 pub mod shop;
+pub mod terminal;
 pub mod till;
 
 use proptest::test_runner::Config;

@@ -251,9 +251,9 @@ pub struct ProgramAddArgs {
     /// The ISO 4217 currency that selects the program in customer imports
     #[arg(long, value_name = "CODE")]
     pub currency: Option<String>,
-    /// Decimals of the points, 0 to 4
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub decimals: u8,
+    /// Decimals of the points, 0 to 4 [default: those of the currency, or 0]
+    #[arg(long, value_name = "N")]
+    pub decimals: Option<u8>,
 }
 
 #[derive(Args)]

@@ -75,6 +75,18 @@ pub fn write_new(path: &Path, text: &str) -> Result<()> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
+/// Writes a file in the place of another, whole or not at all.
+///
+/// # Errors
+///
+/// When the file cannot be written; the other is then as it was.
+pub fn write_over(path: &Path, text: &str) -> Result<()> {
+    let mut file = Draft::create(path)?;
+    let written = file.writer.write_all(text.as_bytes());
+    written.map_err(|error| Error::io(format_args!("`{}` cannot be written", path.display()), &error))?;
+    file.publish()
+}
+
 /// A file under another name until it is whole.
 struct Draft {
     writer: BufWriter<File>,

@@ -12,6 +12,7 @@ use tidemill::{
 
 use crate::{
     args::{CustomersArgs, PointsArgs},
+    dialogue::ask_columns,
     exit::Exit,
     settings::Settings,
     summary::summary_text,
@@ -22,6 +23,7 @@ use crate::{
 pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
     let (dry_run, no_spool) = (args.job.dry_run(), args.job.no_spool());
     let (job, mut request) = args.request();
+    ask_columns(settings, Kind::Points, &mut request.file, Some(&mut request.mode))?;
     let summary = watched(settings, |progress| {
         let engine = store(settings, dry_run, Kind::Points, &request.file)?;
         take_in(&engine, &mut request.file, no_spool, progress)?;
@@ -34,6 +36,7 @@ pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
 pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
     let (dry_run, no_spool) = (args.job.dry_run(), args.job.no_spool());
     let (job, mut request) = args.request();
+    ask_columns(settings, Kind::Customers, &mut request.file, None)?;
     let summary = watched(settings, |progress| {
         let engine = store(settings, dry_run, Kind::Customers, &request.file)?;
         take_in(&engine, &mut request.file, no_spool, progress)?;

@@ -2,7 +2,7 @@
 //! what happened.
 //!
 //! The order of a run is the order of the files: `args` (what can be asked), `settings` (flag, environment, file,
-//! default), `watch` with `signals` and `progress` (what happens around a job), one file for each group of commands, and
+//! default), `dialogue` (what is asked on a terminal), `watch` with `signals` and `progress` (what happens around a job), one file for each group of commands, and
 //! `output` with `text` and `summary` (what is said). Results go to standard output, talk to standard error; `exit`
 //! holds the exit codes, which never change.
 
@@ -12,6 +12,7 @@ mod bench;
 mod child;
 mod completions;
 mod customer;
+mod dialogue;
 mod exit;
 mod expire;
 mod export;

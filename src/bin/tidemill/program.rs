@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidemill::{
-    domain::program::Program,
+    domain::{currency::minor_units, program::Program},
     engine::view::ProgramView,
     error::{Error, Result},
 };
@@ -21,7 +21,10 @@ use crate::{
 /// `tidemill program add`.
 pub fn add(settings: &Settings, args: &ProgramAddArgs) -> Result<Exit> {
     let name = args.name.as_deref().unwrap_or_default();
-    let program = Program::new(&args.code, name, args.decimals, args.currency.as_deref()).map_err(Error::usage)?;
+    let currency = args.currency.as_deref();
+    // A currency that is none has no decimals, and is refused in the next step.
+    let decimals = args.decimals.or_else(|| currency.and_then(minor_units)).unwrap_or(0);
+    let program = Program::new(&args.code, name, decimals, currency).map_err(Error::usage)?;
     settings.create()?.add_program(program.clone())?;
     settings.output.result(&program, || format!("Added\n{}", programs_text(std::slice::from_ref(&program))))?;
     Ok(Exit::Done)

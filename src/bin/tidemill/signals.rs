@@ -37,6 +37,14 @@ pub fn arm() -> Result<()> {
     Ok(())
 }
 
+/// Notes SIGINT, which then no longer ends the process, until [`arm`] does more with it: for questions on a terminal, where
+/// Ctrl-C breaks off the reading of a key, and the terminal must be left as it was.
+pub fn note_interrupts() -> Result<()> {
+    flag::register_usize(SIGINT, &RECEIVED, SIGINT.unsigned_abs() as usize).map(drop).map_err(|error| {
+        Error::new(ErrorKind::Internal, "internal", format!("signal {SIGINT} cannot be watched: {error}"))
+    })
+}
+
 /// The signal that came, if one did.
 pub fn received() -> Option<Signal> {
     match i32::try_from(RECEIVED.load(SeqCst)) {

@@ -5,10 +5,10 @@ use super::{CustomersRules, plain_row::PlainCells};
 use crate::{
     domain::{
         command::{LotTerms, Operation, ResolvedCommand},
+        currency::{currency_code, program_of},
         customer::Presence,
         id::ProgramId,
         points::parse_amount,
-        program::{Program, currency_code},
         rejection::Rejection,
         time::Date,
     },
@@ -65,12 +65,6 @@ impl Credit {
     }
 }
 
-/// The program that a currency means; a store has at most one for each.
-fn program_of_currency(programs: &[Program], code: &str) -> Option<ProgramId> {
-    let at = programs.iter().position(|program| program.currency.as_deref() == Some(code))?;
-    Some(ProgramId(at as u16))
-}
-
 impl CustomersRules {
     /// The fast path: nothing where a cell needs a closer look. A row whose amount is empty is plain if all four are.
     #[inline]
@@ -90,7 +84,7 @@ impl CustomersRules {
         }
         let program = match (account, currency) {
             ("", "") => None,
-            ("", _) => Some(program_of_currency(&self.programs, currency_code(currency)?)?),
+            ("", _) => Some(program_of(&self.programs, self.program, currency).ok()?),
             (_, "") => Some(self.program_of_code(account)?),
             _ => return None,
         };
@@ -177,7 +171,7 @@ impl CustomersRules {
                     // An account decides alone, and where nothing is credited no program is needed.
                     Some(_) if has_account || !is_filled => {}
                     Some(code) => {
-                        currency_program = program_of_currency(&self.programs, code);
+                        currency_program = program_of(&self.programs, self.program, code).ok();
                         if currency_program.is_none() {
                             let add = format!("`tidemill program add CODE --currency {code}`");
                             fault(format!("is that of no program: add one with {add}"));

@@ -162,6 +162,13 @@ fn a_map_adds_or_overrides_a_column() {
         ("email,amount,mobile", &["mobile=card"], "email=0 card=2 amount=1 | "),
         ("a=b,amount", &["a=b=email"], "email=0 amount=1 | "),
         ("email,amount", &["email=email", "email=Email"], "email=0 amount=1 | "),
+        ("email,amount,operation", &["operation=Ignore"], "email=0 amount=1 | operation"),
+        ("email,coins,amount", &["coins=ignore"], "email=0 amount=2 | coins"),
+        (
+            "email,amount",
+            &["email=amount", "email=ignore"],
+            "`--map` gives the column `email` two meanings, `amount` and `ignore`: leave one out",
+        ),
         (
             "email,amount",
             &["amount"],
@@ -193,7 +200,8 @@ fn a_map_adds_or_overrides_a_column() {
         unknown.starts_with("`--map` names the field `birthday`, which `import points` does not read: take one of")
     );
     assert!(
-        unknown.ends_with("`ref_type`, `ref_id`, `promotion_id`, `promised`, `reason`, `comment`, `row_id`"),
+        unknown
+            .ends_with("`ref_type`, `ref_id`, `promotion_id`, `promised`, `reason`, `comment`, `row_id`, or `ignore`"),
         "{unknown}"
     );
 }

@@ -192,7 +192,7 @@ pub struct FileFlags {
     /// The file's format, see `tidemill formats` [default: recognised from the header]
     #[arg(long, value_name = "NAME", help_heading = READING)]
     format: Option<String>,
-    /// Read a field from a column, by header or, with `--no-header`, by number: `"Points Balance=amount"`
+    /// Read a field from a column, by header or, with `--no-header`, by number: `"Points Balance=amount"`; `State=ignore` leaves a column out
     #[arg(long, value_name = "COLUMN=FIELD", action = ArgAction::Append, help_heading = READING)]
     map: Vec<String>,
     /// The first record is data, not a header
