@@ -123,8 +123,9 @@ impl Parameters {
         let sets = mode == Some(Mode::Reset) || (has_operations && layout.format.can_set());
         let on_repeat = sets.then_some(self.on_repeat);
         let conversion = self.conversion.map(|conversion| conversion.identity()).unwrap_or_default();
+        let sheet = layout.sheet.as_ref().map(|sheet| format!(" sheet {:?}", sheet.name)).unwrap_or_default();
         format!(
-            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}{conversion}",
+            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}{conversion}{sheet}",
             self.program_code,
             fields.join(","),
             self.on_unknown,

@@ -244,6 +244,7 @@ impl Engine {
         let fingerprint = match &run.spooled {
             // The stream's bytes are its text: they were hashed on their way.
             Some(spooled) if run.source.encoding() == Encoding::Utf8 => {
+                input::prove(&run.source)?;
                 input::fingerprint_of(spooled.content(), &identity)
             }
             // Nobody knows what a stream holds before it is read.

@@ -26,6 +26,7 @@ use crate::{
         format::{ColumnField, Format, Mapping, OperationWord},
         input::Layout,
         rows::{Cells, Fault, column_of_kind},
+        sheet::bad_cell,
         surroundings::Surroundings,
     },
     job::output::Output,
@@ -53,6 +54,8 @@ pub struct PointsRules {
     pub columns: usize,
     /// Where its fields stand.
     pub fields: PointsColumns,
+    /// The same as a list.
+    pub read: Vec<(ColumnField, usize)>,
     /// The format.
     pub format: Format,
     /// Its words of operation, the empty cell among them, so that a row's is found without making a lower-case copy.
@@ -219,6 +222,7 @@ impl PointsRules {
             dialect: layout.dialect,
             columns: layout.mapping.columns,
             fields: PointsRules::columns_of(&layout.mapping, mode)?,
+            read: layout.mapping.fields.iter().map(|(&field, &column)| (field, column)).collect(),
             words: PointsRules::words_of(&layout.format),
             format: layout.format.clone(),
             mode,
@@ -321,6 +325,10 @@ impl PointsRules {
         keys.clear();
         let has_terms = self.fields.has_terms();
         let text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
+        if text.is_none() {
+            let is_read = |column| self.read.iter().any(|&(_, read)| read == column);
+            bad_cell::forgive(records, &chunk.bytes, self.dialect, is_read);
+        }
         for (at, record) in records.records.iter().enumerate() {
             let cells = Cells::of(&chunk.bytes, text, records, record, self.dialect);
             let mut row = self.parse_row(record, cells, at, hashes, scratch, normalized);

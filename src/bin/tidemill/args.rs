@@ -296,7 +296,7 @@ pub struct TemplateArgs {
     /// The format's name, see `tidemill formats`
     #[arg(value_name = "FORMAT")]
     pub format: String,
-    /// The file, ending in `.csv`; `-` or none is standard output
+    /// The file, ending in `.csv` or `.xlsx`; `-` or none is standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
