@@ -6,6 +6,7 @@ pub mod model;
 pub mod model_strategies;
 pub mod shop;
 pub mod till;
+pub mod workbook;
 
 use proptest::test_runner::Config;
 use tidemill::domain::time::Timestamp;

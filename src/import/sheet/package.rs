@@ -47,6 +47,12 @@ const READ_BYTES: usize = 64 << 10;
 const END_BYTES: u64 = 22;
 const COMMENT_BYTES_MAX: u64 = u16::MAX as u64;
 
+/// Zeros before the view's first part. calamine looks whether a file begins as an encrypted one does, and reads that far.
+const LEADING_BYTES: u64 = 512;
+
+/// Zeros behind its last part. The end of a zip is looked for from behind, some kilobytes at a time.
+const TRAILING_BYTES: u64 = 64 << 10;
+
 /// Lengths of what stands in a zip.
 const LOCAL_BYTES: usize = 30;
 const CENTRAL_BYTES: usize = 46;
@@ -228,7 +234,7 @@ impl Package {
     }
 
     fn of(path: &Path, file_bytes: u64, mut parts: Vec<Part>) -> Package {
-        let mut at = 0;
+        let mut at = LEADING_BYTES;
         let mut directory = Vec::new();
         for part in &mut parts {
             part.at = at;
@@ -240,6 +246,7 @@ impl Package {
             directory.extend_from_slice(part.name.as_bytes());
             at += part.header_bytes() + part.size;
         }
+        at += TRAILING_BYTES;
         let length = directory.len() as u32;
         directory.extend_from_slice(b"PK\x05\x06\0\0\0\0");
         directory.extend_from_slice(&(parts.len() as u16).to_le_bytes());
@@ -533,7 +540,9 @@ impl Read for View {
             into[..count].copy_from_slice(&rest[..count]);
             count
         };
-        let count = if self.position >= package.directory_at {
+        let count = if self.position < LEADING_BYTES {
+            copied(&[0; LEADING_BYTES as usize], self.position, into)
+        } else if self.position >= package.directory_at {
             copied(&package.directory, self.position - package.directory_at, into)
         } else {
             let at = package.parts.partition_point(|part| part.at <= self.position).saturating_sub(1);
@@ -541,6 +550,10 @@ impl Read for View {
             let offset = self.position - part.at;
             match offset.checked_sub(part.header_bytes()) {
                 None => copied(&local_header(part), offset, into),
+                Some(offset) if offset >= part.size => {
+                    let zeros = [0; READ_BYTES];
+                    copied(&zeros[..(package.directory_at - self.position).min(READ_BYTES as u64) as usize], 0, into)
+                }
                 Some(offset) => {
                     // Not into the next part.
                     let left = usize::try_from(part.size - offset).unwrap_or(usize::MAX).min(into.len());
