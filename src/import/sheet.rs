@@ -220,3 +220,6 @@ impl Sheet {
         self.package.prove(self.opened.part)
     }
 }
+
+#[cfg(test)]
+mod tests;

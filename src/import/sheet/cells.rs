@@ -27,6 +27,9 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// Cells of one row in the file. A sheet has 16,384 columns; more are cells that stand there twice.
 const CELLS_MAX: usize = 20_000;
 
+/// Columns of a sheet, by the file format.
+const SHEET_COLUMNS: u32 = 16_384;
+
 /// Rows that may hold what no spreadsheet program writes, before the file is given up.
 const UNREADABLE_MAX: u64 = 100_000;
 
@@ -141,8 +144,10 @@ struct SheetText {
     is_ordered: bool,
     /// The columns of the header; none before it was seen.
     columns: Option<usize>,
-    /// What was wrong with a cell of this row, or of one since the last whole cell.
+    /// What was wrong with a cell of this row.
     doubt: Option<String>,
+    /// The same of a cell behind the last one that could be read, perhaps of another row.
+    fresh_doubt: Option<String>,
 }
 
 impl SheetText {
@@ -158,26 +163,27 @@ impl SheetText {
             is_ordered: true,
             columns: None,
             doubt: None,
+            fresh_doubt: None,
         }
     }
 
     fn cell(&mut self, (row, column): (u32, u32), value: &DataRef<'_>, is_formula: bool) -> Result<(), SheetProblem> {
+        let fresh_doubt = self.fresh_doubt.take();
         if row != self.row {
             if row < self.row {
                 return Err(disordered(u64::from(row) + 1, u64::from(self.row) + 1));
             }
             // The cell that could not be read is of one of these rows, and nobody knows of which.
-            let doubt = self.doubt.take();
-            let last = if doubt.is_some() { row } else { self.row + 1 };
+            let last = if fresh_doubt.is_some() { row } else { self.row + 1 };
             for doubtful in (self.row..last).take(CELLS_MAX) {
                 self.row = doubtful;
-                self.doubt.clone_from(&doubt);
+                self.doubt = self.doubt.take().or_else(|| fresh_doubt.clone());
                 self.row_ends()?;
             }
-            self.doubt = doubt;
             self.row = row;
         }
-        if row >= ROWS_MAX {
+        self.doubt = self.doubt.take().or(fresh_doubt);
+        if row >= ROWS_MAX || column >= SHEET_COLUMNS {
             return Err(far());
         }
         if self.cells.len() >= CELLS_MAX {
@@ -193,7 +199,7 @@ impl SheetText {
 
     /// A cell could not be read, and it is not known which.
     fn unreadable(&mut self, why: String) {
-        self.doubt.get_or_insert(why);
+        self.fresh_doubt.get_or_insert(why);
     }
 
     /// Appends a cell's text.
@@ -311,6 +317,7 @@ impl SheetText {
     }
 
     fn end(&mut self) -> Result<(), SheetProblem> {
+        self.doubt = self.doubt.take().or_else(|| self.fresh_doubt.take());
         self.row_ends()
     }
 }
@@ -413,5 +420,52 @@ fn error_text(error: &CellErrorType) -> &'static str {
         CellErrorType::Ref => "#REF!",
         CellErrorType::Value => "#VALUE!",
         CellErrorType::GettingData => "#GETTING_DATA",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_called_as_spreadsheets_call_them() {
+        for (row, column, name) in [
+            (0, 0, "A1"),
+            (6, 2, "C7"),
+            (0, 25, "Z1"),
+            (0, 26, "AA1"),
+            (9, 701, "ZZ10"),
+            (9, 702, "AAA10"),
+            (1_048_575, 16_383, "XFD1048576"),
+        ] {
+            assert_eq!(cell_name(row, column), name);
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_exactly_or_not_at_all() {
+        let bad = |bad: BadCell, shown: &str, text: &mut Vec<u8>| {
+            text.extend_from_slice(format!("{bad:?} {shown}").as_bytes());
+        };
+        for (number, mark, expected) in [
+            (0.0, b'.', "0"),
+            (-0.0, b'.', "0"),
+            (5e14, b',', "500000000000000"),
+            (-1234.5, b',', "-1234,5"),
+            (1e-9, b'.', "0.000000001"),
+            (123_456_789.123_456_78, b'.', "123456789.12345678"),
+            (1e15, b'.', "Digits 1000000000000000"),
+            (1_000_000_000_000_001.0, b'.', "1000000000000001"),
+            (WHOLE_MAX, b'.', "Digits 9.007199254740992e15"),
+            (f64::NAN, b'.', "Digits NaN"),
+            (f64::NEG_INFINITY, b'.', "Digits -inf"),
+        ] {
+            let mut text = Vec::new();
+            put_number(number, mark, &mut text, bad);
+            assert_eq!(String::from_utf8_lossy(&text), expected);
+            if !expected.starts_with('D') {
+                assert_eq!(expected.replace(',', ".").parse::<f64>().unwrap(), number);
+            }
+        }
     }
 }
