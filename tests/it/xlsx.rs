@@ -24,8 +24,11 @@ fn shop() -> Binary {
     binary
 }
 
+/// What stands on a line, and its number.
+type Line<T> = (u64, T);
+
 /// The records of a workbook as `preview --raw` shows them, and what it reports.
-fn raw(workbook: &[u8], more: &[&str]) -> (Vec<(u64, Vec<String>)>, Vec<(u64, String)>) {
+fn raw(workbook: &[u8], more: &[&str]) -> (Vec<Line<Vec<String>>>, Vec<Line<String>>) {
     let binary = Binary::new();
     binary.write("x.xlsx", workbook);
     let ended = binary.run(&[&["preview", "x.xlsx", "--raw"], more].concat());

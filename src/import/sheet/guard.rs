@@ -354,7 +354,7 @@ mod tests {
     fn what_would_take_the_memory_is_refused() {
         let long = |before: &str, after: &str| [before, &"x".repeat(2 << 20), after].concat().into_bytes();
         let cell = |inner: &str| {
-            format!("<worksheet><sheetData><row><c><is>{}</is></c></row></sheetData>", inner.repeat(400_000))
+            format!("<worksheet><sheetData><row><c><is>{}</is></c></row></sheetData>", inner.repeat(500_000))
                 .into_bytes()
         };
         for (kind, xml) in [
