@@ -1,5 +1,6 @@
 //! Files become commands: sources, chunks, records, formats, and the two kinds of import.
 
+pub mod sheet;
 pub mod source;
 pub mod spool;
 pub mod dialect;

@@ -82,6 +82,11 @@ impl NumberStyle {
     /// ASCII digits and `.`, without grouping: what programs write.
     pub const PLAIN: NumberStyle = NumberStyle { decimal: '.', groups: &[], group_digits: 3 };
 
+    /// What stands before a number's decimals.
+    pub fn decimal_mark(self) -> char {
+        self.decimal
+    }
+
     /// Returns the style of a language or country, by one of `NUMBER_STYLES`, in any case.
     pub fn named(name: &str) -> Option<NumberStyle> {
         /// Space, no-break space, thin space, narrow no-break space: spreadsheets and locales use all of them.

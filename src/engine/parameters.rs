@@ -135,8 +135,9 @@ impl Parameters {
         let conversion = self.conversion.map(|conversion| conversion.identity()).unwrap_or_default();
         let key = self.key.map(|key| format!(" key {}", key.name())).unwrap_or_default();
         let digits = self.phone_digits.map(|digits| format!(" digits {digits}")).unwrap_or_default();
+        let sheet = layout.sheet.as_ref().map(|sheet| format!(" sheet {:?}", sheet.name)).unwrap_or_default();
         format!(
-            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}{conversion}{key}{digits}",
+            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}{conversion}{key}{digits}{sheet}",
             self.program_code,
             fields.join(","),
             self.on_unknown,

@@ -2,7 +2,7 @@
 
 use super::request::FileRequest;
 use crate::{
-    error::Result,
+    error::{Error, Result},
     import::{
         dialect::DialectHints,
         format::Kind,
@@ -19,6 +19,8 @@ pub(super) fn understood(file: &FileRequest, kind: Option<Kind>) -> Result<(Sour
     let location = file.upload.as_deref().unwrap_or(&file.path);
     let layout = input::understand(&source, location, kind, &hints)?;
     let layout = Layout { path: file.path.clone(), ..layout };
+    let decimal_mark = layout.number_style().decimal_mark();
+    let source = source.with_decimal_mark(decimal_mark).map_err(|error| Error::input(error.to_string()))?;
     Ok((source, Layout { is_spooled: file.spooled.is_some(), is_stream: file.stream.is_some(), ..layout }))
 }
 
@@ -42,5 +44,6 @@ pub(super) fn hints(file: &FileRequest) -> InputHints {
         number_format: file.number_format.clone(),
         date_format: file.date_format,
         skip_rows: file.skip_rows,
+        sheet: file.sheet.clone(),
     }
 }

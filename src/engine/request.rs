@@ -91,6 +91,8 @@ pub struct FileRequest {
     pub date_format: Option<DateStyle>,
     /// Rows before the header, empty lines among them.
     pub skip_rows: u64,
+    /// The sheet of a workbook, by name or by number among the visible ones; none: the first visible one.
+    pub sheet: Option<String>,
 }
 
 /// A points file.

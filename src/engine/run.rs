@@ -255,7 +255,10 @@ impl Engine {
         let identity = run.parameters.identity();
         let fingerprint = match &run.spooled {
             // Its bytes were hashed on their way.
-            Some(spooled) => input::fingerprint_of(spooled.content(), &identity),
+            Some(spooled) => {
+                input::prove(&run.source)?;
+                input::fingerprint_of(spooled.content(), &identity)
+            }
             // Nobody knows what a stream holds before it is read.
             _ if run.layout.is_stream => String::new(),
             _ => self.pool.install(|| input::fingerprint(&run.source, &identity))?,

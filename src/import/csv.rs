@@ -78,6 +78,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether its fields are those of the header, so that it is reported by them. A row of a sheet is, with bad cells too.
+    pub fn is_split(&self, dialect: Dialect) -> bool {
+        self.problem.is_none() || (dialect == Dialect::SHEET && self.problem == Some(RecordProblem::NotText))
+    }
+
     /// The record as it stands in the chunk, without its newline.
     pub fn raw<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         bytes.get(self.start as usize..self.end as usize).unwrap_or_default()

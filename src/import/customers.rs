@@ -40,6 +40,7 @@ use crate::{
             Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, noted, owner_fault, quoted,
             record_fault,
         },
+        sheet::bad_cell,
         surroundings::Surroundings,
     },
     job::output::Output,
@@ -288,6 +289,10 @@ impl CustomersRules {
         tiers.clear();
         let chunk_text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
         chunk.settle(records);
+        if chunk_text.is_none() {
+            let is_read = |column| self.mapping.fields.values().any(|&read| read == column);
+            bad_cell::forgive(records, &chunk.bytes, self.dialect, is_read);
+        }
         self.cell_rules.apply(&chunk.bytes, self.dialect, records);
         let places = Places::of(&self.mapping);
         let decimals = self.decimals_of(self.program);
@@ -337,7 +342,8 @@ impl CustomersRules {
                 bodies.truncate(row.body.0 as usize);
             }
             let cells = Cells::of(&chunk.bytes, chunk_text, records, record, self.dialect);
-            let fault = match record_fault(record, self.columns) {
+            let read = self.mapping.fields.iter().map(|(&field, &column)| (field, column));
+            let fault = match record_fault(record, cells, self.columns, read) {
                 Some(fault) => Some(fault),
                 None => self.read(&columns, cells, scratch, &mut fields),
             };
@@ -661,7 +667,7 @@ impl CustomersRules {
                 RejectedRow::put(
                     line,
                     fault.rejection,
-                    record.problem.is_none(),
+                    record.is_split(self.dialect),
                     column,
                     message,
                     raw,
@@ -697,8 +703,8 @@ impl CustomersRules {
             let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
             for &column in &shown {
                 let cell = cells.get(column, &mut scratch.cell);
-                if !is_blank(cell) && record.problem.is_none() {
-                    write_cell(cell, out);
+                if !is_blank(cell) && record.is_split(self.dialect) {
+                    write_cell(if record.problem.is_none() { cell } else { bad_cell::shown(cell) }, out);
                     break;
                 }
             }

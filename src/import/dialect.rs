@@ -27,6 +27,12 @@ pub struct Dialect {
     pub quote: u8,
 }
 
+impl Dialect {
+    /// How the text of a sheet is written: by bytes that no cell holds, so that nothing is quoted. No text file is read so,
+    /// as nobody can ask for a NUL.
+    pub const SHEET: Dialect = Dialect { delimiter: 0x1f, quote: 0 };
+}
+
 impl Default for Dialect {
     /// Comma and double quote, as RFC 4180 has them.
     fn default() -> Dialect {

@@ -15,11 +15,12 @@ use crate::{
         cell_rules::CellRules,
         chunk::{Beyond, Chunk, Cutter, LookAhead},
         csv::{self, ROW_BYTES_MAX, Records},
-        dialect::{self, Dialect, DialectHints, HEAD_BYTES},
+        dialect::{self, Dialect, DialectHints, HEAD_BYTES, Recognized},
         format::{self, ColumnField, ColumnOverride, Format, Header, Kind, Mapping, MappingError, RecognizeError},
         guess,
         proposal::Proposal,
         rows::{Cells, is_blank},
+        sheet::{SheetChoice, SheetProblem, bad_cell},
         source::{Encoding, Source, SourceError, SourceReader, Stream},
     },
 };
@@ -46,6 +47,17 @@ pub struct InputHints {
     pub date_format: Option<DateStyle>,
     /// Rows before the header.
     pub skip_rows: u64,
+    /// The sheet of a workbook, by name or number.
+    pub sheet: Option<String>,
+}
+
+/// Which sheet of a workbook is read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SheetLayout {
+    /// Its name.
+    pub name: String,
+    /// Rows above its header.
+    pub skip_rows: u64,
 }
 
 /// How a file is read: recorded with the job, so that a resume reads it the same way.
@@ -61,6 +73,9 @@ pub struct Layout {
     /// Whether it is a stream that is not kept, so that the job cannot be gone on with.
     #[serde(default)]
     pub is_stream: bool,
+    /// The sheet, if it is a workbook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<SheetLayout>,
     /// Its encoding, by name.
     pub encoding: String,
     /// How it separates and quotes.
@@ -104,13 +119,27 @@ impl Layout {
     /// When it is gone or unreadable.
     pub fn open(&self) -> Result<Source> {
         let encoding = self.encoding.parse::<Encoding>().ok();
-        Source::open(&self.location, encoding).map_err(source_error)
+        let choice = self.sheet.as_ref().map_or_else(SheetChoice::default, |sheet| SheetChoice {
+            sheet: Some(sheet.name.clone()),
+            skip_rows: sheet.skip_rows,
+            decimal_mark: self.number_style().decimal_mark(),
+        });
+        let source = Source::open_sheet(&self.location, encoding, &choice).map_err(source_error)?;
+        // What stands there now may be a text, or was one.
+        if source.sheet().is_some() != self.sheet.is_some() {
+            return Err(Error::refused("file_changed", format!("`{}` is another file now", self.path.display()))
+                .hint("put the file back as it was, then resume; rows that were committed stay"));
+        }
+        Ok(source)
     }
 }
 
 /// A source's error as the library's.
 fn source_error(error: SourceError) -> Error {
-    Error::input(error.to_string())
+    match &error {
+        SourceError::Workbook { problem: SheetProblem::NoSheet { .. }, .. } => Error::usage(error.to_string()),
+        _ => Error::input(error.to_string()),
+    }
 }
 
 /// Opens a file.
@@ -118,7 +147,26 @@ fn source_error(error: SourceError) -> Error {
 /// # Errors
 /// `Input` when it cannot be read; `Usage` for an encoding, delimiter or quote that there is not.
 pub fn open(path: &Path, hints: &InputHints) -> Result<Source> {
-    Source::open(path, fixed_encoding(hints)?).map_err(source_error)
+    let encoding = fixed_encoding(hints)?;
+    let choice = SheetChoice { sheet: hints.sheet.clone(), skip_rows: hints.skip_rows, ..SheetChoice::default() };
+    let source = Source::open_sheet(path, encoding, &choice).map_err(source_error)?;
+    let of_text = [
+        ("--delimiter", hints.dialect.delimiter.is_some()),
+        ("--quote", hints.dialect.quote.is_some()),
+        ("--encoding", encoding.is_some()),
+    ];
+    match (source.sheet(), of_text.into_iter().find(|(_, is_given)| *is_given)) {
+        (Some(_), Some((flag, _))) => {
+            Err(Error::usage(format!("`{flag}` is for text files, and `{}` is a workbook", path.display()))
+                .hint("leave it out"))
+        }
+        (None, _) if hints.sheet.is_some() => Err(not_a_workbook(path)),
+        _ => Ok(source),
+    }
+}
+
+fn not_a_workbook(path: &Path) -> Error {
+    Error::usage(format!("`--sheet` is for workbooks, and `{}` is none", path.display())).hint("leave it out")
 }
 
 /// As [`open`], of a stream that is called so.
@@ -126,7 +174,8 @@ pub fn open(path: &Path, hints: &InputHints) -> Result<Source> {
 /// # Errors
 /// As `open`.
 pub fn open_stream(path: &Path, stream: Stream, hints: &InputHints) -> Result<Source> {
-    Source::of_stream(path, stream, fixed_encoding(hints)?).map_err(source_error)
+    let source = Source::of_stream(path, stream, fixed_encoding(hints)?).map_err(source_error)?;
+    if hints.sheet.is_some() { Err(not_a_workbook(path)) } else { Ok(source) }
 }
 
 /// The encoding that the caller fixed; also checks what else has to be checked before anything is opened.
@@ -227,6 +276,7 @@ pub fn understand(source: &Source, path: &Path, kind: Option<Kind>, hints: &Inpu
         location: std::path::absolute(source.path()).unwrap_or_else(|_| source.path().to_owned()),
         is_spooled: false,
         is_stream: false,
+        sheet: source.sheet().map(|sheet| SheetLayout { name: sheet.name().to_owned(), skip_rows: hints.skip_rows }),
         encoding: source.encoding().name().to_owned(),
         dialect,
         header: if hints.no_header { names } else { first },
@@ -418,7 +468,7 @@ fn text_start(source: &Source) -> Result<(Position, Vec<u8>)> {
     if head.len() < HEAD_BYTES || !head[mark..].iter().all(is_empty_line) {
         return Ok((Position::default(), head.to_vec()));
     }
-    let dialect = Dialect::default();
+    let dialect = if source.sheet().is_some() { Dialect::SHEET } else { Dialect::default() };
     let mut position = Position { offset: mark as u64, ..Position::default() };
     let mut cutter = Cutter::new(reader_at(source, position)?, dialect, HEAD_BYTES, ROW_BYTES_MAX, position.offset, 0);
     let mut records = Records::default();
@@ -442,7 +492,11 @@ fn recognize_dialect(
     head: &[u8],
     hints: &InputHints,
 ) -> Result<(Dialect, Position)> {
-    let first = dialect::recognize(head, hints.dialect);
+    let recognize = |text: &[u8], hints| match source.sheet() {
+        Some(_) => Recognized { dialect: Dialect::SHEET, skip_bytes: 0, skip_lines: 0 },
+        None => dialect::recognize(text, hints),
+    };
+    let first = recognize(head, hints.dialect);
     let mut position = Position {
         offset: text_start.offset + first.skip_bytes as u64,
         chunk: 0,
@@ -466,7 +520,7 @@ fn recognize_dialect(
     position.lines += u64::from(lines);
     // A `sep=` line above all holds for the whole file.
     let delimiter = hints.dialect.delimiter.or((first.skip_lines > 0).then_some(first.dialect.delimiter));
-    let behind = dialect::recognize(&text[bytes..], DialectHints { delimiter, ..hints.dialect });
+    let behind = recognize(&text[bytes..], DialectHints { delimiter, ..hints.dialect });
     position.offset += behind.skip_bytes as u64;
     position.lines += u64::from(behind.skip_lines);
     Ok((behind.dialect, position))
@@ -494,6 +548,11 @@ fn first_record(
         csv::scan(&chunk.bytes, dialect, 1, &mut records);
         lines += u64::from(records.lines);
         let Some(record) = records.records.first() else { continue };
+        if dialect == Dialect::SHEET {
+            let cells = records.fields_of(record).iter().map(|field| bad_cell::shown(field.raw(&chunk.bytes)));
+            let texts = cells.map(|cell| String::from_utf8_lossy(cell).trim().to_owned()).collect();
+            return Ok(Some((texts, Position { offset: chunk.end, chunk: 0, lines })));
+        }
         if record.fields == 0 || std::str::from_utf8(record.raw(&chunk.bytes)).is_err() || chunk.bytes.contains(&0) {
             return Err(Error::input(format!(
                 "`{}`: its first record, which should be the header, is no row of text",
@@ -560,7 +619,8 @@ pub fn chunks_of(
     Ok(move || cutter.next().map_err(&failed))
 }
 
-/// BLAKE3 of the decompressed content and of `parameters`, in hex.
+/// BLAKE3 of the decompressed content and of `parameters`, in hex. Of a workbook the bytes of the file count: one that was
+/// saved anew is another file.
 ///
 /// Cost: both cores hash; 316 MB take 0.1 s from the page cache. It is paid before the first row is applied, because a
 /// file that was applied before, or that changed since it was half applied, must change nothing.
@@ -569,6 +629,7 @@ pub fn chunks_of(
 /// When the file cannot be read.
 pub fn fingerprint(source: &Source, parameters: &str) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
+    source.prove().map_err(source_error)?;
     let mut reader = source.content().map_err(source_error)?;
     let mut fill = |piece: &mut [u8]| -> Result<usize> {
         let mut filled = 0;
@@ -591,6 +652,14 @@ pub fn fingerprint(source: &Source, parameters: &str) -> Result<String> {
         std::mem::swap(&mut current, &mut next);
     }
     Ok(fingerprint_of(hasher.finalize(), parameters))
+}
+
+/// Looks whether a workbook is whole, as [`fingerprint`] does.
+///
+/// # Errors
+/// When it is not.
+pub fn prove(source: &Source) -> Result<()> {
+    source.prove().map_err(source_error)
 }
 
 /// As [`fingerprint`], of content whose BLAKE3 is known.

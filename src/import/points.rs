@@ -27,6 +27,7 @@ use crate::{
         format::{ColumnField, Format, Mapping, OperationWord},
         input::Layout,
         rows::{Cells, Fault, column_of_kind},
+        sheet::bad_cell,
         surroundings::Surroundings,
     },
     job::output::Output,
@@ -58,6 +59,8 @@ pub struct PointsRules {
     pub cell_rules: CellRules,
     /// Whether the format limits amounts.
     pub has_limits: bool,
+    /// The same as a list.
+    pub read: Vec<(ColumnField, usize)>,
     /// The format.
     pub format: Format,
     /// Its words of operation, the empty cell among them, so that a row's is found without making a lower-case copy.
@@ -227,6 +230,7 @@ impl PointsRules {
             fields: PointsRules::columns_of(&layout.mapping, mode)?,
             cell_rules: layout.cell_rules(),
             has_limits: layout.format.amount_min.is_some() || layout.format.amount_max.is_some(),
+            read: layout.mapping.fields.iter().map(|(&field, &column)| (field, column)).collect(),
             words: PointsRules::words_of(&layout.format),
             format: layout.format.clone(),
             mode,
@@ -341,6 +345,10 @@ impl PointsRules {
         let has_terms = self.fields.has_terms();
         let text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
         chunk.settle(records);
+        if text.is_none() {
+            let is_read = |column| self.read.iter().any(|&(_, read)| read == column);
+            bad_cell::forgive(records, &chunk.bytes, self.dialect, is_read);
+        }
         self.cell_rules.apply(&chunk.bytes, self.dialect, records);
         for (at, record) in records.records.iter().enumerate() {
             let cells = Cells::of(&chunk.bytes, text, records, record, self.dialect);

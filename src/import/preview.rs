@@ -33,6 +33,7 @@ use crate::{
         input::{self, InputHints, Layout},
         points::{PointsBatch, PointsRules},
         rows::{Cells, Fault, is_blank},
+        sheet::bad_cell,
         source::Source,
         surroundings::Surroundings,
     },
@@ -51,12 +52,18 @@ pub struct Preview {
     pub mapping: BTreeMap<ColumnField, String>,
     /// Columns that no field reads.
     pub ignored_columns: Vec<String>,
-    /// The encoding's name.
-    pub encoding: &'static str,
+    /// The sheet, if it is a workbook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sheet: Option<String>,
+    /// The encoding's name; of a text file, as what follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<&'static str>,
     /// Between cells.
-    pub delimiter: char,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
     /// Around cells.
-    pub quote: char,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quote: Option<char>,
     /// How numbers are written.
     pub number_format: String,
     /// How dates are written.
@@ -158,8 +165,15 @@ pub fn raw(source: &Source, hints: &InputHints, rows_max: u64) -> Result<RawPrev
             // Without a format no number of fields is wrong; but a row may also be no text, which comes after that.
             let is_ragged =
                 |problem: &RecordProblem| matches!(problem, RecordProblem::TooFewFields | RecordProblem::TooManyFields);
-            let is_text = std::str::from_utf8(record.raw(&chunk.bytes)).is_ok();
-            let problem = record.problem.filter(|problem| !is_ragged(problem));
+            let is_text = dialect == Dialect::SHEET || std::str::from_utf8(record.raw(&chunk.bytes)).is_ok();
+            let raw_cells = || records.fields_of(record).iter().map(|field| field.raw(&chunk.bytes));
+            // A bad cell is shown as the spreadsheet shows it, and told of.
+            let bad = if dialect == Dialect::SHEET { bad_cell::story(raw_cells()) } else { None };
+            if let Some(message) = bad {
+                preview.rejected.push(RawProblem { line, code: Rejection::FieldInvalid, message });
+            }
+            let is_bad = |problem: &RecordProblem| dialect == Dialect::SHEET && *problem == RecordProblem::NotText;
+            let problem = record.problem.filter(|problem| !is_ragged(problem) && !is_bad(problem));
             let problem = problem.or((!is_text).then_some(RecordProblem::NotText));
             if let Some(problem) = problem {
                 preview.rejected.push(RawProblem {
@@ -171,7 +185,7 @@ pub fn raw(source: &Source, hints: &InputHints, rows_max: u64) -> Result<RawPrev
             if is_text && problem.is_none_or(|problem| problem == RecordProblem::Nul) {
                 let cells = records.fields_of(record).iter().map(|&field| {
                     let cell = csv::cell(&chunk.bytes, field, dialect, record.flags, &mut scratch);
-                    String::from_utf8_lossy(cell).into_owned()
+                    String::from_utf8_lossy(bad_cell::shown(cell)).into_owned()
                 });
                 preview.records.push(RawRecord { line, cells: cells.collect() });
             }
@@ -209,7 +223,8 @@ pub fn preview(
                 break 'all;
             }
             let cells = Cells::of(&chunk.bytes, None, &records, record, layout.dialect);
-            let is_read = record.problem.is_none();
+            let is_bad = layout.dialect == Dialect::SHEET && record.problem == Some(RecordProblem::NotText);
+            let is_read = record.problem.is_none() || is_bad;
             let fault = faults.iter().find(|(row, _)| *row as usize == at).map(|(_, fault)| fault.clone());
             rows.push(PreviewRow {
                 line: end.lines + 1 + u64::from(record.line),
@@ -222,14 +237,16 @@ pub fn preview(
     }
     let header =
         |(&field, &column): (&ColumnField, &usize)| (field, layout.header.get(column).cloned().unwrap_or_default());
+    let is_text = layout.sheet.is_none();
     let preview = Preview {
         format: layout.format.name.clone(),
         kind: layout.format.kind,
         mapping: layout.mapping.fields.iter().map(header).collect(),
         ignored_columns: layout.mapping.ignored.clone(),
-        encoding: source.encoding().name(),
-        delimiter: char::from(layout.dialect.delimiter),
-        quote: char::from(layout.dialect.quote),
+        encoding: is_text.then(|| source.encoding().name()),
+        delimiter: is_text.then(|| char::from(layout.dialect.delimiter)),
+        quote: is_text.then(|| char::from(layout.dialect.quote)),
+        sheet: layout.sheet.as_ref().map(|sheet| sheet.name.clone()),
         number_format: layout.numbers.clone(),
         date_format: layout.dates.name(),
         rejected: rows.iter().filter(|row| row.problem.is_some()).count() as u64,
@@ -315,7 +332,10 @@ impl<'a> RowReader<'a> {
         let mut values = BTreeMap::new();
         let decimals = self.decimals_of(cells);
         for (&field, &column) in &self.layout.mapping.fields {
-            let cell = cells.text(column, &mut scratch);
+            let cell = match self.layout.sheet {
+                Some(_) => std::str::from_utf8(bad_cell::shown(cells.get(column, &mut scratch))).unwrap_or_default(),
+                None => cells.text(column, &mut scratch),
+            };
             let is_operation = field == ColumnField::Operation;
             if !is_blank(cell.as_bytes()) || is_operation && self.layout.format.operation_blank.is_some() {
                 values.insert(field, self.value(field, cell, decimals).unwrap_or_else(|| cell.trim().to_owned()));

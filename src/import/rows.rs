@@ -8,6 +8,7 @@ use crate::{
         csv::{self, Field, Record, Records},
         dialect::Dialect,
         format::ColumnField,
+        sheet::bad_cell,
     },
 };
 
@@ -67,8 +68,18 @@ pub fn noted(is_dry: bool, message: &str) -> Cow<'_, str> {
 }
 
 /// The fault of a record that could not be read at all.
-pub fn record_fault(record: &Record, columns: usize) -> Option<Fault> {
+///
+/// `read` are the columns that fields are read from: of a workbook's row, the first of them that is bad is told.
+pub fn record_fault(
+    record: &Record,
+    cells: Cells<'_>,
+    columns: usize,
+    read: impl Iterator<Item = (ColumnField, usize)>,
+) -> Option<Fault> {
     let problem = record.problem?;
+    if let Some(fault) = bad_cell::fault(record, cells, read) {
+        return Some(fault);
+    }
     let message = problem.message(record.fields, columns);
     Some(Fault { rejection: problem.rejection(), column: "", message })
 }

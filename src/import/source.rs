@@ -14,6 +14,7 @@ use flate2::bufread::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 
 use crate::import::dialect::HEAD_BYTES;
+use crate::import::sheet::{self, Sheet, SheetChoice, SheetProblem, SheetReader};
 
 /// The bytes read at once from a compressed or transcoded file. A plain one is read straight into the chunks.
 const READ_BYTES: usize = 256 << 10;
@@ -158,6 +159,14 @@ pub enum SourceError {
         /// What the system said.
         source: io::Error,
     },
+    /// It is a workbook, or was taken for one, and cannot be read.
+    #[error("cannot import `{}`: {problem}", .path.display())]
+    Workbook {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: SheetProblem,
+    },
     /// The file ends before the place where reading should go on.
     #[error(
         "cannot go on in `{}`: it has {found} bytes of text, and {wanted} were read before; bring back the file as it \
@@ -178,6 +187,9 @@ impl SourceError {
     /// What an error means that opening or reading this file gave.
     pub fn of(path: &Path, error: io::Error) -> SourceError {
         let path = path.to_owned();
+        if let Some(problem) = SheetProblem::of(&error) {
+            return SourceError::Workbook { path, problem: problem.clone() };
+        }
         match error.kind() {
             io::ErrorKind::NotFound => SourceError::Missing { path, source: error },
             io::ErrorKind::PermissionDenied => SourceError::Denied { path, source: error },
@@ -232,7 +244,20 @@ pub struct Source {
     file_bytes: u64,
     head: Vec<u8>,
     stream: Option<Stream>,
+    sheet: Option<SheetOf>,
 }
+
+/// The sheet of a source that is a workbook.
+#[derive(Clone, Debug)]
+struct SheetOf(Arc<Sheet>);
+
+impl PartialEq for SheetOf {
+    fn eq(&self, other: &SheetOf) -> bool {
+        self.0.name() == other.0.name() && self.0.choice() == other.0.choice()
+    }
+}
+
+impl Eq for SheetOf {}
 
 impl Source {
     /// Looks at a file: its length, its compression, its encoding (unless fixed), the beginning of its text.
@@ -241,6 +266,19 @@ impl Source {
     ///
     /// When the path is missing, unreadable or a directory, or the compressed beginning is damaged.
     pub fn open(path: impl Into<PathBuf>, encoding: Option<Encoding>) -> Result<Source, SourceError> {
+        Source::open_sheet(path, encoding, &SheetChoice::default())
+    }
+
+    /// As [`open`](Source::open); of a workbook, this sheet.
+    ///
+    /// # Errors
+    ///
+    /// As `open`, and when it is a workbook that cannot be read.
+    pub fn open_sheet(
+        path: impl Into<PathBuf>,
+        encoding: Option<Encoding>,
+        choice: &SheetChoice,
+    ) -> Result<Source, SourceError> {
         let path = path.into();
         let failed = |error| SourceError::of(&path, error);
         let mut file = File::open(&path).map_err(failed)?;
@@ -252,39 +290,89 @@ impl Source {
         file.by_ref().take(4).read_to_end(&mut magic).map_err(failed)?;
         let compression = Compression::recognize(&magic);
         file.rewind().map_err(failed)?;
+        if sheet::is_package(&magic) {
+            return Source::of_workbook(path, file, metadata.len(), choice);
+        }
         let mut bytes = Vec::new();
         let mut decompressed = decompress(Counted { file, read: Arc::default() }, compression).map_err(failed)?;
         // One byte more tells whether the head is everything.
         decompressed.by_ref().take(HEAD_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if sheet::is_package(&bytes) {
+            return Err(SourceError::Workbook { path, problem: SheetProblem::Compressed });
+        }
         let complete = bytes.len() <= HEAD_BYTES;
         bytes.truncate(HEAD_BYTES);
         let encoding = encoding.unwrap_or_else(|| Encoding::recognize(&bytes, complete));
         let file_bytes = metadata.len();
-        let mut source = Source { path, compression, encoding, file_bytes, head: Vec::new(), stream: None };
-        let reader = source.reader(Arc::default())?;
-        let mut head = Vec::new();
-        reader.take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| SourceError::of(&source.path, error))?;
-        source.head = head;
-        Ok(source)
+        let source = Source { path, compression, encoding, file_bytes, head: Vec::new(), stream: None, sheet: None };
+        source.with_head()
     }
 
     /// Looks at the beginning of a stream; `path` is what messages call it.
     ///
     /// # Errors
     ///
-    /// None that a stream whose beginning was read can have.
+    /// When it is a workbook, which cannot be read from its beginning to its end.
     pub fn of_stream(path: &Path, stream: Stream, encoding: Option<Encoding>) -> Result<Source, SourceError> {
         let beginning = Arc::clone(&stream.beginning);
         let head = beginning.get(..HEAD_BYTES).unwrap_or(&beginning);
+        if sheet::is_package(head) {
+            return Err(SourceError::Workbook { path: path.to_owned(), problem: SheetProblem::Stream });
+        }
         let encoding = encoding.unwrap_or_else(|| Encoding::recognize(head, head.len() == beginning.len()));
         let (path, stream) = (path.to_owned(), Some(stream));
-        let mut source =
-            Source { path, compression: Compression::None, encoding, file_bytes: 0, head: Vec::new(), stream };
+        let (compression, sheet) = (Compression::None, None);
+        let source = Source { path, compression, encoding, file_bytes: 0, head: Vec::new(), stream, sheet };
+        source.with_head()
+    }
+
+    fn of_workbook(path: PathBuf, file: File, file_bytes: u64, choice: &SheetChoice) -> Result<Source, SourceError> {
+        let sheet = match Sheet::open(&path, file, choice) {
+            Ok(sheet) => sheet,
+            Err(problem) => return Err(SourceError::Workbook { path, problem }),
+        };
+        let (compression, encoding) = (Compression::None, Encoding::Utf8);
+        let (head, sheet) = (Vec::new(), Some(SheetOf(Arc::new(sheet))));
+        Source { path, compression, encoding, file_bytes, head, stream: None, sheet }.with_head()
+    }
+
+    /// Reads the beginning of the text.
+    fn with_head(mut self) -> Result<Source, SourceError> {
+        let reader = self.reader(Arc::default())?;
         let mut head = Vec::new();
-        let reader = source.reader(Arc::default())?;
-        reader.take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| SourceError::of(&source.path, error))?;
-        source.head = head;
-        Ok(source)
+        reader.take(HEAD_BYTES as u64).read_to_end(&mut head).map_err(|error| SourceError::of(&self.path, error))?;
+        self.head = head;
+        Ok(self)
+    }
+
+    /// The sheet, if it is a workbook.
+    pub fn sheet(&self) -> Option<&Sheet> {
+        self.sheet.as_ref().map(|sheet| &*sheet.0)
+    }
+
+    /// The same source with this decimal mark in the numbers that a workbook holds as numbers: text has its own.
+    ///
+    /// # Errors
+    ///
+    /// When the workbook can no longer be read.
+    pub fn with_decimal_mark(self, decimal_mark: char) -> Result<Source, SourceError> {
+        let Some(sheet) = self.sheet().filter(|sheet| sheet.choice().decimal_mark != decimal_mark) else {
+            return Ok(self);
+        };
+        match sheet.with_decimal_mark(decimal_mark) {
+            Ok(sheet) => Source { sheet: Some(SheetOf(Arc::new(sheet))), ..self }.with_head(),
+            Err(problem) => Err(SourceError::Workbook { path: self.path, problem }),
+        }
+    }
+
+    /// Looks whether a workbook is whole; what else it could be is seen when it is read.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub fn prove(&self) -> Result<(), SourceError> {
+        let Some(sheet) = self.sheet() else { return Ok(()) };
+        sheet.prove().map_err(|problem| SourceError::Workbook { path: self.path.clone(), problem })
     }
 
     /// The file.
@@ -339,7 +427,7 @@ impl Source {
     }
 
     /// Opens the content as it lies in the file, decompressed and not transcoded: what makes two files the same, in whatever
-    /// encoding they are read.
+    /// encoding they are read. Of a workbook the file's bytes, as its text would have to be read for nothing but that.
     ///
     /// # Errors
     ///
@@ -364,6 +452,10 @@ impl Source {
         if let Some(stream) = &self.stream {
             return Ok(self.transcoding(io::Cursor::new(stream.beginning.to_vec())));
         }
+        if let Some(sheet) = self.sheet() {
+            let input = sheet.reader(read).map_err(|problem| failed(problem.into()))?;
+            return Ok(SourceReader { path: self.path.clone(), input: Input::Sheet(input), offset: 0 });
+        }
         let file = Counted { file: File::open(&self.path).map_err(failed)?, read };
         let input = match (self.compression, self.encoding) {
             (Compression::None, Encoding::Utf8) => Input::Plain(file),
@@ -387,6 +479,7 @@ pub struct SourceReader {
 enum Input {
     /// Gives the file's bytes, so that it can be sought.
     Plain(Counted),
+    Sheet(SheetReader),
     Read(Box<dyn Read + Send>),
 }
 
@@ -413,10 +506,8 @@ impl SourceReader {
                 counted.read.store(found, Ordering::Relaxed);
                 found
             }
-            Input::Read(reader) => {
-                let skipped = io::copy(&mut reader.take(offset - self.offset), &mut io::sink());
-                self.offset + skipped.map_err(failed)?
-            }
+            Input::Sheet(reader) => self.offset + skip(reader, offset - self.offset).map_err(failed)?,
+            Input::Read(reader) => self.offset + skip(reader, offset - self.offset).map_err(failed)?,
         };
         self.offset = found;
         if found < offset {
@@ -430,11 +521,17 @@ impl Read for SourceReader {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let n = match &mut self.input {
             Input::Plain(file) => file.read(into)?,
+            Input::Sheet(reader) => reader.read(into)?,
             Input::Read(reader) => reader.read(into)?,
         };
         self.offset += n as u64;
         Ok(n)
     }
+}
+
+/// Reads over this many bytes; says over how many there are.
+fn skip(reader: &mut impl Read, bytes: u64) -> io::Result<u64> {
+    io::copy(&mut reader.take(bytes), &mut io::sink())
 }
 
 /// A stream that tells how far it was read.

@@ -17,7 +17,7 @@ use std::{
 
 use crate::{
     error::{Error, ErrorKind, Result},
-    import::source::decompressed,
+    import::{sheet, source::decompressed},
     job::progress::Progress,
     store::disk,
 };
@@ -36,11 +36,19 @@ const COMPRESSION_LEVEL: i32 = 1;
 
 /// A stream on its way into a file.
 pub struct Spool {
-    encoder: zstd::stream::write::Encoder<'static, File>,
+    writer: Writer,
     hasher: blake3::Hasher,
     file: SpoolFile,
     disk_free_min: u64,
     bytes_unchecked: u64,
+}
+
+/// How it is written.
+enum Writer {
+    /// Compressed anew.
+    Zstd(zstd::stream::write::Encoder<'static, File>),
+    /// As it came: a workbook, which is compressed, and is not read from its beginning to its end.
+    Plain(File),
 }
 
 /// A stream that was written whole, and can be read as often as a file. Clones are handles on the same one.
@@ -90,8 +98,11 @@ impl Spool {
         progress: &Progress,
     ) -> Result<Spooled> {
         let mut input = decompressed(input).map_err(|error| unreadable(&error))?;
-        let mut spool = Spool::create(directory, disk_free_min)?;
         let mut bytes = vec![0; READ_BYTES];
+        let mut magic = Vec::new();
+        input.by_ref().take(4).read_to_end(&mut magic).map_err(|error| unreadable(&error))?;
+        let mut spool = Spool::create(directory, disk_free_min, sheet::is_package(&magic))?;
+        spool.push(&magic)?;
         loop {
             if progress.is_stopped() {
                 return Err(Error::new(ErrorKind::Stopped, "stopped", "stopped on request; nothing was changed"));
@@ -105,22 +116,29 @@ impl Spool {
         }
     }
 
-    fn create(directory: &Path, disk_free_min: u64) -> Result<Spool> {
+    fn create(directory: &Path, disk_free_min: u64, is_package: bool) -> Result<Spool> {
         let what = |error: &io::Error| full(directory, error);
         std::fs::create_dir_all(directory).map_err(|error| what(&error))?;
-        let file = SpoolFile { path: fresh_path(directory, "zst"), is_kept: AtomicBool::new(false) };
+        let file = SpoolFile {
+            path: fresh_path(directory, if is_package { "xlsx" } else { "zst" }),
+            is_kept: AtomicBool::new(false),
+        };
         // It may hold whatever customers a file names.
         let mut options = File::options();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let encoder = options
+        let compressed = |created| {
+            let mut encoder = zstd::stream::write::Encoder::new(created, COMPRESSION_LEVEL)?;
+            encoder.include_checksum(true)?;
+            Ok(Writer::Zstd(encoder))
+        };
+        let writer = options
             .open(&file.path)
-            .and_then(|created| zstd::stream::write::Encoder::new(created, COMPRESSION_LEVEL))
-            .and_then(|mut encoder| encoder.include_checksum(true).map(|()| encoder))
+            .and_then(|created| if is_package { Ok(Writer::Plain(created)) } else { compressed(created) })
             .map_err(|error| what(&error))?;
         let hasher = blake3::Hasher::new();
-        Ok(Spool { encoder, hasher, file, disk_free_min, bytes_unchecked: CHECK_BYTES })
+        Ok(Spool { writer, hasher, file, disk_free_min, bytes_unchecked: CHECK_BYTES })
     }
 
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
@@ -134,12 +152,20 @@ impl Spool {
             }
         }
         self.hasher.update(bytes);
-        self.encoder.write_all(bytes).map_err(|error| full(&self.file.path, &error))
+        let written = match &mut self.writer {
+            Writer::Zstd(encoder) => encoder.write_all(bytes),
+            Writer::Plain(file) => file.write_all(bytes),
+        };
+        written.map_err(|error| full(&self.file.path, &error))
     }
 
     fn end(self) -> Result<Spooled> {
-        let Spool { encoder, hasher, file, .. } = self;
-        let written = encoder.finish().and_then(|written| written.sync_all());
+        let Spool { writer, hasher, file, .. } = self;
+        let written = match writer {
+            Writer::Zstd(encoder) => encoder.finish(),
+            Writer::Plain(file) => Ok(file),
+        };
+        let written = written.and_then(|written| written.sync_all());
         written.map_err(|error| full(&file.path, &error))?;
         disk::sync_directory(file.path.parent().unwrap_or(Path::new(".")))?;
         Ok(Spooled { file: Arc::new(file), content: hasher.finalize() })
@@ -147,7 +173,7 @@ impl Spool {
 }
 
 impl Spooled {
-    /// The file: a zstd frame of the decompressed stream.
+    /// The file: a zstd frame of the decompressed stream, or a workbook as it came.
     pub fn path(&self) -> &Path {
         &self.file.path
     }

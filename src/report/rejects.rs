@@ -9,7 +9,9 @@ use crate::{
     error::{Error, Result},
     import::{
         csv::{self, Records},
+        dialect::Dialect,
         input::Layout,
+        sheet::bad_cell,
     },
     store::{
         Store,
@@ -44,6 +46,18 @@ pub struct RejectFile<'a> {
 
 fn failed(error: std::io::Error) -> Error {
     Error::io("the reject file", &error)
+}
+
+/// A row of a sheet as a line of CSV.
+fn as_csv(row: &[u8]) -> String {
+    let mut line = Vec::new();
+    for (at, cell) in row.split(|&byte| byte == Dialect::SHEET.delimiter).enumerate() {
+        if at > 0 {
+            line.push(b',');
+        }
+        write_cell(super::cell::unguarded(bad_cell::shown(cell)), &mut line);
+    }
+    String::from_utf8_lossy(&line).into_owned()
 }
 
 impl<'a> RejectFile<'a> {
@@ -85,7 +99,7 @@ impl<'a> RejectFile<'a> {
             {
                 let cell = csv::cell(&row.raw, field, layout.dialect, record.flags, &mut self.scratch);
                 // Taken as it came: what was guarded stays guarded, and once only.
-                write_cell(super::cell::unguarded(cell), line);
+                write_cell(super::cell::unguarded(bad_cell::shown(cell)), line);
             }
             line.push(b',');
         }
@@ -96,7 +110,9 @@ impl<'a> RejectFile<'a> {
         }
         line.push(b',');
         if split.is_none() {
-            write_cell(String::from_utf8_lossy(&row.raw).as_bytes(), line);
+            let is_sheet = self.layout.is_some_and(|layout| layout.dialect == Dialect::SHEET);
+            let raw = if is_sheet { as_csv(&row.raw) } else { String::from_utf8_lossy(&row.raw).into_owned() };
+            write_cell(raw.as_bytes(), line);
         }
         line.push(b'\n');
         self.rows += 1;

@@ -25,6 +25,7 @@ use super::{
         cases,
         content::{Content, difference},
         model_strategies::{World, world},
+        workbook::{of_rows, text_rows},
     },
 };
 
@@ -199,6 +200,16 @@ fn killed_while_customers_are_imported() {
     let again = customers.lines().skip(1).step_by(7).map(|row| row.replace("\n", "")).collect::<Vec<_>>().join("\n");
     before.write("customers.csv", format!("{}\n{again}\n", customers.trim_end()));
     check(&Job { before, arguments: vec!["import", "customers", "customers.csv"], number: 1 });
+}
+
+#[test]
+fn killed_while_points_are_read_from_a_workbook() {
+    let before = loaded("5000", "60000", "3000");
+    let rows: Vec<Vec<String>> =
+        before.read("points.csv").lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
+    before.write("points.xlsx", of_rows(&text_rows(&rows)));
+    let arguments = vec!["import", "points", "points.xlsx", "--reason", "x", "--on-unknown", "create"];
+    check(&Job { before, arguments, number: 2 });
 }
 
 #[test]

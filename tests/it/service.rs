@@ -16,6 +16,7 @@ use super::support::{
     binary::files_below,
     content::{Content, export},
     shop::{Shop, credits, credits_request, small_windows},
+    workbook::{of_rows, text_rows},
 };
 
 const ROWS: usize = 20_000;
@@ -51,6 +52,27 @@ fn upload(service: &Service, content: String) -> Job {
         client.shutdown().await
     });
     service.upload_points(server, job, request)
+}
+
+#[test]
+fn an_upload_may_be_a_workbook() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let rows: Vec<Vec<String>> =
+        credits(ROWS).lines().map(|line| line.split(',').map(str::to_owned).collect()).collect();
+    let content = of_rows(&text_rows(&rows));
+    run(async {
+        let service = service(&directory).await;
+        let (job, request) = credits_request("upload".into());
+        let (mut client, server) = duplex(1000);
+        tokio::spawn(async move {
+            client.write_all(&content).await?;
+            client.shutdown().await
+        });
+        let summary = service.upload_points(server, job, request).finish().await.expect("it ends");
+        assert_eq!(summary.rows.read, ROWS as u64);
+        assert_eq!(Content::of(service.engine()).difference(&expected(ROWS)), None);
+    });
+    assert_eq!(uploads(&directory), 0);
 }
 
 fn uploads(directory: &tempfile::TempDir) -> usize {

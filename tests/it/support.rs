@@ -7,6 +7,7 @@ pub mod model_strategies;
 pub mod shop;
 pub mod terminal;
 pub mod till;
+pub mod workbook;
 
 use proptest::test_runner::Config;
 use tidemill::domain::time::Timestamp;

@@ -296,7 +296,7 @@ pub struct TemplateArgs {
     /// The format's name, see `tidemill formats`
     #[arg(value_name = "FORMAT")]
     pub format: String,
-    /// The file, ending in `.csv`; `-` or none is standard output
+    /// The file, ending in `.csv` or `.xlsx`; `-` or none is standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }
@@ -363,6 +363,8 @@ pub enum BenchWork {
     Live,
     /// Dry runs of the same rows as other programs write them: UTF-16, `;`, quoted, CRLF, `.gz`, `.zst`
     Reading,
+    /// Import the same rows from a workbook, of at most 1,048,575 rows
+    Xlsx,
 }
 
 #[cfg(test)]

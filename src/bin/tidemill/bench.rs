@@ -7,6 +7,7 @@
 mod generator;
 mod live;
 mod reading;
+mod sheet;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -25,6 +26,7 @@ use self::{
     generator::{Extra, Totals, Workload},
     live::Live,
     reading::Reading,
+    sheet::SheetWork,
 };
 use crate::{
     args::{BenchArgs, BenchWork},
@@ -193,6 +195,9 @@ struct Report {
     /// Points as other programs write them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reading: Vec<Reading>,
+    /// Points as a workbook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sheet: Option<SheetWork>,
     /// Whole processes that open the store for a job: a dry run of one row.
     open: Repeated,
     /// Whole processes that show one customer.
@@ -289,7 +294,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         ])?;
         Work::new(work, &finished, totals, &store)
     };
-    let (mut live, mut reading) = (None, Vec::new());
+    let (mut live, mut reading, mut sheet) = (None, Vec::new(), None);
     for work in &args.works {
         match work {
             BenchWork::W0 => {}
@@ -308,6 +313,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
                 live = Some(live::measure(settings, &store, &input.points, &processed, workload)?);
             }
             BenchWork::Reading => reading = reading::measure(&input.points, &place.path, &run, &note)?,
+            BenchWork::Xlsx => sheet = Some(sheet::measure(&input.points, &place.path, &run, &note)?),
         }
     }
     note("opening the store, and showing customers".to_owned());
@@ -329,6 +335,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         works,
         live,
         reading,
+        sheet,
         open,
         customer_show,
         directory: args.keep.then(|| place.path.display().to_string()),
@@ -490,6 +497,9 @@ fn report_text(report: &Report) -> String {
     }
     if !report.reading.is_empty() {
         text += &reading::text(&report.reading);
+    }
+    if let Some(sheet) = &report.sheet {
+        text += &sheet::text(sheet);
     }
     text += "\nWhole processes, median\n";
     text += &table("  ", &[Left, Right, Left], &repeated);

@@ -284,7 +284,7 @@ impl Questions {
             let name = format_name(path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default());
             let content = proposal.format_file(&name).map_err(|error| Error::usage(error.to_string()))?;
             let written = if !path.exists() {
-                write_new(&path, &content)
+                write_new(&path, content.as_bytes())
             } else if self.confirm(&format!("`{text}` exists. Replace it?"), Some(false))? {
                 write_over(&path, &content)
             } else {

@@ -15,7 +15,7 @@ use crate::{
 /// `tidemill export`.
 pub fn export(settings: &Settings, args: &ExportArgs) -> Result<Exit> {
     let what = wanted(args)?;
-    check_output(settings, args.output.as_deref())?;
+    check_output(settings, args.output.as_deref(), &["csv"])?;
     let engine = settings.open()?;
     write_rows(settings, args.output.as_deref(), |out| engine.export(what, out))?;
     Ok(Exit::Done)

@@ -40,22 +40,28 @@ fn to_stdout(write: impl FnOnce(&mut dyn Write) -> Result<u64>) -> Result<()> {
     if pipe.is_closed() { Ok(()) } else { written }
 }
 
-/// Refuses an output that cannot be, before anything is opened: a file whose ending promises another format than CSV,
-/// or rows on a standard output that shall hold a JSON document.
+/// Refuses an output that cannot be, before anything is opened: a file whose ending is none of these, or rows on a standard output that shall hold a JSON document.
 ///
 /// # Errors
 ///
 /// When the rows cannot go where they shall.
-pub fn check_output(settings: &Settings, output: Option<&Path>) -> Result<()> {
+pub fn check_output(settings: &Settings, output: Option<&Path>, endings: &[&str]) -> Result<()> {
+    let ends_so = |path: &Path| {
+        path.extension().is_some_and(|ending| endings.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+    };
     match output.filter(|path| path.as_os_str() != "-") {
         None if settings.output.is_json() => {
             Err(Error::usage("with `--json` standard output holds the JSON document, so the rows need a file")
                 .hint("name one with `-o FILE`"))
         }
-        Some(path) if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) => Err(Error::usage(
-            format!("`{}` does not end in `.csv`, the only kind of file that is written", path.display()),
-        )
-        .hint("name a file that ends in `.csv`, or leave `-o` out and pipe standard output on")),
+        Some(path) if !ends_so(path) => {
+            let what = match endings {
+                [only] => format!("does not end in `.{only}`, the only kind of file that is written"),
+                several => format!("ends in none of `.{}`, the kinds of files that are written", several.join("`, `.")),
+            };
+            let hint = "name a file that ends in `.csv`, or leave `-o` out and pipe standard output on";
+            Err(Error::usage(format!("`{}` {what}", path.display())).hint(hint))
+        }
         None | Some(_) => Ok(()),
     }
 }
@@ -65,14 +71,14 @@ pub fn check_output(settings: &Settings, output: Option<&Path>) -> Result<()> {
 /// # Errors
 ///
 /// When the file exists or cannot be written.
-pub fn write_new(path: &Path, text: &str) -> Result<()> {
+pub fn write_new(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |error: std::io::Error| match error.kind() {
         AlreadyExists => Error::refused("file_exists", format!("`{}` exists and was left as it is", path.display()))
             .hint("name another file, or remove this one first"),
         _ => Error::io(format_args!("`{}` cannot be written", path.display()), &error),
     };
     let mut file = File::create_new(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(failed)
 }
 
 /// Writes a file in the place of another, whole or not at all.

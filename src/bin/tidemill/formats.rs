@@ -14,6 +14,7 @@ use crate::{
     exit::Exit,
     file::{check_output, write_new, write_rows},
     settings::Settings,
+    workbook::{self, is_workbook},
 };
 
 /// `tidemill formats`.
@@ -27,11 +28,15 @@ pub fn formats(settings: &Settings) -> Result<Exit> {
 /// `tidemill template`. It never replaces a file: the one that is there may have been filled in.
 pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
     let format = Format::builtin(None, &args.format).ok_or_else(|| unknown(&args.format))?;
-    check_output(settings, args.output.as_deref())?;
+    check_output(settings, args.output.as_deref(), &["csv", "xlsx"])?;
     let (text, rows) = (format.template_csv(), format.sample.rows.len());
     match args.output.as_deref().filter(|path| path.as_os_str() != "-") {
         Some(path) => {
-            write_new(path, &text)?;
+            if is_workbook(path) {
+                write_new(path, &workbook::template(format)?)?;
+            } else {
+                write_new(path, text.as_bytes())?;
+            }
             let document = json!({ "format": format.name, "file": path.display().to_string(), "rows": rows });
             settings.output.result(&document, || {
                 let path = path.display();

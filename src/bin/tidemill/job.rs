@@ -58,7 +58,7 @@ pub fn forget(settings: &Settings, args: JobArgs) -> Result<Exit> {
 
 /// `tidemill job rejects`.
 pub fn rejects(settings: &Settings, args: &RejectsArgs) -> Result<Exit> {
-    check_output(settings, args.output.as_deref())?;
+    check_output(settings, args.output.as_deref(), &["csv"])?;
     let engine = settings.open()?;
     write_rows(settings, args.output.as_deref(), |out| engine.write_rejects(args.job.job, out))?;
     Ok(Exit::Done)

@@ -31,6 +31,7 @@ mod summary;
 mod text;
 mod verify;
 mod watch;
+mod workbook;
 
 use std::process::ExitCode;
 

@@ -65,18 +65,19 @@ fn raw_text(found: &RawPreview) -> String {
 fn preview_text(found: &Preview) -> String {
     let mut text = format!("Format `{}`, for `tidemill import {}`\n", found.format, found.kind);
     let columns = found.mapping.iter().map(|(field, header)| format!("{field} from `{header}`"));
-    let written = format!(
-        "{}, `{}` between cells, numbers `{}`, dates `{}`",
-        found.encoding,
-        found.delimiter.escape_default(),
-        found.number_format,
-        found.date_format
-    );
+    let mut written = vec![format!("numbers `{}`", found.number_format), format!("dates `{}`", found.date_format)];
+    if let Some(delimiter) = found.delimiter {
+        written.insert(0, format!("`{}` between cells", delimiter.escape_default()));
+    }
+    written.splice(0..0, found.encoding.map(str::to_owned));
     let mut facts = vec![vec!["columns".to_owned(), columns.collect::<Vec<_>>().join(", ")]];
     if !found.ignored_columns.is_empty() {
         facts.push(vec!["ignored".to_owned(), format!("`{}`", found.ignored_columns.join("`, `"))]);
     }
-    facts.push(vec!["written in".to_owned(), written]);
+    if let Some(sheet) = &found.sheet {
+        facts.push(vec!["sheet".to_owned(), format!("`{}`", shown(sheet))]);
+    }
+    facts.push(vec!["written in".to_owned(), written.join(", ")]);
     text += &table("  ", &[Left, Left], &facts);
     let fields: Vec<_> = found.mapping.keys().collect();
     let mut rows = vec![vec!["line".to_owned()]];

@@ -4,7 +4,10 @@ use super::{PointsBatch, PointsRules, Row};
 use crate::{
     domain::{id::JobId, outcome::Status, points::write_amount, rejection::Rejection},
     error::Result,
-    import::rows::{Cells, Fault, filled_identifiers, is_blank, noted, owner_fault},
+    import::{
+        rows::{Cells, Fault, filled_identifiers, is_blank, noted, owner_fault},
+        sheet::bad_cell,
+    },
     ledger::account_book::encode_entries,
     report::{cell::write_cell, digits::Piece},
     store::{
@@ -63,7 +66,7 @@ impl PointsRules {
                 RejectedRow::put(
                     line,
                     fault.rejection,
-                    record.problem.is_none(),
+                    record.is_split(self.dialect),
                     column,
                     message,
                     raw,
@@ -119,8 +122,8 @@ impl PointsRules {
             let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
             for &(_, column) in &self.fields.identifiers {
                 let cell = cells.get(column, scratch);
-                if !is_blank(cell) && record.problem.is_none() {
-                    write_cell(cell, out);
+                if !is_blank(cell) && record.is_split(self.dialect) {
+                    write_cell(if record.problem.is_none() { cell } else { bad_cell::shown(cell) }, out);
                     break;
                 }
             }

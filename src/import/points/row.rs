@@ -197,7 +197,7 @@ impl PointsRules {
             is_expiry_ignored: false,
             unfound: 0,
         };
-        if let Some(fault) = record_fault(record, self.columns) {
+        if let Some(fault) = record_fault(record, cells, self.columns, self.read.iter().copied()) {
             row.rejection = Some(fault.rejection);
             return (row, fault);
         }

@@ -219,6 +219,9 @@ pub struct FileFlags {
     /// Leave out so many rows above the header, empty ones counted
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = READING)]
     skip_rows: u64,
+    /// The sheet of a workbook [default: the first visible one]
+    #[arg(long, value_name = "NAME|NUMBER", help_heading = READING)]
+    sheet: Option<String>,
 }
 
 const READING: &str = "Reading the file";
@@ -239,6 +242,7 @@ impl FileFlags {
             number_format: self.number_format,
             date_format: self.date_format,
             skip_rows: self.skip_rows,
+            sheet: self.sheet,
         }
     }
 }
