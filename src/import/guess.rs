@@ -112,6 +112,10 @@ const AMOUNTS: &[&str] = &[
     "punkty", "saldo punktów",
 ];
 
+/// Of what a customer file credits each time.
+const CREDITS: &[&str] =
+    &["bonus", "bonus points", "bonus amount", "sum of credited bonus points", "amount of credited bonus points"];
+
 /// Of the last day of points.
 #[rustfmt::skip]
 const EXPIRIES: &[&str] = &[
@@ -273,9 +277,12 @@ fn key(header: &str) -> String {
 }
 
 /// What a header says of a field: its weight, and why.
-fn of_header(field: ColumnField, header: &str) -> Option<(u8, String)> {
+fn of_header(kind: Kind, field: ColumnField, header: &str) -> Option<(u8, String)> {
     let key_of_header = key(header);
     let names = NAMES.iter().filter(|(named, _)| *named == field).flat_map(|(_, names)| names.iter().copied());
+    // Points of a customer file are as a rule the balances that accounts are opened with.
+    let is_credit = kind == Kind::Customers && field == ColumnField::Amount;
+    let names = names.filter(|_| !is_credit).chain(CREDITS.iter().copied().filter(|_| is_credit));
     let names: Vec<(&str, String)> = std::iter::once(field.name()).chain(names).map(|name| (name, key(name))).collect();
     if names.iter().any(|(_, name)| *name == key_of_header) {
         return Some((60, "its header is a usual one".to_owned()));
@@ -304,7 +311,7 @@ fn of_header(field: ColumnField, header: &str) -> Option<(u8, String)> {
 /// Whether a header is a usual name of a field of this kind, or nearly one: then it is no data.
 pub fn is_usual(kind: Kind, header: &str) -> bool {
     let fields = ColumnField::ALL.iter().filter(|field| field.is_read_by(kind));
-    fields.filter_map(|&field| of_header(field, header)).any(|(weight, _)| weight >= 40)
+    fields.filter_map(|&field| of_header(kind, field, header)).any(|(weight, _)| weight >= 40)
 }
 
 /// How many characters must be typed, left out, replaced or exchanged with their neighbour to make one of the other.
@@ -335,7 +342,7 @@ pub fn guesses(kind: Kind, header: &str, values: &[String]) -> Vec<Guess> {
     let mut found: Vec<Guess> = Vec::new();
     for &field in ColumnField::ALL.iter().filter(|field| field.is_read_by(kind)) {
         let fit = values.fit(field);
-        let (score, reason) = match (of_header(field, header), fit) {
+        let (score, reason) = match (of_header(kind, field, header), fit) {
             (Some((weight, why)), Fit::Unknown) => (weight, why),
             (Some((weight, why)), Fit::Fits | Fit::Speaks) => {
                 let more = if fit == Fit::Speaks { 40 } else { 20 };
@@ -345,7 +352,7 @@ pub fn guesses(kind: Kind, header: &str, values: &[String]) -> Vec<Guess> {
                 (weight / 5, format!("{why}, but its values are not {}", kind_of_values(field)))
             }
             (None, Fit::Speaks) => (50, format!("its values are {}", kind_of_values(field))),
-            (None, Fit::Fits) => match weak(field, header, &values) {
+            (None, Fit::Fits) => match weak(kind, field, header, &values) {
                 Some(score) => (score, format!("its values look like {}", kind_of_values(field))),
                 None => continue,
             },
@@ -359,13 +366,14 @@ pub fn guesses(kind: Kind, header: &str, values: &[String]) -> Vec<Guess> {
 }
 
 /// What values alone weigh that many columns could have. Not where the header says that they are something else.
-fn weak(field: ColumnField, header: &str, values: &Values) -> Option<u8> {
+fn weak(kind: Kind, field: ColumnField, header: &str, values: &Values) -> Option<u8> {
     if OTHERS.iter().any(|other| key(other) == key(header)) {
         return None;
     }
     let is_long = |value: &str| value.chars().filter(char::is_ascii_digit).count() >= 9;
     let is_code = |value: &str| value.starts_with('0') && value.len() > 1 && !value.contains(['.', ',']);
     match field {
+        ColumnField::Amount if kind == Kind::Customers => None,
         ColumnField::Amount if !values.most(is_long) && !values.0.iter().any(|value| is_code(value)) => Some(LIKELY),
         ColumnField::Mobile if values.most(is_long) => Some(20),
         ColumnField::Card | ColumnField::UserId if values.most(is_card) && values.most(|value| value.len() >= 5) => {

@@ -59,7 +59,8 @@ fn every_built_in_format_can_be_read_and_is_in_order() {
             "growave",
             "stamped",
             "marsello",
-            "tidemill-customers"
+            "tidemill-customers",
+            "incust"
         ]
     );
     assert!(Format::all().is_sorted_by_key(|format| format.kind), "by kind");
@@ -231,6 +232,8 @@ fn only_what_an_import_reads_can_be_mapped() {
     assert_eq!(
         read(Kind::Customers)[5..],
         [
+            "amount",
+            "expires_on",
             "name",
             "first_name",
             "last_name",
@@ -241,7 +244,9 @@ fn only_what_an_import_reads_can_be_mapped() {
             "ltv",
             "orders",
             "created_at",
-            "balance"
+            "balance",
+            "currency",
+            "account"
         ]
     );
     assert!(read(Kind::Expiry).is_empty());
@@ -396,7 +401,14 @@ fn a_vendors_header_is_recognised_as_the_vendors_or_asks() {
         ("email,identifier,points,explanation", ["fanmaker", "tidemill-customers", "fanmaker"]),
         ("Customer Reference,Customer Email,Action (Earn/Use),Points,Comment,Expiry Days", ["kaddra", NONE, "kaddra"]),
         ("Customer Reference, Customer Email, Action, Points, Comment, Expiry Days", ["kaddra", NONE, "kaddra"]),
-        ("phone,points", ["loloyal", NONE, "loloyal"]),
+        ("phone,points", ["loloyal", "incust", "loloyal"]),
+        (
+            "Phone number,Customer email address,Consent,Customer Name,Birthday,Gender,Plastic Card Numbers,Sum of credited \
+             bonus points,Bonus currency,Bonus points expiration date,Customer account",
+            [NONE, "incust", "incust"],
+        ),
+        ("phone;email;card;name".replace(';', ",").as_str(), [NONE, "incust", "incust"]),
+        ("mobile,name", [NONE, "tidemill-customers", "tidemill-customers"]),
         // What could be somebody else's: asked for, as one would drop what the other reads.
         ("email,phone,points", ["smile or loloyal", "tidemill-customers", "smile or loloyal"]),
         ("email,identifier,points,expires_on", ["fanmaker or tidemill", "tidemill-customers", "fanmaker or tidemill"]),

@@ -68,7 +68,10 @@ fn documented_headers_are_guessed() {
         (Kind::Customers, "Full Name", &["Ana P."], "name"), (Kind::Customers, "Customer Name", &["Ana P."], "name"),
         (Kind::Customers, "Accepts Email Marketing", &["yes", "no"], "consent"), (Kind::Customers, "Total Spent", &["154.29"], "ltv"), (Kind::Customers, "LTV", &["154.29"], "ltv"),
         (Kind::Customers, "Total Orders", &["2"], "orders"), (Kind::Customers, "Created Date", &["2024-01-15"], "created_at"), (Kind::Customers, "became member at", &["2024-01-15"], "created_at"),
-        (Kind::Customers, "Lytis", &["Moteris", "Vyras"], "gender"), (Kind::Customers, "m/w", &["Frau", "Herr", "Frau"], "gender"), (Kind::Customers, "Last Name", &["Petrauskienė"], ""),
+        (Kind::Customers, "Lytis", &["Moteris", "Vyras"], "gender"), (Kind::Customers, "m/w", &["Frau", "Herr", "Frau"], "gender"), (Kind::Customers, "Last Name", &["Petrauskienė"], "last_name"),
+        // What a customer file credits, beside what it opens an account with.
+        (Kind::Customers, "Sum of credited bonus points", &["10.50"], "amount"), (Kind::Customers, "Bonus currency", &["EUR"], "currency"),
+        (Kind::Customers, "valiuta", &["EUR", "usd"], "currency"), (Kind::Customers, "Customer account", &["eur"], "account"),
     ];
     for &(kind, header, values, expected) in cases {
         assert_eq!(best(kind, header, values), expected, "{kind} `{header}` {values:?}: {:?}", {
@@ -129,9 +132,9 @@ fn numbers_are_asked_for_in_the_styles_that_read_them() {
 
 #[test]
 fn dates_are_asked_for_in_the_orders_that_read_them() {
-    use DateStyle::{Dmy, Iso, Mdy};
+    use DateStyle::{Dmy, Iso, Mdy, Ymd};
     for (values, expected) in [
-        (&["2029-12-31", "2029-12-31T10:00:00Z"][..], &[Iso, Dmy, Mdy][..]),
+        (&["2029-12-31", "2029-12-31T10:00:00Z"][..], &[Iso, Dmy, Mdy, Ymd][..]),
         (&["30.06.2029"], &[Dmy]),
         (&["06/30/2029"], &[Mdy]),
         (&["06/07/2029"], &[Dmy, Mdy]),

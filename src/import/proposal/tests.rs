@@ -40,7 +40,7 @@ fn documented_files_are_proposed_and_what_is_ambiguous_is_not() {
             "customerprofileid=user_id amount=amount startdate=credited_on expirydate=expires_on subledgerid=program reason=reason"),
         // Shopify's export of customers.
         (Kind::Customers, &[("Customer ID", &["'7210448301123"]), ("First Name", &["Hollis"]), ("Last Name", &["P."]), ("Email", MAIL), ("Accepts Email Marketing", &["yes"]), ("Phone", &["'(801) 555-0188"]), ("Total Spent", &["154.29"]), ("Total Orders", &["2"])],
-            "Email=email Accepts Email Marketing=consent Phone=mobile Total Spent=ltv Total Orders=orders"),
+            "First Name=first_name Last Name=last_name Email=email Accepts Email Marketing=consent Phone=mobile Total Spent=ltv Total Orders=orders"),
         (Kind::Customers, &[("Email", MAIL), ("Name", &["Ana"]), ("Membership Type", &["Gold"]), ("Points", &["5"]), ("Birthday", &["1990-04-30"]), ("Created Date", &["2024-01-15"])],
             "Email=email Name=name Membership Type=tier Points=balance Birthday=birthday Created Date=created_at"),
         // Two columns alike, two headers alike.
