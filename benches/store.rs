@@ -302,6 +302,7 @@ fn change_of(n: u64, out: &mut Vec<u8>) {
         ltv: Some((n * 7919 % 100_000_000).cast_signed()),
         orders: Some((n % 40) as u32),
         created_at: Timestamp::from_millis(1_400_000_000_000 + (n * 86_400_000 % 300_000_000_000).cast_signed()),
+        merge: None,
     };
     put_change(&change, out);
 }

@@ -14,6 +14,7 @@ pub mod phone;
 pub mod rejection;
 pub mod outcome;
 pub mod customer;
+pub mod traces;
 pub mod entry;
 pub mod account;
 pub mod lot;

@@ -51,6 +51,8 @@ mod earlier;
 mod pass;
 mod adjust;
 mod expire;
+mod erase;
+mod merge;
 mod look;
 pub mod preview;
 mod given_up;
@@ -266,7 +268,8 @@ impl Engine {
         let positions = self.store.positions();
         let (entries, records) = (state::log_end(&self.store)?, state::records_end(&self.store)?);
         let reflected = positions.accounts.values().map(|position| position.next_sequence).min().unwrap_or(1);
-        let customers = State::load(&self.store, &Needs::default())?.customers;
+        let state = State::load(&self.store, &Needs::default())?;
+        let customers = state.customers - state.merges.len() as u32;
         Ok(StoreView {
             directory: self.store.directory().display().to_string(),
             format_version: FORMAT_VERSION,

@@ -50,8 +50,13 @@ use crate::{
     domain::{id::JobId, identifier::IdentifierKind, job::JobKind},
     engine::{
         Engine, RunningJob,
-        request::{AdjustRequest, CustomersRequest, ExpireRequest, JobRequest, PointsRequest, ResumeRequest},
-        view::{AccountView, AdjustView, BackupView, CustomerView, HistoryPage, ProgramView, StoreView, VerifyView},
+        request::{
+            AdjustRequest, CustomersRequest, ExpireRequest, JobRequest, MergeRequest, PointsRequest, ResumeRequest,
+        },
+        view::{
+            AccountView, AdjustView, BackupView, CustomerView, EraseView, HistoryPage, MergeView, ProgramView,
+            StoreView, VerifyView,
+        },
     },
     error::{Error, Result},
     job::{
@@ -314,6 +319,32 @@ impl Service {
     /// As [`Engine::adjust`].
     pub async fn adjust(&self, job: JobRequest, request: AdjustRequest) -> Result<AdjustView> {
         self.with_engine(move |engine| engine.adjust(&job, &request)).await
+    }
+
+    /// Removes everything that says who a customer is; amounts stay. Waits for the jobs that were asked for before, unless it
+    /// shall not.
+    ///
+    /// # Errors
+    /// As [`Engine::erase`].
+    pub async fn erase(&self, job: JobRequest, kind: IdentifierKind, value: impl Into<String>) -> Result<EraseView> {
+        let value = value.into();
+        let progress = Progress::default();
+        let turn = self.turn(job.no_wait, &progress, &CancellationToken::new()).await?;
+        let erased = self.with_engine(move |engine| engine.erase(&job, kind, &value, &progress)).await;
+        drop(turn);
+        erased
+    }
+
+    /// Makes two records of one person one. Waits as `erase` does.
+    ///
+    /// # Errors
+    /// As [`Engine::merge`].
+    pub async fn merge(&self, job: JobRequest, request: MergeRequest) -> Result<MergeView> {
+        let progress = Progress::default();
+        let turn = self.turn(job.no_wait, &progress, &CancellationToken::new()).await?;
+        let merged = self.with_engine(move |engine| engine.merge(&job, &request, &progress)).await;
+        drop(turn);
+        merged
     }
 
     /// Writes an export as CSV on one consistent state; returns the number of rows. Dropping the future ends it.

@@ -38,6 +38,7 @@ pub mod settings;
 pub mod caches;
 pub mod state;
 mod replay;
+pub mod rewrite;
 pub mod cold;
 pub mod verify;
 pub mod jobs;
@@ -112,6 +113,7 @@ impl Store {
         };
         store.check_promise()?;
         store.read_meta()?;
+        rewrite::complete(&store)?;
         caches::drop_unreferenced(&store)?;
         uploads::drop_unneeded(&store)?;
         Ok(store)
@@ -230,7 +232,7 @@ impl Store {
         Ok(())
     }
 
-    fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+    pub(crate) fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let Some(stored) = self.db.get_cf(handle(&self.db, family::META)?, name)? else { return Ok(None) };
         let body = value::open(value::Kind::Meta, &stored, &name)?;
         serde_json::from_slice(body)

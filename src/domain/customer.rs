@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{birthday::Birthday, identifier::IdentifierKind, time::Timestamp};
+use super::{birthday::Birthday, id::CustomerId, identifier::IdentifierKind, time::Timestamp};
 
 /// Decimals of an LTV.
 pub const LTV_DECIMALS: u8 = 4;
@@ -162,6 +162,28 @@ pub struct CustomerChange<'a> {
     pub orders: Option<u32>,
     /// `created_at`
     pub created_at: Option<Timestamp>,
+    /// What it says of other records of the same person. Apart, as next to no customer has it.
+    pub merge: Option<Box<Merge<'a>>>,
+}
+
+/// What was said of a person by a record that was merged into another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Former<'a> {
+    /// An identifier, which goes on naming the person.
+    Identifier(IdentifierKind, &'a str),
+    /// A name.
+    Name(&'a str),
+}
+
+/// What a record says of other records of the same person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Merge<'a> {
+    /// The customer that this one became part of, and that has all its identifiers now.
+    pub into: Option<CustomerId>,
+    /// The customers that became part of this one, whose ledgers are this one's too.
+    pub absorbed: Vec<CustomerId>,
+    /// What they had of which this one has another.
+    pub former: Vec<Former<'a>>,
 }
 
 impl<'a> CustomerChange<'a> {
@@ -176,10 +198,42 @@ impl<'a> CustomerChange<'a> {
         }
     }
 
-    /// All its identifiers, in the order of their kinds, cards as given.
+    /// All its identifiers, in the order of their kinds, cards as given; then former ones.
     pub fn identifiers(&self) -> impl Iterator<Item = (IdentifierKind, &'a str)> + '_ {
         let singles = IdentifierKind::ALL.iter().filter_map(|&kind| Some((kind, self.single(kind)?)));
-        singles.chain(self.cards.iter().map(|&card| (IdentifierKind::Card, card)))
+        let former = self.former().filter_map(|former| match former {
+            Former::Identifier(kind, value) => Some((kind, value)),
+            Former::Name(_) => None,
+        });
+        singles.chain(self.cards.iter().map(|&card| (IdentifierKind::Card, card))).chain(former)
+    }
+
+    /// What records had that were merged into this one.
+    fn former(&self) -> impl Iterator<Item = Former<'a>> + '_ {
+        self.merge.iter().flat_map(|merge| merge.former.iter().copied())
+    }
+
+    /// The person's name, and former ones.
+    pub fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
+        let former = self.former().filter_map(|former| match former {
+            Former::Name(name) => Some(name),
+            Former::Identifier(..) => None,
+        });
+        self.name.into_iter().chain(former)
+    }
+
+    /// What is left when the person is erased: which records were one person's, by their numbers.
+    pub fn erased(&self) -> CustomerChange<'static> {
+        let merge = self.merge.as_deref().filter(|merge| merge.into.is_some() || !merge.absorbed.is_empty());
+        let kept = |merge: &Merge<'_>| {
+            Box::new(Merge { former: Vec::new(), into: merge.into, absorbed: merge.absorbed.clone() })
+        };
+        CustomerChange { merge: merge.map(kept), ..CustomerChange::default() }
+    }
+
+    /// Whether it says nothing of a person: the customer was erased, or merged into another.
+    pub fn is_nameless(&self) -> bool {
+        self.erased() == *self
     }
 
     /// Which write-once fields it fills.
@@ -232,6 +286,14 @@ pub struct Customer {
     pub orders: Option<u32>,
     /// `created_at`
     pub created_at: Option<Timestamp>,
+    /// The customer that this one became part of.
+    pub merged_into: Option<CustomerId>,
+    /// The customers that became part of this one, oldest first.
+    pub absorbed: Vec<CustomerId>,
+    /// Their identifiers of which this one has another: these name it too.
+    pub former_identifiers: Vec<(IdentifierKind, String)>,
+    /// Their names, where this one has another.
+    pub former_names: Vec<String>,
 }
 
 impl Customer {
@@ -260,11 +322,27 @@ impl Customer {
         set(&mut self.ltv, change.ltv);
         set(&mut self.orders, change.orders);
         set(&mut self.created_at, change.created_at);
+        let Some(merge) = &change.merge else { return };
+        set(&mut self.merged_into, merge.into);
+        self.absorbed.extend_from_slice(&merge.absorbed);
+        for former in &merge.former {
+            match former {
+                Former::Identifier(kind, value) => self.former_identifiers.push((*kind, (*value).to_owned())),
+                Former::Name(name) => self.former_names.push((*name).to_owned()),
+            }
+        }
     }
 
     /// The one record that would say all of it.
     pub fn as_change(&self) -> CustomerChange<'_> {
+        let identifiers = self.former_identifiers.iter().map(|(kind, value)| Former::Identifier(*kind, value));
+        let merge = Merge {
+            into: self.merged_into,
+            absorbed: self.absorbed.clone(),
+            former: identifiers.chain(self.former_names.iter().map(|name| Former::Name(name))).collect(),
+        };
         CustomerChange {
+            merge: Some(Box::new(merge)).filter(|merge| **merge != Merge::default()),
             user_id: self.user_id.as_deref(),
             external_id: self.external_id.as_deref(),
             email: self.email.as_deref(),
@@ -281,8 +359,22 @@ impl Customer {
         }
     }
 
-    /// Whether the identifier is one of this customer's.
+    /// The place of a kind of identifiers of which a customer has at most one; none for cards.
+    pub fn single_mut(&mut self, kind: IdentifierKind) -> Option<&mut Option<String>> {
+        match kind {
+            IdentifierKind::UserId => Some(&mut self.user_id),
+            IdentifierKind::ExternalId => Some(&mut self.external_id),
+            IdentifierKind::Email => Some(&mut self.email),
+            IdentifierKind::Mobile => Some(&mut self.mobile),
+            IdentifierKind::Card => None,
+        }
+    }
+
+    /// Whether the identifier is one of this customer's, a former one included.
     pub fn has_identifier(&self, kind: IdentifierKind, value: &str) -> bool {
+        if self.former_identifiers.iter().any(|(other, former)| *other == kind && former == value) {
+            return true;
+        }
         match kind {
             IdentifierKind::UserId => self.user_id.as_deref() == Some(value),
             IdentifierKind::ExternalId => self.external_id.as_deref() == Some(value),

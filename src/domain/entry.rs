@@ -32,11 +32,19 @@ pub enum EntryKind {
     PromiseExpire = 8,
     /// An earlier entry was taken back.
     Reversal = 9,
+    /// The points went to the customer that this one became part of.
+    MergeOut = 10,
+    /// Points came from a customer that became part of this one.
+    MergeIn = 11,
+    /// As `MergeOut`, for promised points.
+    PromiseMergeOut = 12,
+    /// As `MergeIn`, for promised points.
+    PromiseMergeIn = 13,
 }
 
 impl EntryKind {
     /// Every kind, by ascending number.
-    pub const ALL: [EntryKind; 9] = [
+    pub const ALL: [EntryKind; 13] = [
         EntryKind::Credit,
         EntryKind::Debit,
         EntryKind::Reset,
@@ -46,6 +54,10 @@ impl EntryKind {
         EntryKind::Convert,
         EntryKind::PromiseExpire,
         EntryKind::Reversal,
+        EntryKind::MergeOut,
+        EntryKind::MergeIn,
+        EntryKind::PromiseMergeOut,
+        EntryKind::PromiseMergeIn,
     ];
 
     /// The word that exports and histories show.
@@ -60,6 +72,10 @@ impl EntryKind {
             EntryKind::Convert => "convert",
             EntryKind::PromiseExpire => "promise_expire",
             EntryKind::Reversal => "reversal",
+            EntryKind::MergeOut => "merge_out",
+            EntryKind::MergeIn => "merge_in",
+            EntryKind::PromiseMergeOut => "promise_merge_out",
+            EntryKind::PromiseMergeIn => "promise_merge_in",
         }
     }
 
@@ -67,6 +83,22 @@ impl EntryKind {
     /// of a credit has nothing to do with what the customer is told of the credit.
     pub fn has_texts_of(self, job: JobKind) -> bool {
         job == JobKind::Expire || !matches!(self, EntryKind::Expire | EntryKind::PromiseExpire)
+    }
+
+    /// Whether its amount is one of promised points, and not of the balance.
+    pub fn is_of_promises(self) -> bool {
+        matches!(
+            self,
+            EntryKind::Promise | EntryKind::PromiseExpire | EntryKind::PromiseMergeOut | EntryKind::PromiseMergeIn
+        )
+    }
+
+    /// Whether it moves points between records of one person: all such entries of a program sum up to nothing.
+    pub fn is_merge(self) -> bool {
+        matches!(
+            self,
+            EntryKind::MergeOut | EntryKind::MergeIn | EntryKind::PromiseMergeOut | EntryKind::PromiseMergeIn
+        )
     }
 
     /// The kind with this stored number, if there is one.
@@ -283,6 +315,6 @@ mod tests {
             assert_eq!(EntryKind::from_number(kind as u8), Some(kind));
         }
         assert_eq!(EntryKind::from_number(0), None);
-        assert_eq!(EntryKind::from_number(10), None);
+        assert_eq!(EntryKind::from_number(EntryKind::ALL.len() as u8 + 1), None);
     }
 }

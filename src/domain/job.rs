@@ -21,6 +21,10 @@ pub enum JobKind {
     Adjust,
     /// Lots whose last day is over.
     Expire,
+    /// One person's data, which leave the store.
+    EraseCustomer,
+    /// Two records of one person, which become one.
+    MergeCustomers,
 }
 
 impl JobKind {
@@ -31,6 +35,8 @@ impl JobKind {
             JobKind::ImportCustomers => "import-customers",
             JobKind::Adjust => "adjust",
             JobKind::Expire => "expire",
+            JobKind::EraseCustomer => "erase-customer",
+            JobKind::MergeCustomers => "merge-customers",
         }
     }
 }

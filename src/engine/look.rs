@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BinaryHeap, btree_map::Entry};
 
 use super::{
     Engine, parameters_of,
-    view::{AccountView, CustomerView, DigestView, HistoryLine, HistoryPage, LotView, TakenLine, VerifyView},
+    view::{
+        AccountView, CustomerView, DigestView, FormerIdentifier, HistoryLine, HistoryPage, LotView, TakenLine,
+        VerifyView,
+    },
 };
 use crate::{
     domain::{
@@ -74,6 +77,12 @@ impl Engine {
             ltv: customer.ltv.map(|ltv| amount_text(i128::from(ltv), LTV_DECIMALS)),
             orders: customer.orders,
             created_at: customer.created_at.map(|time| time.to_string()),
+            former_identifiers: customer
+                .former_identifiers
+                .into_iter()
+                .map(|(kind, value)| FormerIdentifier { kind: kind.name().to_owned(), value })
+                .collect(),
+            merged: customer.absorbed.iter().map(|absorbed| absorbed.0).collect(),
         })
     }
 
@@ -115,7 +124,7 @@ impl Engine {
         })
     }
 
-    fn find(&self, kind: IdentifierKind, value: &str) -> Result<(CustomerId, Customer)> {
+    pub(super) fn find(&self, kind: IdentifierKind, value: &str) -> Result<(CustomerId, Customer)> {
         let region = self.store.settings().default_region.as_deref().and_then(Region::new);
         let mut normalized = Vec::new();
         normalize(kind, value, region, false, &mut normalized)
@@ -151,13 +160,18 @@ impl Engine {
         public: bool,
     ) -> Result<HistoryPage> {
         let wanted = program.map(|code| self.store.program(code)).transpose()?.map(|(id, _)| usize::from(id.0));
-        let (id, _) = self.find(kind, value)?;
+        let (id, customer) = self.find(kind, value)?;
         let programs = self.store.programs();
+        // Those that were merged into it have ledgers of their own, which are its history too.
+        let mut owners = customer.absorbed;
+        owners.push(id);
         // The newest entry not yet shown of each account; the heap merges the accounts' chains, newest first.
         let mut next = BinaryHeap::new();
-        for (at, account) in cold::accounts(&self.store, id)?.into_iter().enumerate() {
-            if account.newest.0 > 0 && wanted.is_none_or(|wanted| wanted == at) {
-                next.push(account.newest.0);
+        for &owner in &owners {
+            for (at, account) in cold::accounts(&self.store, owner)?.into_iter().enumerate() {
+                if account.newest.0 > 0 && wanted.is_none_or(|wanted| wanted == at) {
+                    next.push(account.newest.0);
+                }
             }
         }
         let mut texts: BTreeMap<JobId, (JobKind, Option<String>, Option<String>)> = BTreeMap::new();
@@ -168,7 +182,7 @@ impl Engine {
                 return Ok(HistoryPage { next_before: lines.last().map(|line: &HistoryLine| line.sequence), lines });
             }
             let dated = cold::entry(&self.store, Sequence(sequence))?;
-            if dated.entry.customer != id {
+            if !owners.contains(&dated.entry.customer) {
                 return Err(Error::corrupt(format!("ledger entry {sequence} is another customer's")));
             }
             if dated.entry.previous.0 > 0 {
@@ -212,6 +226,7 @@ impl Engine {
                 row: Some(dated.entry.row).filter(|_| !public),
                 reason: reason.filter(|_| !public),
                 comment,
+                merged: Some(dated.entry.customer).filter(|&owner| owner != id && !public).map(|owner| owner.0),
             });
         }
         Ok(HistoryPage { lines, next_before: None })

@@ -115,6 +115,35 @@ pub struct Parameters {
 }
 
 impl Parameters {
+    /// Those of a job without a file whose rules are its kind's.
+    pub fn of_kind(
+        program: ProgramId,
+        program_code: String,
+        reason: Option<String>,
+        settings: JobSettings,
+    ) -> Parameters {
+        Parameters {
+            layout: None,
+            program,
+            program_code,
+            reason,
+            comment: None,
+            settings,
+            mode: None,
+            on_unknown: OnUnknown::Reject,
+            on_overdraft: OnOverdraft::Reject,
+            on_repeat: OnRepeat::First,
+            conversion: None,
+            as_of: None,
+            only_program: false,
+            rejects: None,
+            processed: None,
+            key: None,
+            notifications: None,
+            phone_digits: None,
+        }
+    }
+
     /// What makes two jobs on the same content the same job, as text: program, format, mapping, mode and policies.
     ///
     /// A mode or policy counts only where it takes effect, and how the file is written (delimiter, quote, number style)

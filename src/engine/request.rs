@@ -164,6 +164,15 @@ pub enum PointsExpiry {
     InDays(u32),
 }
 
+/// Two records of one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeRequest {
+    /// By which the customer is known that stays.
+    pub into: (IdentifierKind, String),
+    /// By which the one is known that becomes part of it.
+    pub from: (IdentifierKind, String),
+}
+
 /// Lots whose last day is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExpireRequest {

@@ -35,8 +35,23 @@ pub struct CustomerView {
     pub orders: Option<u32>,
     /// RFC 3339.
     pub created_at: Option<String>,
+    /// Identifiers of customers that were merged into this one, of which it has another; they name it too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub former_identifiers: Vec<FormerIdentifier>,
+    /// The numbers of these customers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub merged: Vec<u32>,
     /// One for each program.
     pub accounts: Vec<AccountView>,
+}
+
+/// An identifier that a customer had who was merged into another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FormerIdentifier {
+    /// Its kind's name.
+    pub kind: String,
+    /// Its value, normalised.
+    pub value: String,
 }
 
 /// A customer's account in one program.
@@ -114,6 +129,9 @@ pub struct HistoryLine {
     pub reason: Option<String>,
     /// What the customer is shown.
     pub comment: Option<String>,
+    /// The number of the customer whose entry it is, if that one was merged into this one; left out likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merged: Option<u32>,
 }
 
 /// What an entry took of a lot.
@@ -225,6 +243,57 @@ pub struct ForgetView {
     pub job: JobId,
     /// How many rows were dropped now.
     pub rows_dropped: u64,
+}
+
+/// A customer who was erased, and what of the person left the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct EraseView {
+    /// The job that it is; none in a dry run.
+    pub job: Option<JobId>,
+    /// The customer's number, under which the amounts stay.
+    pub customer: u32,
+    /// Identifiers, which nobody has any more.
+    pub identifiers: u64,
+    /// Records of the customer that said something.
+    pub records: u64,
+    /// Rejected rows of imports that named the person: their line, code and column stay.
+    pub rejected_rows: u64,
+    /// Pages of ledger entries with reasons, comments or references that named the person.
+    pub ledger_pages: u64,
+    /// Jobs whose reason, comment or file names named the person.
+    pub jobs: u64,
+}
+
+/// Two customers that became one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MergeView {
+    /// The job that it is; none in a dry run.
+    pub job: Option<JobId>,
+    /// The number of the customer that stays.
+    pub customer: u32,
+    /// The number of the one that became part of it.
+    pub merged: u32,
+    /// Identifiers that name the customer now, former ones among them.
+    pub identifiers: u64,
+    /// Those of them of which the customer has another, and which name it all the same.
+    pub former_identifiers: u64,
+    /// What moved, by program; programs in which nothing did are left out.
+    pub programs: Vec<MergedPoints>,
+}
+
+/// What a merge did in one program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MergedPoints {
+    /// The program's code.
+    pub program: String,
+    /// Points that came to the balance, decimal text; negative: an overdraft.
+    pub moved: String,
+    /// Promised points that came.
+    pub promised: String,
+    /// The balance with them.
+    pub balance: String,
+    /// What of both customers' points had expired before, promised ones included.
+    pub expired: String,
 }
 
 /// A backup that was written.

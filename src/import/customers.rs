@@ -376,6 +376,7 @@ impl CustomersRules {
                 orders: fields.orders,
                 // A customer whose file does not say since when is one since now; a change does not touch it.
                 created_at: fields.created_at,
+                merge: None,
             };
             let mut push = |kind: IdentifierKind, value: &str| {
                 hashes.push((kind, IdentifierHash::of(self.seed, kind, value.as_bytes())));

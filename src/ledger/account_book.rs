@@ -315,6 +315,92 @@ impl AccountBook {
         }
     }
 
+    /// Moves everything that a customer has in a program to another: each lot by an entry of its own, so that it keeps its last
+    /// day, its age and its state; an overdraft as a debit. What is over of both expires before. `detail` gives what the
+    /// entry that credited a lot says of it.
+    ///
+    /// Returns what expired, or that the other account cannot hold it all: then the book is of no use any more.
+    ///
+    /// # Errors
+    /// Those of `detail`.
+    pub fn merge(
+        &mut self,
+        program: ProgramId,
+        (from, into): (CustomerId, CustomerId),
+        mut detail: impl FnMut(&Lot, &mut Entries) -> Result<DetailAt>,
+        entries: &mut Entries,
+    ) -> Result<std::result::Result<Expired, Rejection>> {
+        for customer in [from, into] {
+            if let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut) {
+                accounts.make_room_for(customer);
+            }
+        }
+        let today = self.rules.today;
+        let mut expired = Expired::default();
+        for customer in [from, into] {
+            let of_one = self.expire(program, customer, today, 0, entries);
+            let sums = (expired.available.checked_add(of_one.available), expired.promised.checked_add(of_one.promised));
+            let (Some(available), Some(promised)) = sums else { return Ok(Err(Rejection::BalanceOverflow)) };
+            expired = Expired { available, promised };
+        }
+        let Some(accounts) = self.accounts(program) else { return Ok(Ok(expired)) };
+        let lots: Vec<Lot> = accounts.lots.of(from).collect();
+        let promised = accounts.lots.promised(from, today);
+        let (moved, mut balance) = (self.balance(program, from), self.balance(program, into));
+        if balance.checked_add(moved).is_none_or(|sum| sum == i64::MIN) || !self.can_promise(program, into, promised) {
+            return Ok(Err(Rejection::BalanceOverflow));
+        }
+        let taken_of = |state: LotState| -> Vec<Taken> {
+            let of_state = lots.iter().filter(|lot| lot.state == state);
+            of_state.map(|lot| Taken { lot: lot.credit, amount: lot.remaining }).collect()
+        };
+        let entry = |customer, kind, amount, balance_after, expires_on, detail| Entry {
+            customer,
+            program,
+            kind,
+            amount,
+            balance_after,
+            previous: Sequence(0),
+            row: 0,
+            expires_on,
+            detail,
+        };
+        if moved != 0 {
+            let out = entry(from, EntryKind::MergeOut, -moved, 0, None, DetailAt::NONE);
+            self.enter(out, &taken_of(LotState::Available), entries);
+        }
+        if promised > 0 {
+            let out = entry(from, EntryKind::PromiseMergeOut, -promised, 0, None, DetailAt::NONE);
+            self.enter(out, &taken_of(LotState::Promised), entries);
+        }
+        let mut plain = moved;
+        for lot in &lots {
+            let detail = detail(lot, entries)?;
+            let (kind, change) = match lot.state {
+                LotState::Available => (EntryKind::MergeIn, lot.remaining),
+                LotState::Promised => (EntryKind::PromiseMergeIn, 0),
+            };
+            balance += change;
+            plain -= change;
+            let credit = self.enter(entry(into, kind, lot.remaining, balance, lot.expires_on, detail), &[], entries);
+            let remaining = if change == 0 { lot.remaining } else { left_of_credit(lot.remaining, balance) };
+            if remaining > 0 {
+                self.add_lot(program, into, Lot { credit, remaining, ..*lot });
+            }
+        }
+        if plain != 0 {
+            let mut taken = Vec::new();
+            if plain < 0
+                && let Some(accounts) = self.accounts(program)
+            {
+                split_debit(accounts.lots.of(into), -plain, &mut taken);
+            }
+            let plain = entry(into, EntryKind::MergeIn, plain, balance + plain, None, DetailAt::NONE);
+            self.enter(plain, &taken, entries);
+        }
+        Ok(Ok(expired))
+    }
+
     /// Adds an entry behind its account's newest, and takes what it took of lots. Returns its number.
     fn enter(&mut self, mut entry: Entry, taken: &[Taken], entries: &mut Entries) -> Sequence {
         debug_assert!(self.next_sequence < SEQUENCE_MAX);

@@ -1,6 +1,6 @@
 //! Exports of the whole store as CSV, on one consistent state.
 
-use std::io::Write;
+use std::{collections::BTreeMap, io::Write};
 
 use super::cell::write_cell;
 use crate::{
@@ -158,6 +158,10 @@ fn customers(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
     let state = load(store, false)?;
     let profiles = state.profiles.as_ref();
     each_customer(store, &state, |id, customer| {
+        // Of one who was erased there is nothing to tell, and one who was merged is told as another.
+        if customer.is_nameless() {
+            return Ok(());
+        }
         identity(lines, customer);
         lines.cell(&customer.cards.join("|"));
         lines.cell(customer.name.unwrap_or_default());
@@ -185,6 +189,11 @@ fn customers(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
     })
 }
 
+/// The customer that this one became part of, with all its points.
+fn merged_into(customer: &CustomerChange<'_>) -> Option<CustomerId> {
+    customer.merge.as_ref().and_then(|merge| merge.into)
+}
+
 fn identity(lines: &mut Lines<'_>, customer: &CustomerChange<'_>) {
     for text in [customer.user_id, customer.external_id, customer.email, customer.mobile] {
         lines.cell(text.unwrap_or_default());
@@ -196,6 +205,9 @@ fn balances(store: &Store, nonzero: bool, today: Date, lines: &mut Lines<'_>) ->
     let state = load(store, true)?;
     let programs = store.programs();
     each_customer(store, &state, |id, customer| {
+        if merged_into(customer).is_some() {
+            return Ok(());
+        }
         for (at, program) in programs.iter().enumerate() {
             let accounts = state.accounts(ProgramId(at as u16))?;
             let (balance, promised) = (accounts.balance(id, today), accounts.lots.promised(id, today));
@@ -220,6 +232,9 @@ fn lots(store: &Store, today: Date, lines: &mut Lines<'_>) -> Result<()> {
     let state = load(store, true)?;
     let programs = store.programs();
     each_customer(store, &state, |id, customer| {
+        if merged_into(customer).is_some() {
+            return Ok(());
+        }
         for (at, program) in programs.iter().enumerate() {
             let accounts = state.accounts(ProgramId(at as u16))?;
             let mut plain = accounts.balance(id, today);
@@ -266,7 +281,9 @@ fn ledger(store: &Store, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()>
     // The first cells of every customer's rows, one behind the other.
     let mut cells = Vec::new();
     let mut ends = Vec::with_capacity(state.customers as usize);
-    each_customer(store, &state, |_, customer| {
+    let mut merged = BTreeMap::new();
+    each_customer(store, &state, |id, customer| {
+        merged.extend(merged_into(customer).map(|into| (id, into)));
         for text in [customer.user_id, customer.external_id, customer.email, customer.mobile] {
             write_cell(text.unwrap_or_default().as_bytes(), &mut cells);
             cells.push(b',');
@@ -275,6 +292,11 @@ fn ledger(store: &Store, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()>
         Ok(())
     })?;
     drop(state);
+    let root = |customer: CustomerId| {
+        let steps = (0..merged.len()).try_fold(customer, |at, _| merged.get(&at).copied().ok_or(at));
+        steps.unwrap_or_else(|root| root)
+    };
+    let roots: BTreeMap<CustomerId, CustomerId> = merged.keys().map(|&customer| (customer, root(customer))).collect();
     let mut job_texts: Option<(JobId, JobKind, [String; 2])> = None;
     store.log().scan(LogKey::Ledger(Sequence(1)), LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
         let LogKey::Ledger(first) = key else { return Ok(false) };
@@ -291,8 +313,9 @@ fn ledger(store: &Store, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()>
         for at in 0..page.count() {
             let entry = page.entry(at)?;
             let sequence = first.0 + at as u64;
-            let customer = entry.customer.index();
             let damaged = || Error::corrupt(format!("ledger entry {sequence}: no such customer or program"));
+            // What a merged customer did is the history of the one it is a part of.
+            let customer = roots.get(&entry.customer).copied().unwrap_or(entry.customer).index();
             let program = programs.get(usize::from(entry.program.0)).ok_or_else(damaged)?;
             let end = *ends.get(customer).ok_or_else(damaged)?;
             let start = if customer == 0 { 0 } else { ends[customer - 1] };

@@ -1,8 +1,8 @@
 //! The stored caches: what they reflect, how they are written.
 //!
-//! A cache is never changed in place. It is written whole as a new generation (identifiers: as a new run with what
-//! came since the last one), ingested, and only then do the positions in `meta` name it; what they do not name is
-//! dropped at the next open. So a crash at any moment leaves a cache that is older, never one that is wrong.
+//! A cache is never changed in place, but by a `rewrite`. It is written whole as a new generation (identifiers: as a new
+//! run with what came since the last one), ingested, and only then do the positions in `meta` name it; what they do not
+//! name is dropped at the next open. So a crash at any moment leaves a cache that is older, never one that is wrong.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -91,6 +91,9 @@ pub struct CachePositions {
     /// Keys of rows.
     #[serde(default)]
     pub row_keys: RowKeyPositions,
+    /// Customers that became part of others, each with the one that has its points now.
+    #[serde(default)]
+    pub merges: BTreeMap<u32, u32>,
 }
 
 impl Default for CachePositions {
@@ -106,6 +109,7 @@ impl Default for CachePositions {
             tiers: Vec::new(),
             accounts: BTreeMap::new(),
             row_keys: RowKeyPositions::default(),
+            merges: BTreeMap::new(),
         }
     }
 }
@@ -189,6 +193,7 @@ pub fn write_behind(store: &Store, state: &mut State, lag_min: u64) -> Result<()
     if files.is_empty() {
         return Ok(());
     }
+    positions.merges.extend(state.merges.iter().map(|(from, into)| (from.0, into.0)));
     let identifiers = build(store, files)?;
     if let Some(generation) = run
         && identifiers.iter().any(|&count| count > 0)

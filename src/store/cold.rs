@@ -98,10 +98,14 @@ pub fn find(store: &Store, kind: IdentifierKind, value: &str) -> Result<Option<(
             found = Some(customer);
         }
     }
-    if found.is_none() {
-        found = find_behind(store, kind, value)?;
+    if let Some(customer) = found {
+        let content = read(store, customer)?;
+        if content.has_identifier(kind, value) {
+            return Ok(Some((customer, content)));
+        }
     }
-    let Some(customer) = found else { return Ok(None) };
+    // In no run, or in one that is just losing it, as its customer becomes part of another.
+    let Some(customer) = find_behind(store, kind, value)? else { return Ok(None) };
     let content = read(store, customer)?;
     Ok(content.has_identifier(kind, value).then_some((customer, content)))
 }
@@ -128,6 +132,11 @@ fn find_behind(store: &Store, kind: IdentifierKind, value: &str) -> Result<Optio
 /// # Errors
 /// `Corrupt` when a page is damaged or the customer has no record.
 pub fn read(store: &Store, customer: CustomerId) -> Result<Customer> {
+    read_chain(store, customer, newest_record(store, customer)?)
+}
+
+/// The number of a customer's newest record.
+fn newest_record(store: &Store, customer: CustomerId) -> Result<u64> {
     let positions = store.positions();
     let mut newest = None;
     if positions.profiles != 0 && customer.0 < positions.profiles_customers {
@@ -154,10 +163,35 @@ pub fn read(store: &Store, customer: CustomerId) -> Result<Customer> {
         }
         Ok(true)
     })?;
-    match newest {
-        Some(newest) => read_chain(store, customer, newest),
-        None => Err(Error::corrupt(format!("customer {} has no record", customer.0))),
+    newest.ok_or_else(|| Error::corrupt(format!("customer {} has no record", customer.0)))
+}
+
+/// The numbers of a customer's records, newest first.
+///
+/// # Errors
+/// `Corrupt` when one is missing or damaged.
+pub fn records_of(store: &Store, customer: CustomerId) -> Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    let mut next = Some(newest_record(store, customer)?);
+    while let Some(number) = next {
+        numbers.push(number);
+        next = record(store, customer, number)?.0;
     }
+    Ok(numbers)
+}
+
+/// A record of a customer: the one before it, and its fields in their stored form.
+fn record(store: &Store, customer: CustomerId, number: u64) -> Result<(Option<u64>, Vec<u8>)> {
+    let missing = || Error::corrupt(format!("customer record {number} is missing"));
+    let Some((LogKey::Customers(first), stored)) = store.log().last_at_or_before(LogKey::Customers(number))? else {
+        return Err(missing());
+    };
+    let page = CustomerPage::open(first, &stored)?;
+    let record = page.records().nth((number - first) as usize).transpose()?;
+    let record = record.filter(|record| record.customer == customer).ok_or_else(missing)?;
+    let mut fields = Vec::new();
+    put_change(&record.change, &mut fields);
+    Ok((record.previous, fields))
 }
 
 /// What a customer's records say, from the newest back to the one that created the customer.
@@ -168,16 +202,8 @@ pub fn read_chain(store: &Store, customer: CustomerId, newest: u64) -> Result<Cu
     let mut chain = Vec::new();
     let mut next = Some(newest);
     while let Some(number) = next {
-        let missing = || Error::corrupt(format!("customer record {number} is missing"));
-        let Some((LogKey::Customers(first), stored)) = store.log().last_at_or_before(LogKey::Customers(number))? else {
-            return Err(missing());
-        };
-        let page = CustomerPage::open(first, &stored)?;
-        let record = page.records().nth((number - first) as usize).transpose()?;
-        let record = record.filter(|record| record.customer == customer).ok_or_else(missing)?;
-        next = record.previous;
-        let mut fields = Vec::new();
-        put_change(&record.change, &mut fields);
+        let (previous, fields) = record(store, customer, number)?;
+        next = previous;
         chain.push(fields);
     }
     let mut content = Customer::default();

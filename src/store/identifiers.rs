@@ -9,6 +9,7 @@
 //! On disk it is runs of pages (`identifiers` family): each run holds the identifiers of a range of customer records,
 //! a page those of a kind with the same top 12 bits, sorted. One page a run answers a lookup without loading anything.
 
+use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::{
@@ -48,7 +49,7 @@ const CAPACITY_MIN: usize = 16;
 const PREFETCH: usize = 24;
 
 /// The hash of one identifier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct IdentifierHash {
     place: u64,
     fingerprint: u64,
@@ -557,6 +558,18 @@ impl<'a> IdentifierPage<'a> {
         }
     }
 
+    /// The stored form of the page without an identifier, which is empty if it was the only one; none if it is not here.
+    pub fn without(&self, hash: IdentifierHash) -> Option<Vec<u8>> {
+        self.get(hash)?;
+        let is_other = |slot: &Slot| (slot.position, slot.fingerprint) != (hash.position(), hash.fingerprint);
+        let others: Vec<Slot> = (0..self.count).map(|at| self.slot(at)).filter(is_other).collect();
+        let mut page = Vec::new();
+        if !others.is_empty() {
+            encode_page(&others, &mut page);
+        }
+        Some(page)
+    }
+
     /// The customer that owns the identifier, if this page knows it.
     pub fn get(&self, hash: IdentifierHash) -> Option<CustomerId> {
         let wanted = i64::from(hash.position());
@@ -670,6 +683,22 @@ mod tests {
             let cold =
                 runs.iter().find_map(|run| IdentifierPage::open(page, run.get(&page)?).unwrap().get(hash(number)));
             assert_eq!(cold, expected);
+        }
+        // A page without one of its identifiers, and without the last.
+        let page = hash(7).page();
+        let mut stored = runs[0][&page].clone();
+        let all: Vec<u32> = (0..20_000).filter(|&number| hash(number).page() == page).collect();
+        for (at, &number) in all.iter().enumerate() {
+            let opened = IdentifierPage::open(page, &stored).unwrap();
+            assert!(opened.without(hash(70_000)).is_none());
+            let left = opened.without(hash(number)).unwrap();
+            if at + 1 == all.len() {
+                assert!(left.is_empty());
+                break;
+            }
+            stored = left;
+            let opened = IdentifierPage::open(page, &stored).unwrap();
+            assert!(all.iter().enumerate().all(|(other, &number)| opened.get(hash(number)).is_some() == (other > at)));
         }
         // The same run twice gives an identifier two owners.
         let twice = loaded.fill_parallel(&[IdentifierKind::Email], |_, pages, part| {

@@ -190,12 +190,7 @@ pub fn put_window(
         if !is_last && ends[at + 1] - start <= REJECTS_BYTES_MAX {
             continue;
         }
-        let raw = &rejects[start..end];
-        let mut body = (raw.len() as u64).to_le_bytes().to_vec();
-        let frame = zstd::bulk::compress(raw, REJECTS_COMPRESSION)
-            .map_err(|error| Error::internal(format!("rejected rows cannot be compressed: {error}")))?;
-        body.extend_from_slice(&frame);
-        commit.put(LogKey::Job(job, window, part), &value::sealed(Kind::Rejects, &body));
+        commit.put(LogKey::Job(job, window, part), &sealed_rejects(&rejects[start..end])?);
         part += 1;
         start = end;
     }
@@ -241,20 +236,73 @@ pub fn jobs(store: &Store) -> Result<Vec<Job>> {
 pub fn rejected_rows(store: &Store, id: JobId, mut visit: impl FnMut(RejectedRow) -> Result<()>) -> Result<()> {
     store.log().scan(LogKey::Job(id, 1, 0), LogKey::Job(JobId(id.0 + 1), 0, 0), |key, stored| {
         let LogKey::Job(_, window, part) = key else { return Ok(false) };
-        if part < REJECTS {
-            return Ok(true);
+        if part >= REJECTS {
+            each_rejected(&open_rejects(id, window, stored)?, &mut visit)?;
         }
-        let damaged = || Error::corrupt(format!("rejected rows of job {id}, window {window}, cannot be read"));
-        let body = value::open(Kind::Rejects, stored, &format_args!("rejected rows of job {id}, window {window}"))?;
-        let (length, frame) = body.split_first_chunk::<8>().ok_or_else(damaged)?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
-        if length > 1 << 32 {
-            return Err(damaged());
-        }
-        let raw = zstd::bulk::decompress(frame, length).map_err(|_| damaged())?;
-        each_rejected(&raw, &mut visit)?;
         Ok(true)
     })
+}
+
+/// The stored forms of rejected rows, one behind the other, from a value that holds them.
+fn open_rejects(id: JobId, window: u32, stored: &[u8]) -> Result<Vec<u8>> {
+    let damaged = || Error::corrupt(format!("rejected rows of job {id}, window {window}, cannot be read"));
+    let body = value::open(Kind::Rejects, stored, &format_args!("rejected rows of job {id}, window {window}"))?;
+    let (length, frame) = body.split_first_chunk::<8>().ok_or_else(damaged)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| damaged())?;
+    if length > 1 << 32 {
+        return Err(damaged());
+    }
+    zstd::bulk::decompress(frame, length).map_err(|_| damaged())
+}
+
+/// A value that holds rejected rows.
+fn sealed_rejects(raw: &[u8]) -> Result<Vec<u8>> {
+    let mut body = (raw.len() as u64).to_le_bytes().to_vec();
+    let frame = zstd::bulk::compress(raw, REJECTS_COMPRESSION)
+        .map_err(|error| Error::internal(format!("rejected rows cannot be compressed: {error}")))?;
+    body.extend_from_slice(&frame);
+    Ok(value::sealed(Kind::Rejects, &body))
+}
+
+/// Goes over everything stored of jobs that says something of persons, and changes it where it must be: rejected rows, which
+/// keep their line and their reason, and a job's start. `put` takes the changed values. Returns how many rows were changed.
+///
+/// # Errors
+/// `Corrupt` when a record is damaged; those of `put`.
+pub fn rewrite(
+    store: &Store,
+    mut row: impl FnMut(&Job, RejectedRow) -> Option<RejectedRow>,
+    start: impl Fn(&Job) -> Option<JobStart>,
+    mut put: impl FnMut(LogKey, Vec<u8>) -> Result<()>,
+) -> Result<u64> {
+    let mut rows_changed = 0;
+    for job in jobs(store)? {
+        let id = job.id;
+        if let Some(changed) = start(&job) {
+            put(LogKey::Job(id, 0, RECORD), sealed_json(Kind::JobStart, &changed)?)?;
+        }
+        store.log().scan(LogKey::Job(id, 1, 0), LogKey::Job(JobId(id.0 + 1), 0, 0), |key, stored| {
+            let LogKey::Job(_, window, part) = key else { return Ok(false) };
+            if part < REJECTS {
+                return Ok(true);
+            }
+            let (mut raw, mut changed) = (Vec::new(), 0);
+            each_rejected(&open_rejects(id, window, stored)?, |before| {
+                let after = row(&job, before.clone());
+                changed += u64::from(after.is_some());
+                let kept = after.unwrap_or(before);
+                let RejectedRow { line, rejection, is_split, column, message, raw: record } = &kept;
+                RejectedRow::put(*line, *rejection, *is_split, column, message, record, &mut raw);
+                Ok(())
+            })?;
+            if changed > 0 {
+                rows_changed += changed;
+                put(key, sealed_rejects(&raw)?)?;
+            }
+            Ok(true)
+        })?;
+    }
+    Ok(rows_changed)
 }
 
 /// Goes over rejected rows in their stored form, one behind the other.

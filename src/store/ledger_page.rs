@@ -343,10 +343,10 @@ impl<'a> LedgerPage<'a> {
     #[inline]
     pub fn lot_of(&self, at: usize, entry: &Entry) -> Option<Lot> {
         let (remaining, state) = match entry.kind {
-            EntryKind::Credit | EntryKind::Reset if entry.amount > 0 => {
+            EntryKind::Credit | EntryKind::Reset | EntryKind::MergeIn if entry.amount > 0 => {
                 (left_of_credit(entry.amount, entry.balance_after), LotState::Available)
             }
-            EntryKind::Promise => (entry.amount, LotState::Promised),
+            EntryKind::Promise | EntryKind::PromiseMergeIn => (entry.amount, LotState::Promised),
             _ => return None,
         };
         let is_own = state == LotState::Promised || entry.expires_on.is_some() || self.is_referenced(at);
@@ -390,6 +390,38 @@ impl<'a> LedgerPage<'a> {
         }
         *start = end.max(*start);
     }
+}
+
+/// The stored page with other texts in the place of some; none if there are none to change. `change` is given a text and
+/// whether all entries that have it are of customers for whom `is_own` says so, and gives another as long.
+///
+/// # Errors
+/// `Corrupt` when the page is damaged.
+pub fn with_texts(
+    key: Sequence,
+    stored: &[u8],
+    is_own: impl Fn(CustomerId) -> bool,
+    change: impl Fn(&str, bool) -> Option<String>,
+) -> Result<Option<Vec<u8>>> {
+    let page = LedgerPage::open(key, stored)?;
+    let mut changed: Option<Vec<u8>> = None;
+    // Most pages have no entry of theirs, and then nothing needs to be counted up.
+    let has_own = (0..page.count).any(|at| is_own(page.customer(at)));
+    for text in EntryText::ALL {
+        let Some(numbers) = page.others[usize::from(text_column(text))] else { continue };
+        for (number, &value) in (1_i64..).zip(&page.texts[text as usize]) {
+            let mut owners = (0..page.count).filter(|&at| numbers.get(at) == number).map(|at| page.customer(at));
+            let Some(other) = change(value, has_own && owners.all(&is_own)) else { continue };
+            // It is a part of the stored bytes.
+            let start = value.as_ptr() as usize - stored.as_ptr() as usize;
+            let place = changed.get_or_insert_with(|| stored.to_vec()).get_mut(start..start + value.len());
+            match place.filter(|_| other.len() == value.len()) {
+                Some(place) => place.copy_from_slice(other.as_bytes()),
+                None => return Err(Error::internal("a text is changed to one of another length")),
+            }
+        }
+    }
+    Ok(changed.map(value::sealed_again))
 }
 
 /// Takes a column's texts from the front of `body`.
@@ -529,6 +561,38 @@ mod tests {
                 assert_eq!(opened.taken(at), taken, "{name}");
             }
         }
+    }
+
+    #[test]
+    fn texts_are_changed_where_they_lie() {
+        let entries = entries(100, true);
+        let page = page_of(1, &entries);
+        let own = CustomerId(0);
+        let blot = |text: &str, is_own: bool| match text {
+            "№ 0" if is_own => Some("****".to_owned() + "*"),
+            // Others have it too.
+            "order" if is_own => Some("*****".to_owned()),
+            "for you" => Some("for  me".to_owned()),
+            _ => None,
+        };
+        let blotted = with_texts(Sequence(1), &page, |customer| customer == own, blot).unwrap().unwrap();
+        assert_eq!(blotted.len(), page.len());
+        let (before, after) =
+            (LedgerPage::open(Sequence(1), &page).unwrap(), LedgerPage::open(Sequence(1), &blotted).unwrap());
+        for at in 0..100 {
+            assert_eq!(after.entry(at).unwrap(), before.entry(at).unwrap());
+            let [ref_type, ref_id, _, _, comment] =
+                EntryText::ALL.map(|text| (before.text(at, text), after.text(at, text)));
+            assert_eq!(ref_type.0, ref_type.1);
+            assert_eq!(ref_id.1, ref_id.0.map(|id| if id == "№ 0" { "*****" } else { id }));
+            assert_eq!(comment.1, comment.0.map(|_| "for  me"));
+        }
+        assert!(
+            with_texts(Sequence(1), &page, |_| false, |text, is_own| blot(text, is_own).filter(|_| is_own))
+                .unwrap()
+                .is_none()
+        );
+        assert!(with_texts(Sequence(1), &page, |_| true, |_, _| Some(String::new())).is_err());
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! The truth: customer pages, ledger pages and job records, in the families `log` and `tail`.
+//!
+//! Nothing is written twice under one key, but for what is rewritten to take a person out of it (`rewrite`): that goes to
+//! `tail`, and stands there for what `log` still has under the key until that is dropped.
 
 use std::{
     path::{Path, PathBuf},
@@ -55,6 +58,13 @@ impl Commit {
         self.customers.clear();
         self.jobs.clear();
         self.ledger.clear();
+    }
+
+    /// Goes over its values.
+    pub(super) fn each(&self, mut visit: impl FnMut(LogKey, &[u8])) {
+        for (_, list) in self.kinds() {
+            list.iter().for_each(|(key, range)| visit(*key, &self.bytes[range.clone()]));
+        }
     }
 
     fn kinds(&self) -> impl Iterator<Item = (&'static str, &[(LogKey, std::ops::Range<usize>)])> {
@@ -172,12 +182,10 @@ impl<'a> Log<'a> {
     /// When the database fails.
     pub fn get(&self, key: LogKey) -> Result<Option<Vec<u8>>> {
         let bytes = key.bytes();
-        for name in [family::LOG, family::TAIL] {
-            if let Some(value) = self.db.get_cf(super::handle(self.db, name)?, &bytes)? {
-                return Ok(Some(value));
-            }
-        }
-        Ok(None)
+        // In this order: what is dropped from `log` is in `tail` before.
+        let in_log = self.db.get_cf(super::handle(self.db, family::LOG)?, &bytes)?;
+        let in_tail = self.db.get_cf(super::handle(self.db, family::TAIL)?, &bytes)?;
+        Ok(in_tail.or(in_log))
     }
 
     /// The last entry at or before a key, of the same kind.
@@ -193,7 +201,7 @@ impl<'a> Log<'a> {
             cursor.status()?;
             let (Some(at), Some(value)) = (cursor.key(), cursor.value()) else { continue };
             let Some(at) = LogKey::parse(at).filter(|_| at[0] == bytes[0]) else { continue };
-            if found.as_ref().is_none_or(|(best, _)| *best < at) {
+            if found.as_ref().is_none_or(|(best, _)| *best <= at) {
                 found = Some((at, value.to_vec()));
             }
         }
@@ -241,13 +249,17 @@ impl<'a> Log<'a> {
                 }
             }
             let Some(next) = next else { return Ok(()) };
-            let cursor = &mut cursors[next];
-            let (Some(bytes), Some(value)) = (cursor.key(), cursor.value()) else { return Ok(()) };
+            let (Some(bytes), Some(value)) = (cursors[next].key(), cursors[next].value()) else { return Ok(()) };
             let at = LogKey::parse(bytes).ok_or_else(|| Error::corrupt("the log has a key of no known kind"))?;
-            if !visit(at, value)? {
+            // Of two values under one key the one of `tail`, which is the last cursor, is the newer.
+            let is_twice = next == 0 && cursors[1].key() == Some(bytes);
+            if !visit(at, if is_twice { cursors[1].value().unwrap_or(value) } else { value })? {
                 return Ok(());
             }
-            cursor.next();
+            if is_twice {
+                cursors[1].next();
+            }
+            cursors[next].next();
         }
     }
 }

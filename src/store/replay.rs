@@ -5,6 +5,8 @@
 //! the group before is taken in; and where a group only creates customers, which is nearly always, its identifiers are
 //! claimed in the order of the slots. One record after the other took a microsecond each.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::{
@@ -50,6 +52,8 @@ struct ReplayedPage {
     /// Of all records, one behind the other.
     hashes: Vec<IdentifierHash>,
     tiers: Vec<String>,
+    /// Customers that became part of others.
+    merges: Vec<(CustomerId, CustomerId)>,
 }
 
 impl ReplayedPage {
@@ -61,10 +65,13 @@ impl ReplayedPage {
             records: Vec::with_capacity(page.count()),
             hashes: Vec::with_capacity(if with_identifiers { page.count() * 5 } else { 0 }),
             tiers: Vec::new(),
+            merges: Vec::new(),
         };
         for record in page.records() {
             let record = record?;
             let change = &record.change;
+            let absorbed = change.merge.iter().flat_map(|merge| &merge.absorbed);
+            replayed.merges.extend(absorbed.map(|&absorbed| (absorbed, record.customer)));
             let start = replayed.hashes.len() as u32;
             if with_identifiers {
                 let hash = |(kind, value): (IdentifierKind, &str)| IdentifierHash::of(seed, kind, value.as_bytes());
@@ -98,6 +105,7 @@ struct Replay<'a> {
     identifiers: &'a mut IdentifierTable,
     late_identifiers: &'a mut Vec<IdentifierHash>,
     profiles: Option<&'a mut Profiles>,
+    merges: &'a mut BTreeMap<CustomerId, CustomerId>,
     /// Customers of the stored runs.
     customers_stored: u32,
     customers: u32,
@@ -141,6 +149,7 @@ impl Replay<'_> {
                 return Err(hole("customer record", self.next, page.first));
             }
             self.next = page.end;
+            self.merges.extend(page.merges.iter().copied());
             self.profiles(page)?;
             for record in page.records.iter().filter(|record| record.number >= self.identifiers_from) {
                 if record.is_creation {
@@ -218,6 +227,7 @@ impl State {
             identifiers: &mut self.identifiers,
             late_identifiers: &mut self.late_identifiers,
             profiles: self.profiles.as_mut(),
+            merges: &mut self.merges,
             customers_stored: positions.customers,
             customers: self.customers,
             identifiers_from,

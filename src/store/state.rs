@@ -228,6 +228,8 @@ pub struct State {
     pub profiles: Option<Profiles>,
     /// The loaded programs' accounts.
     pub accounts: BTreeMap<ProgramId, Accounts>,
+    /// Customers that became part of others, each with the one that has its points now.
+    pub merges: BTreeMap<CustomerId, CustomerId>,
 }
 
 impl State {
@@ -247,6 +249,7 @@ impl State {
             next_record: positions.identifiers_next_record,
             next_sequence: 1,
             kinds: needs.kinds.clone(),
+            merges: positions.merges.iter().map(|(&from, &into)| (CustomerId(from), CustomerId(into))).collect(),
             ..State::default()
         };
         if !needs.kinds.is_empty() {
@@ -333,6 +336,13 @@ impl State {
         }
         self.next_sequence = next;
         Ok(())
+    }
+
+    /// The customers that became part of others, by those.
+    pub fn absorbed(&self) -> BTreeMap<CustomerId, Vec<CustomerId>> {
+        let mut absorbed: BTreeMap<CustomerId, Vec<CustomerId>> = BTreeMap::new();
+        self.merges.iter().for_each(|(&from, &into)| absorbed.entry(into).or_default().push(from));
+        absorbed
     }
 
     /// The accounts of a loaded program.

@@ -65,6 +65,13 @@ pub fn sealed(kind: Kind, body: &[u8]) -> Vec<u8> {
     out
 }
 
+/// A value whose body was changed in its place, with the checksum that it needs then.
+pub fn sealed_again(mut value: Vec<u8>) -> Vec<u8> {
+    value.truncate(value.len().saturating_sub(CRC_BYTES));
+    seal(0, &mut value);
+    value
+}
+
 /// The body of a value, checked.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use crate::{
     domain::{
         account::Account,
         customer::{Customer, CustomerChange},
-        entry::{EntryKind, EntryText},
+        entry::EntryText,
         id::{CustomerId, JobId, ProgramId, Sequence},
         identifier::IdentifierKind,
         job::JobKind,
@@ -74,6 +74,10 @@ struct Replayed {
     customers: u32,
     /// Hash of what exports say of each customer's identity.
     identities: Vec<u128>,
+    /// The customers that others became part of.
+    merged: BTreeMap<CustomerId, CustomerId>,
+    /// Sum of the entries that moved points between records of one person, by program.
+    merges: BTreeMap<ProgramId, i128>,
     accounts: BTreeMap<ProgramId, Accounts>,
     /// Sum of the promise kinds by program.
     promised: BTreeMap<ProgramId, i128>,
@@ -96,15 +100,22 @@ pub fn verify(store: &Store) -> Result<Findings> {
         Err(error) if error.kind() == ErrorKind::Corrupt => findings.problem(error.message().to_owned()),
         other => other?,
     }
-    findings.customers = u64::from(replayed.customers);
+    findings.customers = u64::from(replayed.customers) - replayed.merged.len() as u64;
     findings.entries = replayed.entries;
     Ok(findings)
 }
 
-/// Hash of a customer's exported values.
+/// Hash of a customer's exported values: 0 of one that is not exported, since it has none any more.
 fn customer_hash(change: &CustomerChange<'_>) -> u128 {
+    if change.is_nameless() {
+        return 0;
+    }
     let mut bytes = Vec::with_capacity(160);
-    put_change(change, &mut bytes);
+    match change.merge {
+        None => put_change(change, &mut bytes),
+        // Numbers and former identifiers are in no export.
+        Some(_) => put_change(&CustomerChange { merge: None, ..change.clone() }, &mut bytes),
+    }
     xxh3_128(&bytes)
 }
 
@@ -119,7 +130,7 @@ fn identity_hash(change: &CustomerChange<'_>) -> u128 {
         cards: change
             .cards
             .first()
-            .filter(|_| change.identifiers().all(|(kind, _)| kind as u8 == 4))
+            .filter(|_| IdentifierKind::ALL.iter().all(|&kind| change.single(kind).is_none()))
             .copied()
             .into_iter()
             .collect(),
@@ -167,15 +178,15 @@ fn replay_customers(store: &Store, replayed: &mut Replayed, findings: &mut Findi
                 }
             }
             replayed.profiles.record(&record)?;
+            if let Some(into) = record.change.merge.as_ref().and_then(|merge| merge.into) {
+                replayed.merged.insert(record.customer, into);
+            }
         }
         next = page.end();
         Ok(true)
     })?;
     replayed.records = next;
     replayed.customers = newest.len() as u32;
-    if creations.is_empty() {
-        return Ok(());
-    }
     // Second pass: the changed customers' records together.
     store.log().scan(LogKey::Customers(0), LogKey::Customers(u64::MAX), |key, stored| {
         let LogKey::Customers(first) = key else { return Ok(false) };
@@ -197,8 +208,33 @@ fn replay_customers(store: &Store, replayed: &mut Replayed, findings: &mut Findi
         let change = customer.as_change();
         findings.digests.customers = findings.digests.customers.wrapping_add(customer_hash(&change));
         replayed.identities[id.index()] = identity_hash(&change);
+        for absorbed in &customer.absorbed {
+            if root_of(&replayed.merged, *absorbed) != root_of(&replayed.merged, *id) {
+                findings.problem(format!("customer {} has merged customer {}, which says otherwise", id.0, absorbed.0));
+            }
+        }
+    }
+    for &customer in replayed.merged.keys() {
+        // Its entries are exported as those of the customer that it is a part of.
+        let root = root_of(&replayed.merged, customer).map(|root| root.index());
+        match root.and_then(|root| replayed.identities.get(root).copied()) {
+            Some(identity) => replayed.identities[customer.index()] = identity,
+            None => findings.problem(format!("customer {} was merged into nobody", customer.0)),
+        }
     }
     Ok(())
+}
+
+/// The customer that one is a part of, or is; none if the merges lead in a circle.
+fn root_of(merged: &BTreeMap<CustomerId, CustomerId>, customer: CustomerId) -> Option<CustomerId> {
+    let mut root = customer;
+    for _ in 0..=merged.len() {
+        match merged.get(&root) {
+            Some(&into) => root = into,
+            None => return Some(root),
+        }
+    }
+    None
 }
 
 fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings) -> Result<()> {
@@ -243,7 +279,7 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
             if account.newest() != entry.previous {
                 findings.problem(format!("ledger entry {sequence} does not follow its account's newest"));
             }
-            let is_promise = matches!(entry.kind, EntryKind::Promise | EntryKind::PromiseExpire);
+            let is_promise = entry.kind.is_of_promises();
             let change = if is_promise { 0 } else { entry.amount };
             if account.balance.checked_add(change) != Some(entry.balance_after) {
                 findings.problem(format!("ledger entry {sequence}: balance and amount do not give the balance after"));
@@ -254,6 +290,9 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
             }
             if is_promise {
                 *replayed.promised.entry(entry.program).or_default() += i128::from(entry.amount);
+            }
+            if entry.kind.is_merge() {
+                *replayed.merges.entry(entry.program).or_default() += i128::from(entry.amount);
             }
             accounts.replay(&page, at, &entry, &taken)?;
             let of_job = of_job.filter(|(kind, _)| entry.kind.has_texts_of(*kind)).map(|(_, texts)| texts);
@@ -298,6 +337,12 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
             .enumerate()
             .filter(|(_, (account, _))| account.newest().0 > 0)
         {
+            if replayed.merged.contains_key(&CustomerId(at as u32)) {
+                if account.balance != 0 || account.has_lots() {
+                    findings.problem(format!("customer {at} was merged into another, and still has points"));
+                }
+                continue;
+            }
             let mut bytes = [0; 40];
             bytes[..16].copy_from_slice(&identity.to_le_bytes());
             bytes[16..32].copy_from_slice(&code.to_le_bytes());
@@ -322,6 +367,9 @@ fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings
             if available > i128::from(account.balance.max(0)) {
                 findings.problem(format!("the lots of an account of program {} exceed its balance", program.0));
             }
+        }
+        if replayed.merges.get(program).is_some_and(|&sum| sum != 0) {
+            findings.problem(format!("merges of program {} gave other sums than they took", program.0));
         }
         let promised = replayed.promised.get(program).copied().unwrap_or_default();
         if accounts.lots.promised_total() != promised {
@@ -400,6 +448,11 @@ fn check_caches(store: &Store, replayed: &Replayed, findings: &mut Findings) -> 
         != (replayed.customers, replayed.records, replayed.entries + 1)
     {
         findings.problem("the caches end elsewhere than the logs");
+    }
+    let root = |customer: &CustomerId| root_of(&replayed.merged, *customer);
+    if state.merges.len() != replayed.merged.len() || state.merges.iter().any(|(from, into)| root(from) != Some(*into))
+    {
+        findings.problem("the caches have other merges of customers than the records");
     }
     if state.identifiers.len() != replayed.identifiers.len() {
         findings.problem(format!(

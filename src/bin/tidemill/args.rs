@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
-use tidemill::domain::id::JobId;
+use tidemill::domain::{id::JobId, time::Timestamp};
 
 mod file;
 mod points;
@@ -14,8 +14,8 @@ mod values;
 pub use file::{CustomersArgs, ImportCommand, PointsArgs, PreviewArgs};
 pub use points::{AddArgs, AdjustArgs, AdjustCommand, DebitArgs, ExpireArgs};
 pub use values::check_threads;
-use values::{job_id, lines, threads};
-use who::IdentifierFlag;
+use values::{job_id, lines, moment, threads};
+use who::{FromFlag, IdentifierFlag};
 
 use crate::exit;
 
@@ -134,6 +134,39 @@ pub enum CustomerCommand {
     Show(ShowArgs),
     /// Show the ledger of one customer, newest first
     History(HistoryArgs),
+    /// Remove everything that says who a customer is; amounts stay, without a name
+    Erase(EraseArgs),
+    /// Make two records of one person one: identifiers, points and history of one go to the other
+    Merge(MergeArgs),
+}
+
+#[derive(Args)]
+pub struct MergeArgs {
+    #[command(flatten)]
+    pub who: IdentifierFlag,
+    #[command(flatten)]
+    pub from: FromFlag,
+    /// Why, for your staff: the history shows it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Say what would move, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The moment of the merge, in RFC 3339 [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub now: Option<Timestamp>,
+}
+
+#[derive(Args)]
+pub struct EraseArgs {
+    #[command(flatten)]
+    pub who: IdentifierFlag,
+    /// Do not ask: what is removed cannot be brought back
+    #[arg(long)]
+    pub yes: bool,
+    /// Say what would be removed, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Args)]

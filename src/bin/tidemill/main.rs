@@ -71,6 +71,8 @@ fn run(settings: &Settings, command: Command) -> Result<Exit> {
         Command::Expire(expire) => expire::expire(settings, expire),
         Command::Customer(CustomerCommand::Show(show)) => customer::show(settings, &show),
         Command::Customer(CustomerCommand::History(history)) => customer::history(settings, &history),
+        Command::Customer(CustomerCommand::Erase(erase)) => customer::erase(settings, &erase),
+        Command::Customer(CustomerCommand::Merge(merge)) => customer::merge(settings, merge),
         Command::Job(JobCommand::List) => job::list(settings),
         Command::Job(JobCommand::Show(show)) => job::show(settings, show),
         Command::Job(JobCommand::Resume(resume)) => job::resume(settings, resume),

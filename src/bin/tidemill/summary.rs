@@ -50,6 +50,8 @@ pub fn kind_text(kind: JobKind) -> &'static str {
         JobKind::ImportCustomers => "import customers",
         JobKind::Adjust => "adjust",
         JobKind::Expire => "expire",
+        JobKind::EraseCustomer => "erase customer",
+        JobKind::MergeCustomers => "merge customers",
     }
 }
 
@@ -77,6 +79,8 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
     }
     match summary.kind {
         JobKind::Expire => fact("accounts", accounts_text(&summary.rows)),
+        // What it did is in no row.
+        JobKind::EraseCustomer | JobKind::MergeCustomers => {}
         JobKind::ImportPoints | JobKind::ImportCustomers | JobKind::Adjust => fact("rows", rows_text(&summary.rows)),
     }
     if summary.kept > 0 {
@@ -84,6 +88,11 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
             "",
             format!("{} left as they were, since they were filled before", counted(summary.kept, "cell", "cells")),
         );
+    }
+    if matches!(summary.kind, JobKind::EraseCustomer | JobKind::MergeCustomers) {
+        fact("customers", counted(summary.customers.matched, "customer", "customers"));
+        fact("time", seconds(summary.elapsed_s));
+        return facts;
     }
     fact("points", format!("{}, program `{}`", points_text(summary.kind, &summary.points), summary.program));
     if matches!(summary.kind, JobKind::ImportPoints | JobKind::ImportCustomers) {

@@ -1,6 +1,6 @@
 //! Applying rows of a points file, in file order: the one place where such a file changes accounts.
 
-use std::sync::RwLock;
+use std::{collections::BTreeMap, sync::RwLock};
 
 use super::{PointsBatch, PointsRules, Row};
 use crate::{
@@ -46,6 +46,8 @@ pub struct PointsApplier<'a, 'k> {
     customers: u32,
     next_record: u64,
     row_keys: Option<RecentRowKeys<'k>>,
+    /// Customers that became part of others: what was applied to them is known of these.
+    absorbed: BTreeMap<CustomerId, Vec<CustomerId>>,
 }
 
 impl<'a, 'k> PointsApplier<'a, 'k> {
@@ -82,6 +84,7 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
             lines: position.lines,
             customers: state.customers,
             next_record: state.next_record,
+            absorbed: if row_keys.is_some() { state.absorbed() } else { BTreeMap::new() },
             row_keys,
         })
     }
@@ -284,6 +287,16 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
             None if !cell.is_asked() => keys.stored_content_of(&key)?,
             known => known,
         };
+        if known.is_none() && !self.absorbed.is_empty() {
+            for &former in self.absorbed.get(&row.customer).into_iter().flatten() {
+                let former = cell.key(self.rules.seed, row.program, former);
+                let known =
+                    keys.content_of(&former).map_or_else(|| keys.stored_content_of(&former), |c| Ok(Some(c)))?;
+                if known.is_some() {
+                    return Ok((Some(key), known));
+                }
+            }
+        }
         Ok((Some(key), known))
     }
 

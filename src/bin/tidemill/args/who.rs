@@ -34,6 +34,45 @@ impl IdentifierFlag {
     }
 }
 
+/// Whom to merge into the customer of the other flags: exactly one identifier.
+#[derive(Args)]
+#[command(group = ArgGroup::new("from").required(true).multiple(false).args(FROM),
+          next_help_heading = "The record to merge into it")]
+pub struct FromFlag {
+    /// Its user id
+    #[arg(long, value_name = "ID")]
+    from_user_id: Option<String>,
+    /// Its id in another system
+    #[arg(long, value_name = "ID")]
+    from_external_id: Option<String>,
+    /// Its e-mail address
+    #[arg(long, value_name = "ADDRESS")]
+    from_email: Option<String>,
+    /// Its mobile number
+    #[arg(long, value_name = "NUMBER")]
+    from_mobile: Option<String>,
+    /// A card of it
+    #[arg(long, value_name = "NUMBER")]
+    from_card: Option<String>,
+}
+
+impl FromFlag {
+    /// The given identifier. There always is one: the command line was refused otherwise.
+    pub fn pair(&self) -> (IdentifierKind, &str) {
+        let of = |kind| match kind {
+            IdentifierKind::UserId => self.from_user_id.as_deref(),
+            IdentifierKind::ExternalId => self.from_external_id.as_deref(),
+            IdentifierKind::Email => self.from_email.as_deref(),
+            IdentifierKind::Mobile => self.from_mobile.as_deref(),
+            IdentifierKind::Card => self.from_card.as_deref(),
+        };
+        let given = IdentifierKind::ALL.iter().find_map(|&kind| Some((kind, of(kind)?)));
+        given.unwrap_or((IdentifierKind::UserId, ""))
+    }
+}
+
+const FROM: [&str; 5] = ["from_user_id", "from_external_id", "from_email", "from_mobile", "from_card"];
+
 const WHO: [&str; 5] = ["user_id", "external_id", "email", "mobile", "card"];
 
 #[derive(Args)]
