@@ -102,6 +102,73 @@ pub fn write_customers(workload: &Workload, out: &mut impl Write) -> io::Result<
     Ok(totals)
 }
 
+/// Writes a file that changes the LTV of each customer of [`write_customers`], by user id, in another order than that in which
+/// they were created.
+///
+/// # Errors
+///
+/// Only those of `out`.
+pub fn write_updates(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
+    let mut random = Random::new(workload.seed ^ UPDATES_STREAM);
+    let mut totals = Totals::default();
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
+    buffer.extend_from_slice(b"user_id,ltv\n");
+    // Steps that are prime to the number of customers meet each once.
+    let step = STEPS.into_iter().find(|step| !workload.customers.is_multiple_of(*step)).unwrap_or(1);
+    let mut n = 0;
+    for _ in 0..workload.customers {
+        n = (n + step) % workload.customers;
+        push_user_id(&mut buffer, n);
+        buffer.push(b',');
+        push_number(&mut buffer, 10_000 + random.below(90_000));
+        buffer.push(b'.');
+        push_padded(&mut buffer, random.below(100), 2);
+        buffer.push(b'\n');
+        totals.rows += 1;
+        totals.good += 1;
+        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
+    }
+    drain(&mut buffer, 0, &mut totals.bytes, out)?;
+    Ok(totals)
+}
+
+/// Writes a file of inCust's, with phone, e-mail, name and a card on each row, a credit in euro on every second one and a last
+/// day on every fourth.
+///
+/// # Errors
+///
+/// Only those of `out`.
+pub fn write_incust(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
+    let mut totals = Totals::default();
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
+    buffer.extend_from_slice(INCUST_HEADER.as_bytes());
+    for n in 0..workload.customers {
+        push_mobile(&mut buffer, n);
+        buffer.push(b';');
+        push_email(&mut buffer, n);
+        buffer.extend_from_slice(b";2026-01-15, Shop 3;");
+        buffer.extend_from_slice(first_name(n).as_bytes());
+        buffer.extend_from_slice(if n.is_multiple_of(2) { b";1987-10-27;female;" } else { b";;male;" });
+        push_card(&mut buffer, n);
+        buffer.push(b';');
+        if n.is_multiple_of(2) {
+            let points = 1 + n % 5000;
+            push_number(&mut buffer, points);
+            buffer.extend_from_slice(b".50;EUR;");
+            buffer.extend_from_slice(if n.is_multiple_of(4) { b"2090-12-31" } else { b"" });
+            totals.credits += points * 100 + 50;
+        } else {
+            buffer.extend_from_slice(b";;");
+        }
+        buffer.extend_from_slice(b";\n");
+        totals.rows += 1;
+        totals.good += 1;
+        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
+    }
+    drain(&mut buffer, 0, &mut totals.bytes, out)?;
+    Ok(totals)
+}
+
 /// Writes the points of W1: 80 % by e-mail, 20 % by mobile; 60 % blank operation, 30 % `CR`, 10 % `DR`; amounts from
 /// 1 to 5000; customers at random; and 0.5 % bad rows of the five common sorts, each with one fault.
 ///
@@ -217,6 +284,7 @@ const BAD_ONE_IN: u64 = 200;
 const CUSTOMERS_STREAM: u64 = 0x6375_7374_6f6d_6572;
 const DAYS_STREAM: u64 = 0x6461_7973_2e2e_2e2e;
 const POINTS_STREAM: u64 = 0x706f_696e_7473_2e2e;
+const UPDATES_STREAM: u64 = 0x7570_6461_7465_732e;
 
 /// What can be wrong with a generated row: one code each.
 #[derive(Clone, Copy)]
@@ -509,6 +577,12 @@ const LAST_NAMES: [&str; 64] = [
     "Zhang",
 ];
 
+/// Large primes, of which one is prime to any number of customers.
+const STEPS: [u64; 2] = [7_368_787, 5_915_587_277];
+
+const INCUST_HEADER: &str = "Phone number;Customer email address;Consent;Customer Name;Birthday;Gender;Plastic Card Numbers;\
+                             Sum of credited bonus points;Bonus currency;Bonus points expiration date;Customer account\n";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -540,6 +614,23 @@ mod tests {
         write_points(&workload, &mut points).expect("memory takes all");
         assert_eq!((customers.len(), fnv(&customers)), (284_633, 3_747_640_539_788_970_309));
         assert_eq!((points.len(), fnv(&points)), (292_078, 1_934_578_488_589_980_395));
+    }
+
+    #[test]
+    fn updates_and_bonuses_name_each_customer_once() {
+        let workload = Workload { customers: 1_000, rows: 0, seed: 7 };
+        let (mut updates, mut incust) = (Vec::new(), Vec::new());
+        assert_eq!(write_updates(&workload, &mut updates).expect("memory takes all").rows, 1_000);
+        let totals = write_incust(&workload, &mut incust).expect("memory takes all");
+        let first = |text: Vec<u8>, delimiter: char| -> Vec<String> {
+            let text = String::from_utf8(text).expect("ASCII");
+            text.lines().skip(1).map(|row| row.split(delimiter).next().unwrap_or_default().to_owned()).collect()
+        };
+        let (updates, incust) = (first(updates, ','), first(incust, ';'));
+        assert_eq!(updates.iter().cloned().collect::<HashSet<_>>(), (0..1_000).map(user_id_of).collect());
+        assert_ne!(updates, (0..1_000).map(user_id_of).collect::<Vec<_>>());
+        assert_eq!(incust, (0..1_000).map(mobile_of).collect::<Vec<_>>());
+        assert_eq!(totals.credits, (0..1_000).step_by(2).map(|n| (1 + n) * 100 + 50).sum::<u64>());
     }
 
     #[test]

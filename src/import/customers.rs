@@ -294,8 +294,7 @@ impl CustomersRules {
             bad_cell::forgive(records, &chunk.bytes, self.dialect, is_read);
         }
         self.cell_rules.apply(&chunk.bytes, self.dialect, records);
-        let places = Places::of(&self.mapping);
-        let decimals = self.decimals_of(self.program);
+        let places = Places::of(&self.mapping, self.decimals_of(self.program));
         let has_credits = columns.credit.is_some();
         let mut fields = Fields::default();
         for (at, record) in records.records.iter().enumerate() {
@@ -320,7 +319,7 @@ impl CustomersRules {
                 && record.flags == 0
             {
                 let cells = (text, records.fields_of(record));
-                if let Some(plain) = self.put_plain_row(&places, decimals, cells, tiers, scratch, hashes, bodies)
+                if let Some(plain) = self.put_plain_row(&places, cells, tiers, scratch, hashes, bodies)
                     && let Some(credit) = self.plain_credit(columns.credit.as_ref(), cells)
                     && !overflows(plain.balance.unwrap_or(0), credit.amount)
                 {

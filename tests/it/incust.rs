@@ -19,7 +19,7 @@ fn shop() -> Binary {
 /// Imports rows below inCust's header; gives the summary.
 #[track_caller]
 fn import(shop: &Binary, rows: &str, flags: &[&str], exit: i32) -> Value {
-    shop.write("incust.csv", &format!("{HEADER}{rows}"));
+    shop.write("incust.csv", format!("{HEADER}{rows}"));
     let arguments =
         ["import", "customers", "incust.csv", "--processed", "processed.csv", "--rejects", "rejects.csv", "--again"];
     shop.run(&[&arguments[..], flags].concat()).expect(exit).json
@@ -237,7 +237,7 @@ fn who_is_credited_is_told_by_what_is_the_customers_own_and_once() {
     let shop = shop();
     shop.write(
         "first.csv",
-        &format!(
+        format!(
             "{HEADER}+37061234567;ana@example.com;;;;;;10.50;EUR;2027-12-31;\n+37069876543;;;;;;;;;;\n\
              +37061111111;;;;;;;5;;;\nx;;;;;;;5;EUR;;\n"
         ),
@@ -261,7 +261,7 @@ fn who_is_credited_is_told_by_what_is_the_customers_own_and_once() {
     }]);
     assert_eq!(Value::from(events()), expected);
     // An address that a rule keeps out is somebody else's for all that anybody knows.
-    shop.write("second.csv", &format!("{HEADER}+37061234567;stranger@example.com;;;;;;1;EUR;;\n"));
+    shop.write("second.csv", format!("{HEADER}+37061234567;stranger@example.com;;;;;;1;EUR;;\n"));
     notify("second.csv", &[]).expect(0);
     assert_eq!(events()[0]["customer"], json!({"mobile": "+37061234567"}));
     assert_eq!(events()[0]["balance"], "11.50");

@@ -386,6 +386,10 @@ pub struct BenchArgs {
 pub enum BenchWork {
     /// Import customers with five identifiers each into a new store
     W0,
+    /// Change one attribute of each of these customers, in another order
+    W0u,
+    /// Import customers with bonus points from a file of inCust's into a new store
+    W0i,
     /// Import points, with a line for every row in a processed report
     W1,
     /// The same with days of validity in every row: each credit is a lot

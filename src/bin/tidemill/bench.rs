@@ -9,6 +9,7 @@ mod live;
 mod reading;
 mod sheet;
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -66,6 +67,23 @@ pub fn bench(settings: &Settings, args: &BenchArgs) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Imports inCust's customers into a store of their own, which is removed afterwards.
+fn incust(settings: &Settings, directory: &Path, workload: &Workload, note: &impl Fn(String)) -> Result<Work> {
+    note("w0i: importing the customers of inCust".to_owned());
+    let (file, store) = (directory.join("incust.csv"), directory.join("store-incust"));
+    let totals = write_input(&file, |out| generator::write_incust(workload, out))?;
+    let add: [&OsStr; 7] = ["program", "add", "EUR", "--currency", "EUR", "--decimals", "2"].map(AsRef::as_ref);
+    child::run(settings, &store, &add)?;
+    let import: [&OsStr; 3] = ["import".as_ref(), "customers".as_ref(), file.as_os_str()];
+    let finished = child::run(settings, &store, &import)?;
+    let work = Work::new("w0i", &finished, &totals, &store);
+    for path in [&file, &store] {
+        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        removed.map_err(|error| Error::io(format_args!("`{}` cannot be removed", path.display()), &error))?;
+    }
+    work
 }
 
 fn generate_only(settings: &Settings, directory: &Path, workload: &Workload) -> Result<()> {
@@ -268,7 +286,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
     let disk_mb_per_s = probe_disk(&place.path.join("probe"))?;
 
     let store = place.path.join("store");
-    let run = |arguments: &[&std::ffi::OsStr]| match stopped() {
+    let run = |arguments: &[&OsStr]| match stopped() {
         Some(stopped) => Err(stopped),
         None => child::run(settings, &store, arguments),
     };
@@ -298,6 +316,15 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
     for work in &args.works {
         match work {
             BenchWork::W0 => {}
+            BenchWork::W0u => {
+                note("w0u: changing the LTV of each customer".to_owned());
+                let updates = input.points.with_file_name("updates.csv");
+                let totals = write_input(&updates, |out| generator::write_updates(workload, out))?;
+                let finished =
+                    run(&["import".as_ref(), "customers".as_ref(), updates.as_os_str(), "--again".as_ref()])?;
+                works.push(Work::new("w0u", &finished, &totals, &store)?);
+            }
+            BenchWork::W0i => works.push(incust(settings, &place.path, workload, &note)?),
             BenchWork::W1 => works.push(import("w1", &input.points, "nector", &input.points_totals)?),
             BenchWork::W1x => {
                 let (points, totals) = input.points_with(Extra::Expiry, "expiry.csv", workload)?;

@@ -34,10 +34,13 @@ pub(super) struct Places {
     orders: usize,
     created_at: usize,
     balance: usize,
+    /// Of the program of opening balances.
+    decimals: u8,
 }
 
 impl Places {
-    pub(super) fn of(mapping: &Mapping) -> Places {
+    /// Of a file whose opening balances have so many decimals.
+    pub(super) fn of(mapping: &Mapping, decimals: u8) -> Places {
         let place = |field| mapping.column(field).unwrap_or(usize::MAX);
         let mut identifiers = [(IdentifierKind::UserId, usize::MAX); IdentifierKind::ALL.len()];
         for (entry, &kind) in identifiers.iter_mut().zip(IdentifierKind::ALL) {
@@ -56,6 +59,7 @@ impl Places {
             orders: place(ColumnField::Orders),
             created_at: place(ColumnField::CreatedAt),
             balance: place(ColumnField::Balance),
+            decimals,
         }
     }
 }
@@ -112,7 +116,6 @@ impl CustomersRules {
     pub(super) fn put_plain_row(
         &self,
         places: &Places,
-        decimals: u8,
         (text, fields): (&str, &[Field]),
         tiers: &[String],
         scratch: &mut Scratch,
@@ -210,7 +213,7 @@ impl CustomersRules {
         let balance = if balance.is_empty() {
             None
         } else {
-            Some(parse_amount(balance, decimals, self.numbers).ok().filter(|&balance| balance >= 0)?)
+            Some(parse_amount(balance, places.decimals, self.numbers).ok().filter(|&balance| balance >= 0)?)
         };
         out.end();
         Some(PlainRow { presence: Presence(presence), tier, ltv, orders, created_at, balance })

@@ -160,9 +160,9 @@ fn rows_as_most_files_have_them_are_plain() {
     let cells = (text, records.fields_of(&records.records[0]));
     let (mut hashes, mut bodies) = (Vec::new(), Vec::new());
     let tiers = ["bronze".to_owned()];
-    let places = Places::of(&rules.mapping);
+    let places = Places::of(&rules.mapping, 2);
     let mut put = |tiers: &[String]| {
-        rules.put_plain_row(&places, 2, cells, tiers, &mut Scratch::default(), &mut hashes, &mut bodies).is_some()
+        rules.put_plain_row(&places, cells, tiers, &mut Scratch::default(), &mut hashes, &mut bodies).is_some()
     };
     assert!(put(&tiers));
     assert!(!put(&[]), "a tier that is new is noted on the other path");
