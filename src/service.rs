@@ -59,6 +59,7 @@ use crate::{
         },
     },
     error::{Error, Result},
+    import::spool::Spooled,
     job::{
         committer::stopped,
         progress::{Progress, Stage},
@@ -141,8 +142,8 @@ impl Service {
         mut request: PointsRequest,
     ) -> Job {
         let listed = (JobKind::ImportPoints, request.file.path.clone());
-        self.begin(listed, job.no_wait, Some(Box::new(reader)), move |engine, upload, progress| {
-            request.file.upload = upload;
+        self.begin(listed, job.no_wait, Some(Box::new(reader)), move |engine, spooled, progress| {
+            request.file.spooled = spooled;
             engine.import_points(&job, &request, progress)
         })
     }
@@ -155,8 +156,8 @@ impl Service {
         mut request: CustomersRequest,
     ) -> Job {
         let listed = (JobKind::ImportCustomers, request.file.path.clone());
-        self.begin(listed, job.no_wait, Some(Box::new(reader)), move |engine, upload, progress| {
-            request.file.upload = upload;
+        self.begin(listed, job.no_wait, Some(Box::new(reader)), move |engine, spooled, progress| {
+            request.file.spooled = spooled;
             engine.import_customers(&job, &request, progress)
         })
     }
@@ -192,7 +193,7 @@ impl Service {
         (kind, input): (JobKind, PathBuf),
         no_wait: bool,
         reader: Option<Reader>,
-        work: impl FnOnce(&Engine, Option<PathBuf>, &Progress) -> Result<Summary> + Send + 'static,
+        work: impl FnOnce(&Engine, Option<Spooled>, &Progress) -> Result<Summary> + Send + 'static,
     ) -> Job {
         let (steps, seen) = watch::channel(Progress::default().snapshot());
         let progress = Progress::observed(move |snapshot| {
@@ -215,29 +216,20 @@ impl Service {
         &self,
         no_wait: bool,
         reader: Option<Reader>,
-        work: impl FnOnce(&Engine, Option<PathBuf>, &Progress) -> Result<Summary> + Send + 'static,
+        work: impl FnOnce(&Engine, Option<Spooled>, &Progress) -> Result<Summary> + Send + 'static,
         progress: &Progress,
         cancellation: &CancellationToken,
     ) -> Result<Summary> {
-        let upload = match reader {
+        let spooled = match reader {
             Some(reader) => {
-                let upload = self.with_engine(|engine| engine.new_upload()).await?;
-                stream::save(&self.runtime, reader, upload.clone(), cancellation).await?;
-                Some(upload)
+                let engine = Arc::clone(&self.engine);
+                Some(stream::spool(&self.runtime, engine, reader, progress.clone(), cancellation).await?)
             }
             None => None,
         };
-        let turn = match self.turn(no_wait, progress, cancellation).await {
-            Ok(turn) => turn,
-            Err(error) => {
-                // It was to be imported by nobody else.
-                let removed = move |_: &Engine| Ok(upload.map(std::fs::remove_file));
-                let _ = self.with_engine(removed).await;
-                return Err(error);
-            }
-        };
+        let turn = self.turn(no_wait, progress, cancellation).await?;
         let (engine, seen) = (Arc::clone(&self.engine), progress.clone());
-        let mut working = self.runtime.spawn_blocking(move || work(&engine, upload, &seen));
+        let mut working = self.runtime.spawn_blocking(move || work(&engine, spooled, &seen));
         let result = tokio::select! {
             result = &mut working => result,
             () = cancellation.cancelled() => {

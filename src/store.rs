@@ -44,7 +44,6 @@ pub mod verify;
 pub mod jobs;
 pub mod disk;
 pub mod memory;
-pub mod uploads;
 pub mod backup;
 
 use caches::CachePositions;
@@ -115,7 +114,6 @@ impl Store {
         store.read_meta()?;
         rewrite::complete(&store)?;
         caches::drop_unreferenced(&store)?;
-        uploads::drop_unneeded(&store)?;
         Ok(store)
     }
 

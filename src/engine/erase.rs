@@ -1,7 +1,5 @@
 //! Erasing a customer: what says who it is leaves the store, amounts stay.
 
-use std::fs;
-
 use super::{
     Engine,
     parameters::{JobSettings, Parameters},
@@ -20,6 +18,7 @@ use crate::{
         traces::Traces,
     },
     error::{Error, Result},
+    import::spool,
     import::{
         csv::{self, Records},
         format::ColumnField,
@@ -36,7 +35,6 @@ use crate::{
         log::Commit,
         rewrite::Rewrite,
         state::{Needs, State},
-        uploads,
     },
 };
 
@@ -108,11 +106,7 @@ impl Engine {
 
     /// Refuses while the store keeps inputs, which hold whatever their senders wrote.
     fn check_inputs(&self) -> Result<()> {
-        let is_filled = |name: &str| {
-            let directory = self.store.directory().join(name);
-            fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
-        };
-        if ![uploads::DIRECTORY, uploads::SPOOL_DIRECTORY].into_iter().any(is_filled) {
+        if spool::is_empty(&self.spool_directory()) {
             return Ok(());
         }
         let unfinished = jobs::jobs(&self.store)?.into_iter().find(|job| job.state() == JobState::Unfinished);

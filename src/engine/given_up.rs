@@ -1,8 +1,6 @@
 //! Jobs that nobody wants to go on with, and rejected rows that nobody needs any more.
 
-use std::path::Path;
-
-use super::{Engine, view::ForgetView};
+use super::{Engine, parameters_of, view::ForgetView};
 use crate::{
     domain::{
         id::JobId,
@@ -10,7 +8,7 @@ use crate::{
     },
     error::{Error, Result},
     report::summary::Summary,
-    store::{jobs, lock, log::Commit, uploads},
+    store::{jobs, lock, log::Commit},
 };
 
 impl Engine {
@@ -64,9 +62,7 @@ impl Engine {
         self.store.log().commit(&commit).map_err(|error| error.of_job(id))?;
         job.window = Some((window + 1, record));
         drop(held);
-        if let Some(location) = job.start.parameters["layout"]["location"].as_str() {
-            uploads::drop_unless_needed(&self.store, Path::new(location))?;
-        }
+        self.drop_spool(parameters_of(&job)?.layout);
         self.summary(&job)
     }
 

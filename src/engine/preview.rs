@@ -50,8 +50,7 @@ pub fn raw_preview(file: &FileRequest, rows_max: u64) -> Result<RawPreview> {
 /// # Errors
 /// As an import for the file, but for columns that do not fit.
 pub fn propose(kind: Kind, file: &FileRequest, header: Option<bool>) -> Result<Proposal> {
-    let location = file.upload.as_deref().unwrap_or(&file.path);
-    input::propose(&source(file)?, location, kind, &hints(file), header)
+    input::propose(&source(file)?, &file.path, kind, &hints(file), header)
 }
 
 impl Engine {

@@ -15,10 +15,7 @@ use crate::{
 pub(super) fn understood(file: &FileRequest, kind: Option<Kind>) -> Result<(Source, Layout)> {
     let hints = hints(file);
     let source = source(file)?;
-    // An upload, like a stream, is called what the caller calls it.
-    let location = file.upload.as_deref().unwrap_or(&file.path);
-    let layout = input::understand(&source, location, kind, &hints)?;
-    let layout = Layout { path: file.path.clone(), ..layout };
+    let layout = input::understand(&source, &file.path, kind, &hints)?;
     let decimal_mark = layout.number_style().decimal_mark();
     let source = source.with_decimal_mark(decimal_mark).map_err(|error| Error::input(error.to_string()))?;
     Ok((source, Layout { is_spooled: file.spooled.is_some(), is_stream: file.stream.is_some(), ..layout }))
@@ -30,7 +27,7 @@ pub(super) fn source(file: &FileRequest) -> Result<Source> {
     match (&file.spooled, &file.stream) {
         (Some(spooled), _) => input::open(spooled.path(), &hints),
         (None, Some(stream)) => input::open_stream(&file.path, stream.clone(), &hints),
-        (None, None) => input::open(file.upload.as_deref().unwrap_or(&file.path), &hints),
+        (None, None) => input::open(&file.path, &hints),
     }
 }
 

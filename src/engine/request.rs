@@ -70,9 +70,6 @@ pub struct FileRequest {
     pub spooled: Option<Spooled>,
     /// The stream that is read instead of a file and not kept: its job cannot be resumed, nor known again as a repeat.
     pub stream: Option<Stream>,
-    /// Where its content lies, if `path` only names it: a file that `Engine::new_upload` named. It is removed when its job
-    /// has ended.
-    pub upload: Option<PathBuf>,
     /// The format's name.
     pub format: Option<String>,
     /// `COLUMN=field`, by header or, without a header, by number.

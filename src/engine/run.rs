@@ -1,6 +1,6 @@
 //! Running an import: understand the file, refuse what must be refused, load, apply, make durable, report.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Instant};
+use std::{collections::BTreeMap, time::Instant};
 
 use crate::{
     clock,
@@ -21,7 +21,7 @@ use crate::{
         pass::Pass,
         reading::understood,
         reports::{self, absolute},
-        request::{CustomersRequest, FileRequest, JobRequest, PointsRequest, ResumeRequest},
+        request::{CustomersRequest, JobRequest, PointsRequest, ResumeRequest},
     },
     error::{Error, Result},
     import::{
@@ -42,7 +42,6 @@ use crate::{
         caches, disk, jobs,
         log::Commit,
         state::{Needs, State},
-        uploads,
     },
 };
 
@@ -69,9 +68,7 @@ impl Engine {
     /// failed; `Stopped` on request; `Input`, `Storage` and `Corrupt` as they say.
     pub fn import_points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
         let _listed = self.running.list(JobKind::ImportPoints, request.file.path.clone(), progress);
-        let result = self.points(job, request, progress);
-        let dropped = self.drop_upload(&request.file);
-        result.and_then(|summary| dropped.map(|()| summary))
+        self.points(job, request, progress)
     }
 
     fn points(&self, job: &JobRequest, request: &PointsRequest, progress: &Progress) -> Result<Summary> {
@@ -133,9 +130,7 @@ impl Engine {
     ) -> Result<Summary> {
         let _listed = self.running.list(JobKind::ImportCustomers, request.file.path.clone(), progress);
         progress.set_stage(Stage::Preparing);
-        let result = self.customers_run(job, request).and_then(|run| self.begin(run, job, progress));
-        let dropped = self.drop_upload(&request.file);
-        result.and_then(|summary| dropped.map(|()| summary))
+        self.customers_run(job, request).and_then(|run| self.begin(run, job, progress))
     }
 
     /// What an import of customers is made of.
@@ -203,10 +198,7 @@ impl Engine {
             return self.resume_expire(&job, &mut held, began, progress);
         }
         let mut parameters = parameters_of(&job)?;
-        let layout = parameters.layout.clone().map(|layout| {
-            let location = uploads::located(&self.store, &layout.location).unwrap_or(layout.location);
-            Layout { location, ..layout }
-        });
+        let layout = parameters.layout.clone();
         let layout = layout.ok_or_else(|| Error::internal(format!("job {id} has no file to go on with")))?;
         if layout.is_stream {
             let lines = job.window.as_ref().map_or(layout.start.lines, |(_, record)| record.position.lines);
@@ -231,10 +223,7 @@ impl Engine {
             parameters.processed = None;
         }
         let run = Run::new(job.start.kind, parameters, layout, source, program, job.start.now, began, None);
-        let location = run.layout.location.clone();
-        let result = self.go_on(run, &job, &mut held, progress);
-        let dropped = uploads::drop_unless_needed(&self.store, &location);
-        result.and_then(|summary| dropped.map(|()| summary))
+        self.go_on(run, &job, &mut held, progress)
     }
 
     fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
@@ -289,11 +278,10 @@ impl Engine {
                     run.keep_spool();
                 }
                 let recorded = parameters_of(&earlier)?.layout;
-                let result = self.go_on(run, &earlier, &mut held, progress);
+                let summary = self.go_on(run, &earlier, &mut held, progress)?;
                 // The input that the job began with, if it came as a stream, and this time as another one.
-                let dropped =
-                    recorded.map_or(Ok(()), |layout| uploads::drop_unless_needed(&self.store, &layout.location));
-                return result.and_then(|summary| dropped.map(|()| summary));
+                self.drop_spool(recorded);
+                return Ok(summary);
             }
             Some(earlier) if !request.again && earlier.state() == JobState::Cancelled => {
                 let (id, rows) = (earlier.id, earlier.rows_read());
@@ -532,17 +520,11 @@ impl Engine {
         }
     }
 
-    /// A name for a file that a stream is copied to, before it is imported with [`FileRequest::upload`].
-    ///
-    /// # Errors
-    /// When its directory cannot be made.
-    pub fn new_upload(&self) -> Result<PathBuf> {
-        uploads::new_file(&self.store)
-    }
-
-    /// Removes the input of an import that came as a stream, unless the job can still go on.
-    fn drop_upload(&self, file: &FileRequest) -> Result<()> {
-        file.upload.as_deref().map_or(Ok(()), |upload| uploads::drop_unless_needed(&self.store, upload))
+    /// Removes the spooled input of a job that needs it no more. If that fails, it goes when the store is opened next.
+    pub(super) fn drop_spool(&self, layout: Option<Layout>) {
+        if let Some(layout) = layout.filter(|layout| layout.is_spooled) {
+            let _ = std::fs::remove_file(self.found_again(layout).location);
+        }
     }
 
     pub(super) fn target<'a>(&'a self, job: Option<JobId>, progress: &'a Progress, began: Instant) -> Target<'a> {

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The directory in the store's.
-pub const DIRECTORY: &str = crate::store::uploads::SPOOL_DIRECTORY;
+pub const DIRECTORY: &str = crate::store::backup::SPOOL_DIRECTORY;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;

@@ -2,8 +2,8 @@
 //! other and memory stays small.
 
 use std::{
-    io::{self, Write},
-    path::PathBuf,
+    io::{self, Read, Write},
+    sync::Arc,
 };
 
 use tokio::{
@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::joined;
 use crate::{
+    engine::Engine,
     error::{Error, Result},
-    job::committer::stopped,
+    import::spool::Spooled,
+    job::{committer::stopped, progress::Progress},
 };
 
 /// Bytes of a piece: large enough that handing it over costs nothing beside writing it.
@@ -24,50 +26,71 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Pieces under way.
 const PIECES_MAX: usize = 4;
 
-/// Reads a stream to its end into a new file, and syncs it. Without the end there is no file.
-pub(super) async fn save(
+/// Has the engine keep a stream, as it does standard input, on a thread that may block.
+pub(super) async fn spool(
     runtime: &Handle,
+    engine: Arc<Engine>,
     mut reader: impl AsyncRead + Unpin,
-    path: PathBuf,
+    progress: Progress,
     cancellation: &CancellationToken,
-) -> Result<()> {
-    let (pieces, mut arriving) = mpsc::channel::<Vec<u8>>(PIECES_MAX);
-    let file_path = path.clone();
-    let writing = runtime.spawn_blocking(move || {
-        let failed = |error: &io::Error| Error::io(format_args!("cannot write `{}`", file_path.display()), error);
-        let mut file = std::fs::File::create_new(&file_path).map_err(|error| failed(&error))?;
-        while let Some(piece) = arriving.blocking_recv() {
-            file.write_all(&piece).map_err(|error| failed(&error))?;
-        }
-        file.sync_all().map_err(|error| failed(&error))
-    });
-    let read = tokio::select! {
+) -> Result<Spooled> {
+    let (pieces, arriving) = mpsc::channel(PIECES_MAX);
+    let arriving = Arriving { pieces: arriving, piece: Vec::new(), given: 0 };
+    let keeping = runtime.spawn_blocking(move || engine.spool(arriving, &progress));
+    let is_cancelled = tokio::select! {
         biased;
-        () = cancellation.cancelled() => Err(stopped(None)),
-        read = read_to(&mut reader, &pieces) => read,
+        () = cancellation.cancelled() => true,
+        () = read_to(&mut reader, &pieces) => false,
     };
-    drop(pieces);
-    // A reader that lost its writer has no error of its own.
-    let saved = joined(writing.await).and(read);
-    if saved.is_err() {
-        let _ = joined(runtime.spawn_blocking(move || Ok(std::fs::remove_file(path))).await);
+    if is_cancelled {
+        // The end of the pieces alone would pass for the stream's.
+        let _ = pieces.send(Err(io::ErrorKind::ConnectionAborted.into())).await;
     }
-    saved
+    drop(pieces);
+    let spooled = joined(keeping.await);
+    if is_cancelled { Err(stopped(None)) } else { spooled }
 }
 
-async fn read_to(reader: &mut (impl AsyncRead + Unpin), pieces: &mpsc::Sender<Vec<u8>>) -> Result<()> {
+/// Hands over a stream in pieces, and its error if it breaks off.
+async fn read_to(reader: &mut (impl AsyncRead + Unpin), pieces: &mpsc::Sender<io::Result<Vec<u8>>>) {
     loop {
         let mut piece = Vec::with_capacity(PIECE_BYTES);
         while piece.len() < PIECE_BYTES {
-            let read = reader.read_buf(&mut piece).await;
-            if read.map_err(|error| Error::input(format!("the stream cannot be read: {error}")))? == 0 {
-                break;
+            match reader.read_buf(&mut piece).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    let _ = pieces.send(Err(error)).await;
+                    return;
+                }
             }
         }
-        let is_last = piece.is_empty();
-        if is_last || pieces.send(piece).await.is_err() {
-            return Ok(());
+        if piece.is_empty() || pieces.send(Ok(piece)).await.is_err() {
+            return;
         }
+    }
+}
+
+/// The end of the queue that blocks, of a stream on its way in.
+struct Arriving {
+    pieces: mpsc::Receiver<io::Result<Vec<u8>>>,
+    piece: Vec<u8>,
+    given: usize,
+}
+
+impl Read for Arriving {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.given == self.piece.len() {
+            match self.pieces.blocking_recv() {
+                Some(piece) => (self.piece, self.given) = (piece?, 0),
+                None => return Ok(0),
+            }
+        }
+        let rest = &self.piece[self.given..];
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        self.given += count;
+        Ok(count)
     }
 }
 
@@ -102,7 +125,7 @@ pub(super) async fn write(
     rows
 }
 
-/// The end of the queue that blocks.
+/// The end of the queue that blocks, of a stream on its way out.
 struct Pipe {
     pieces: mpsc::Sender<Vec<u8>>,
     piece: Vec<u8>,

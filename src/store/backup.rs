@@ -15,7 +15,7 @@ use std::{
 
 use rocksdb::checkpoint::Checkpoint;
 
-use super::{FORMAT_VERSION, Store, VERSION_FILE, disk, head::Head, io, lock, uploads};
+use super::{FORMAT_VERSION, Store, VERSION_FILE, disk, head::Head, io, lock};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Says that a directory is a whole backup, and of which format.
@@ -58,8 +58,8 @@ pub fn backup(store: &Store, to: &Path) -> Result<u64> {
     }
 }
 
-/// Directories of inputs that came as streams, and that unfinished jobs need.
-const INPUTS: [&str; 2] = [uploads::DIRECTORY, uploads::SPOOL_DIRECTORY];
+/// The directory in the store's of inputs that came as streams, and that unfinished jobs need; see `import::spool`.
+pub const SPOOL_DIRECTORY: &str = "spool";
 
 /// A consistent state of the store in a directory beside it.
 fn take(store: &Store, prepared: &Path) -> Result<()> {
@@ -70,11 +70,8 @@ fn take(store: &Store, prepared: &Path) -> Result<()> {
     Checkpoint::new(&store.db)?.create_checkpoint(prepared.join(DATABASE))?;
     Head::write_copy(prepared, head.promise())?;
     // The input of an unfinished job is there as long as the job is unfinished, so now.
-    for name in INPUTS {
-        let (from, to) = (store.directory().join(name), prepared.join(name));
-        if !from.is_dir() {
-            continue;
-        }
+    let (from, to) = (store.directory().join(SPOOL_DIRECTORY), prepared.join(SPOOL_DIRECTORY));
+    if from.is_dir() {
         io(what(), fs::create_dir_all(&to))?;
         for entry in io(what(), fs::read_dir(&from))?.flatten() {
             transfer(&entry.path(), &to.join(entry.file_name()), true)?;
@@ -122,9 +119,9 @@ pub fn restore(from: &Path, to: &Path) -> Result<()> {
 
 /// Copies database, head and inputs, and syncs them.
 fn copy(from: &Path, to: &Path, may_link: bool) -> Result<()> {
-    for name in [&[DATABASE][..], &INPUTS].concat() {
+    for name in [DATABASE, SPOOL_DIRECTORY] {
         let (from, to) = (from.join(name), to.join(name));
-        let is_input = INPUTS.contains(&name);
+        let is_input = name == SPOOL_DIRECTORY;
         if is_input && !from.is_dir() {
             continue;
         }

@@ -23,7 +23,6 @@ use std::{
     },
 };
 
-use rayon::prelude::*;
 use rocksdb::IngestExternalFileOptions;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
@@ -214,7 +213,9 @@ impl KnownKeys {
         for run in runs {
             each_key(store, run, |key| keys.push(key))?;
         }
-        keys.par_sort_unstable_by_key(|key| (key.high, key.low));
+        // Not by all workers: others wait for the lock that is held meanwhile, and one that helped sorting would take up their
+        // work in between, wait for the lock itself, and never come back. Runs are sorted, so this merges them.
+        keys.sort_by_key(|key| (key.high, key.low));
         // Eight keys a part on average: a look costs two misses of the cache.
         let parts = (keys.len() / 8).next_power_of_two();
         let mut starts = vec![0; parts + 1];

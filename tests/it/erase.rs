@@ -359,10 +359,9 @@ fn adjustments_are_of_an_erased_customer_no_more() {
 #[test]
 fn an_input_that_the_store_keeps_must_go_first() {
     let shop = Shop::new();
-    let upload = shop.engine.new_upload().expect("a name");
-    std::fs::write(&upload, credits(20_000)).expect("it is written");
+    let spooled = shop.engine.spool(credits(20_000).as_bytes(), &Progress::default()).expect("it is kept");
     let request = PointsRequest {
-        file: FileRequest { path: "upload".into(), upload: Some(upload), ..FileRequest::default() },
+        file: FileRequest { path: "upload".into(), spooled: Some(spooled), ..FileRequest::default() },
         on_unknown: OnUnknown::Create,
         ..PointsRequest::default()
     };

@@ -76,8 +76,8 @@ fn an_upload_may_be_a_workbook() {
 }
 
 fn uploads(directory: &tempfile::TempDir) -> usize {
-    let uploads = directory.path().join("store/uploads");
-    if uploads.exists() { files_below(&uploads).len() } else { 0 }
+    let spool = directory.path().join("store/spool");
+    if spool.exists() { files_below(&spool).len() } else { 0 }
 }
 
 fn is_all<T: Send + Sync + Clone + 'static>() {}
@@ -164,7 +164,7 @@ fn a_stopped_upload_goes_on_from_the_store_and_in_its_backup() {
             let resumed = opened.resume(JobId(1), ResumeRequest::default()).await.expect("it is known");
             assert_eq!(resumed.finish().await.expect("it ends").rows.read, ROWS as u64);
             assert_eq!(Content::of(opened.engine()).difference(&expected(ROWS)), None);
-            assert!(files_below(&store.join("uploads")).is_empty());
+            assert!(files_below(&store.join("spool")).is_empty());
         }
     });
 }

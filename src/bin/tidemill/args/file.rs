@@ -232,7 +232,6 @@ impl FileFlags {
             path: self.path,
             spooled: None,
             stream: None,
-            upload: None,
             format: self.format,
             map: self.map,
             no_header: self.no_header,
