@@ -54,7 +54,7 @@ impl AmountProblem {
             AmountProblem::Inexact => {
                 "has, multiplied, more decimals than the program; say how to round with `--round down|half-up|up`"
             }
-            AmountProblem::Range => "does not fit into 64 bits of the program's smallest unit",
+            AmountProblem::Range => "is too large",
         }
     }
 }

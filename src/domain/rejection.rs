@@ -45,7 +45,7 @@ rejections! {
     AmountInvalid = 21, "amount_invalid";
     /// The amount has more decimals than the program.
     AmountPrecision = 22, "amount_precision";
-    /// The amount does not fit into 64 bits of the program's smallest unit.
+    /// The amount is too large.
     AmountRange = 23, "amount_range";
     /// The operation is none that the format knows.
     OperationInvalid = 30, "operation_invalid";

@@ -28,6 +28,8 @@ pub struct Traces {
     phones: Vec<String>,
     /// Digits of cards, which are often written in groups.
     cards: Vec<String>,
+    /// Cards with letters, likewise.
+    grouped: Vec<String>,
 }
 
 /// A text in lower case, each character with its bytes in the text.
@@ -40,9 +42,23 @@ impl Folded {
     fn of(text: &str) -> Folded {
         let mut folded = Folded { chars: Vec::with_capacity(text.len()), bytes: Vec::with_capacity(text.len()) };
         for (at, character) in text.char_indices() {
+            // However wide a space is, and whichever apostrophe somebody typed.
+            if character.is_whitespace() {
+                if folded.chars.last() == Some(&' ')
+                    && let Some(space) = folded.bytes.last_mut()
+                {
+                    space.end = at + character.len_utf8();
+                    continue;
+                }
+                folded.chars.push(' ');
+                folded.bytes.push(at..at + character.len_utf8());
+                continue;
+            }
+            let character_length = character.len_utf8();
+            let character = if "\u{2019}\u{2bc}\u{b4}`".contains(character) { '\'' } else { character };
             for lower in character.to_lowercase() {
                 folded.chars.push(lower);
-                folded.bytes.push(at..at + character.len_utf8());
+                folded.bytes.push(at..at + character_length);
             }
         }
         folded
@@ -52,15 +68,40 @@ impl Folded {
         at.and_then(|at| self.chars.get(at)).is_some_and(|character| character.is_alphanumeric())
     }
 
-    /// Whether an address would go on here: with a letter, or with a mark and a letter behind it.
-    fn goes_on(&self, next: Option<usize>, behind: Option<usize>) -> bool {
-        let is_mark = next.and_then(|at| self.chars.get(at)).is_some_and(|mark| ".-_+".contains(*mark));
-        self.is_word(next) || (is_mark && self.is_word(behind))
+    /// Whether an address would begin further left: with a letter, or with a mark and a letter before it.
+    fn begins_before(&self, last: Option<usize>, before: Option<usize>) -> bool {
+        let is_mark = last.and_then(|at| self.chars.get(at)).is_some_and(|mark| ".-_+".contains(*mark));
+        self.is_word(last) || (is_mark && self.is_word(before))
+    }
+
+    /// Whether an address would go on here: with a letter, or with the two letters of a country (`…@x.com.au`). Any other end
+    /// is that of a file's name, or of a sentence.
+    fn goes_on(&self, next: usize) -> bool {
+        let is_country = self.chars.get(next) == Some(&'.')
+            && self.is_word(Some(next + 1))
+            && self.is_word(Some(next + 2))
+            && !self.is_word(Some(next + 3));
+        self.is_word(Some(next)) || is_country
+    }
+
+    /// Where letters and digits stand that follow each other, whatever people write between them.
+    fn find_grouped(&self, needle: &str, found: &mut Vec<Range<usize>>) {
+        let needle: Vec<char> = needle.chars().collect();
+        let is_gap = |c: &char| " -.\u{2010}\u{2011}\u{2013}".contains(*c);
+        let places: Vec<usize> = (0..self.chars.len()).filter(|&at| !is_gap(&self.chars[at])).collect();
+        for window in places.windows(needle.len().max(1)) {
+            let (Some(&first), Some(&last)) = (window.first(), window.last()) else { continue };
+            let is_same = window.iter().zip(&needle).all(|(&at, wanted)| self.chars[at] == *wanted);
+            let is_part = self.is_word(first.checked_sub(1)) || self.is_word(Some(last + 1));
+            if is_same && !needle.is_empty() && !is_part {
+                found.push(self.bytes[first].start..self.bytes[last].end);
+            }
+        }
     }
 
     /// Where a word stands on its own.
     fn find(&self, needle: &str, found: &mut Vec<Range<usize>>) {
-        let needle: Vec<char> = needle.chars().collect();
+        let needle = Folded::of(needle).chars;
         if needle.is_empty() {
             return;
         }
@@ -71,7 +112,7 @@ impl Folded {
             }
             let (before, after) = (start.checked_sub(1), Some(start + needle.len()));
             let is_part = if is_address {
-                self.goes_on(before, start.checked_sub(2)) || self.goes_on(after, after.map(|at| at + 1))
+                self.begins_before(before, start.checked_sub(2)) || self.goes_on(start + needle.len())
             } else {
                 let starts_word = needle.first().is_some_and(|first| first.is_alphanumeric());
                 (starts_word && self.is_word(before)) || self.is_word(after)
@@ -118,6 +159,7 @@ impl Traces {
                 IdentifierKind::Card if digits.len() == value.len() && digits.len() >= STRONG_CHARS_MIN => {
                     traces.cards.push(digits);
                 }
+                IdentifierKind::Card if value.len() >= STRONG_CHARS_MIN => traces.grouped.push(folded.clone()),
                 _ => {}
             }
             let is_strong = kind == IdentifierKind::Email || folded.chars().count() >= STRONG_CHARS_MIN;
@@ -191,6 +233,7 @@ impl Traces {
         let folded = Folded::of(text);
         let mut found = Vec::new();
         self.strong.iter().for_each(|needle| folded.find(needle, &mut found));
+        self.grouped.iter().for_each(|needle| folded.find_grouped(needle, &mut found));
         if is_own {
             self.weak.iter().for_each(|needle| folded.find(needle, &mut found));
         }
@@ -238,7 +281,7 @@ mod tests {
             external_id: Some("CRM-004711".to_owned()),
             email: Some("ana@example.com".to_owned()),
             mobile: Some("+37061234567".to_owned()),
-            cards: vec!["4000123412341234".to_owned()],
+            cards: vec!["4000123412341234".to_owned(), "KEYANA7".to_owned()],
             name: Some("Ana Kęs".to_owned()),
             ..Customer::default()
         })
@@ -262,6 +305,14 @@ mod tests {
             ("CRM-004711: thanks", false, "**********: thanks"),
             ("xCRM-004711", false, ""),
             ("ANA KĘS asked", false, "******** asked"),
+            ("ana  kęs asked, and so did Ana\u{a0}Kęs", false, "********* asked, and so did *********"),
+            (
+                "the file ana@example.com.csv, ana@example.com-rejects.csv",
+                false,
+                "the file ***************.csv, ***************-rejects.csv",
+            ),
+            ("x_ana@example.com", false, ""),
+            ("card Key-Ana 7 and KEY ANA-7, but not KEYANA77", false, "card ********* and *********, but not KEYANA77"),
             ("17 points for 17", false, ""),
             ("17 points for 17", true, "** points for **"),
             ("1700 points", true, ""),

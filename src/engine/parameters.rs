@@ -58,6 +58,7 @@ impl JobSettings {
         Surroundings {
             program,
             programs,
+            has_store: true,
             region: self.region,
             zone: self.zone.clone(),
             tiers: self.tiers.clone(),

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     import::{
         chunk::Chunk,
-        customers::{self, CustomersApplier, CustomersBatch, CustomersRules},
+        customers::{self, CustomersApplier, CustomersBatch, CustomersRules, notification_start},
         input::{self, Layout},
         points::{PROCESSED_HEADER, PointsApplier, PointsBatch, PointsRules},
         rows::noted,
@@ -305,8 +305,9 @@ impl Pass {
 
 /// The events of a real pass; a dry one tells nobody anything.
 fn notifications_file(run: &Run, pass: &Pass) -> Result<Option<GrowingFile>> {
-    let path = run.parameters.notifications.as_deref().filter(|_| pass.job.is_some());
-    path.map(|path| GrowingFile::reopen(path, pass.checkpoint.notified_bytes)).transpose()
+    let (Some(path), Some(job)) = (run.parameters.notifications.as_deref(), pass.job) else { return Ok(None) };
+    let length = Some(pass.checkpoint.notified_bytes).filter(|_| pass.checkpoint.window > 0);
+    GrowingFile::append_to(path, length, notification_start(job).as_bytes()).map(Some)
 }
 
 /// Gives a batch the next chunk; false at the end of the file, or where a stop was asked for.

@@ -6,6 +6,7 @@ mod notification;
 mod plain_row;
 
 pub use applier::CustomersApplier;
+pub use notification::notification_start;
 
 use credit::{Credit, CreditColumns};
 use plain_row::Places;
@@ -78,6 +79,8 @@ pub struct CustomersRules {
     pub program: ProgramId,
     /// The store's programs, by their numbers.
     pub programs: Vec<Program>,
+    /// Whether other programs than these can be none: not so in a preview without a store.
+    pub knows_programs: bool,
     /// How numbers are written.
     pub numbers: NumberStyle,
     /// How dates are written.
@@ -128,7 +131,12 @@ struct Row {
     has_balance_cell: bool,
     is_balance_readable: bool,
     balance: i64,
+    /// The place of the identifier that is another customer's, for a row that is refused for it.
+    culprit: u8,
 }
+
+/// No identifier of a row.
+const NOBODY: u8 = u8::MAX;
 
 /// A record that a batch adds to the customers' log.
 struct NewRecord {
@@ -224,6 +232,7 @@ impl CustomersRules {
             phone_digits: None,
             program: surroundings.program,
             programs: surroundings.programs.clone(),
+            knows_programs: surroundings.has_store,
             numbers: layout.number_style(),
             dates: layout.dates,
             region: layout.region(surroundings.region),
@@ -313,6 +322,7 @@ impl CustomersRules {
                 has_balance_cell: false,
                 is_balance_readable: false,
                 balance: 0,
+                culprit: NOBODY,
             };
             if let Some(text) = chunk_text.filter(|_| PLAIN)
                 && record.problem.is_none()
@@ -463,14 +473,14 @@ impl CustomersRules {
                 }
             }
         }
-        if !is_named {
+        if let Some(key) = self.key.filter(|_| !is_found) {
+            let message = format!("{} is empty: each row needs it, as it says who the customer is", key.name());
+            faults.add(Rejection::IdentifierMissing, key.name(), message);
+        } else if !is_named {
             let names: Vec<&str> = columns.identifiers.iter().map(|(kind, _)| kind.name()).collect();
             let message = format!("no identifier is filled: one of {} is needed", names.join(", "));
             let first = columns.identifiers.first().map_or("", |(kind, _)| kind.name());
             faults.add(Rejection::IdentifierMissing, first, message);
-        } else if let Some(key) = self.key.filter(|_| !is_found) {
-            let message = format!("{} is empty: it is what the row's customer is found by", key.name());
-            faults.add(Rejection::IdentifierMissing, key.name(), message);
         }
         if let Some(column) = columns.balance {
             let cell = cells.text(column, cell_scratch);
@@ -523,14 +533,16 @@ impl CustomersRules {
                 ColumnField::Birthday => match Birthday::parse(trimmed, self.dates) {
                     Some(birthday) if birthday.date() > self.today => fault(field_invalid, "is in the future"),
                     Some(birthday) => fields.birthday = Some(birthday),
-                    None => fault(field_invalid, &format!("is no date of the form {}", self.dates.form())),
+                    None => {
+                        fault(field_invalid, &format!("is not a date that exists, written as {}", self.dates.form()))
+                    }
                 },
                 ColumnField::Gender => match Gender::parse(cell) {
                     Some(gender) => fields.gender = Some(gender),
                     None if Gender::is_ambiguous(trimmed) => {
                         fault(field_invalid, "means another gender in another language; write male, female or other");
                     }
-                    None => fault(field_invalid, "is none of male, female, other"),
+                    None => fault(field_invalid, "is none of the words for male, female and other: write one of these"),
                 },
                 ColumnField::Tier => match self.tier(trimmed) {
                     Ok(tier) => fields.tier = Some(keep(tier)),
@@ -544,7 +556,7 @@ impl CustomersRules {
                 },
                 ColumnField::Orders => match parse_amount(cell, 0, self.numbers) {
                     Ok(orders) if (0..i64::from(u32::MAX)).contains(&orders) => fields.orders = Some(orders as u32),
-                    Ok(_) => fault(field_invalid, "is no number of orders"),
+                    Ok(_) => fault(field_invalid, "is no number of orders: write a whole number from 0"),
                     Err(AmountProblem::Precision) => fault(field_invalid, "is no whole number"),
                     Err(problem) => fault(field_invalid, problem.message()),
                 },
@@ -635,7 +647,7 @@ impl CustomersRules {
     }
 
     fn report(&self, batch: &mut CustomersBatch) {
-        let CustomersBatch { chunk, records, rows, faults, credits, scratch, output, first_line, .. } = batch;
+        let CustomersBatch { chunk, records, rows, faults, hashes, credits, scratch, output, first_line, .. } = batch;
         let columns = self.columns_of();
         let no_credit = Credit::default();
         // Whose row it is, is said by what the customer is found by, if the row has that.
@@ -656,7 +668,9 @@ impl CustomersRules {
                 (None, Some(rejection)) => {
                     let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
                     let filled = filled_identifiers(&columns.identifiers, cells, &mut scratch.cell);
-                    late = late_fault(rejection, self.key, &filled);
+                    let own = hashes.get(row.hashes.0 as usize..row.hashes.1 as usize).unwrap_or_default();
+                    let culprit = culprit(own, usize::from(row.culprit), &filled);
+                    late = late_fault(rejection, culprit, &filled);
                     Some(&late)
                 }
                 (found, _) => found,
@@ -734,15 +748,18 @@ fn overflows(balance: i64, amount: i64) -> bool {
 }
 
 /// The story of a row that only the store could refuse.
-fn late_fault(rejection: Rejection, key: Option<IdentifierKind>, filled: &[(IdentifierKind, String)]) -> Fault {
-    // Where one identifier alone says whose row it is, any other may be another customer's.
-    if let (Rejection::IdentifierTaken, Some(key)) = (rejection, key) {
-        let others: Vec<_> = filled.iter().filter(|(kind, _)| *kind != key).collect();
-        let values: Vec<_> =
-            others.iter().map(|(kind, value)| format!("the {} {}", kind.name(), quoted(value))).collect();
-        let column = others.first().map_or("", |(kind, _)| kind.name());
-        let message = format!("{} belongs to another customer than the {} names", values.join(" or "), key.name());
-        return Fault { rejection, column, message };
+fn late_fault(
+    rejection: Rejection,
+    culprit: Option<(IdentifierKind, &str)>,
+    filled: &[(IdentifierKind, String)],
+) -> Fault {
+    if let (Rejection::IdentifierTaken, Some((kind, value))) = (rejection, culprit) {
+        let message = format!(
+            "{} {} is already another customer's: take it out of this row, or correct what says who the customer is",
+            kind.name(),
+            quoted(value)
+        );
+        return Fault { rejection, column: kind.name(), message };
     }
     owner_fault(rejection, filled).unwrap_or_else(|| {
         let (column, message) = match rejection {
@@ -754,6 +771,27 @@ fn late_fault(rejection: Rejection, key: Option<IdentifierKind>, filled: &[(Iden
         };
         Fault { rejection, column, message }
     })
+}
+
+/// The identifier at a place among a row's, as the file has it; of several cards in a cell the one.
+fn culprit<'a>(
+    own: &[(IdentifierKind, IdentifierHash)],
+    place: usize,
+    filled: &'a [(IdentifierKind, String)],
+) -> Option<(IdentifierKind, &'a str)> {
+    let (kind, _) = *own.get(place)?;
+    let (_, cell) = filled.iter().find(|(other, _)| *other == kind)?;
+    if kind != IdentifierKind::Card {
+        return Some((kind, cell));
+    }
+    let before = own[..place].iter().filter(|(other, _)| *other == kind).count();
+    let mut cards: Vec<&str> = Vec::new();
+    for card in cell.split([',', '|']).map(str::trim).filter(|card| !card.is_empty()) {
+        if !cards.contains(&card) {
+            cards.push(card);
+        }
+    }
+    Some((kind, cards.get(before).copied().unwrap_or(cell)))
 }
 
 /// How a customer import treats overdrafts: it only credits, so there are none.

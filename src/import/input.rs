@@ -432,6 +432,12 @@ fn first_values(source: &Source, dialect: Dialect, start: Position, columns: usi
 /// Columns that do not fit; where the first record looks like data, because there may be no header.
 fn columns_error(error: &impl std::fmt::Display, first: &[String], hints: &InputHints) -> Error {
     let error = Error::usage(error.to_string());
+    if first.iter().filter(|cell| !is_blank(cell.as_bytes())).count() == 1 && hints.skip_rows == 0 {
+        return error.hint(
+            "the first row has a single cell: if it is a title, skip what stands above the header with `--skip-rows N`; \
+             `tidemill preview FILE --raw` shows the rows",
+        );
+    }
     if hints.no_header || !first.iter().any(|cell| format::looks_like_data(cell)) {
         return error;
     }

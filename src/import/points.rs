@@ -57,8 +57,8 @@ pub struct PointsRules {
     pub fields: PointsColumns,
     /// What is taken off cells.
     pub cell_rules: CellRules,
-    /// Whether the format limits amounts.
-    pub has_limits: bool,
+    /// Whether amounts are neither converted nor limited.
+    pub has_plain_amounts: bool,
     /// The same as a list.
     pub read: Vec<(ColumnField, usize)>,
     /// The format.
@@ -229,7 +229,9 @@ impl PointsRules {
             columns: layout.mapping.columns,
             fields: PointsRules::columns_of(&layout.mapping, mode)?,
             cell_rules: layout.cell_rules(),
-            has_limits: layout.format.amount_min.is_some() || layout.format.amount_max.is_some(),
+            has_plain_amounts: conversion.is_none()
+                && layout.format.amount_min.is_none()
+                && layout.format.amount_max.is_none(),
             read: layout.mapping.fields.iter().map(|(&field, &column)| (field, column)).collect(),
             words: PointsRules::words_of(&layout.format),
             format: layout.format.clone(),

@@ -19,7 +19,7 @@ use crate::{
         identifier::{IdentifierKind, normalize},
         job::Position,
         points::{Conversion, NumberStyle, parse_amount},
-        program::Program,
+        program::{PROGRAM_DECIMALS_MAX, Program},
         rejection::Rejection,
         tier::Tiers,
     },
@@ -358,7 +358,9 @@ impl<'a> RowReader<'a> {
             None => currency.is_some() && program.currency.as_deref() == currency,
         };
         let meant = self.surroundings.programs.iter().find(is_meant);
-        meant.map_or(self.surroundings.decimals(), |program| program.decimals)
+        let is_unknown = !self.surroundings.has_store && (named.is_some() || currency.is_some());
+        let other = if is_unknown { PROGRAM_DECIMALS_MAX } else { self.surroundings.decimals() };
+        meant.map_or(other, |program| program.decimals)
     }
 
     /// A cell as the import takes it; none where it takes it as it is, or cannot read it.

@@ -14,6 +14,8 @@ pub struct Surroundings {
     pub program: ProgramId,
     /// The store's programs, by their numbers.
     pub programs: Vec<Program>,
+    /// Whether these are a store's. Without one, nobody knows which programs there will be, nor with how many decimals.
+    pub has_store: bool,
     /// Region of phone numbers without country code.
     pub region: Option<Region>,
     /// The zone in which days begin.
@@ -33,6 +35,7 @@ impl Surroundings {
         Surroundings {
             program: ProgramId(0),
             programs: vec![Program::of_new_store()],
+            has_store: false,
             region: None,
             tiers: Vec::new(),
             now,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Seek, SeekFrom, Write},
+    io::{BufRead, BufReader, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -48,14 +48,31 @@ impl GrowingFile {
         Ok(GrowingFile { file, path: path.to_owned(), length })
     }
 
-    /// As `open`, of a file that somebody may have taken away meanwhile with all that it held: then it begins anew, with what
-    /// follows. Lines that came behind the recorded length are written again.
+    /// A file to which several jobs append, and from which somebody may have taken what it held. A resumed job cuts off what
+    /// it wrote behind its recorded length, if nobody else wrote there: all lines begin with `own` then.
     ///
     /// # Errors
-    /// When it cannot be created or cut.
-    pub fn reopen(path: &Path, length: u64) -> Result<GrowingFile> {
-        let found = path.metadata().map_or(0, |found| found.len());
-        GrowingFile::open(path, if found < length { 0 } else { length }, &[])
+    /// When it cannot be created, read or cut.
+    pub fn append_to(path: &Path, length: Option<u64>, own: &[u8]) -> Result<GrowingFile> {
+        let failed = |error: std::io::Error| Error::io(format_args!("the file `{}`", path.display()), &error);
+        let is_new = !path.exists();
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(failed)?;
+        if is_new {
+            crate::store::disk::sync_directory(path.parent().unwrap_or(Path::new(".")))?;
+        }
+        let mut end = file.seek(SeekFrom::End(0)).map_err(failed)?;
+        if let Some(length) = length.filter(|&length| length < end) {
+            file.seek(SeekFrom::Start(length)).map_err(failed)?;
+            let is_own = |line: &[u8]| line.starts_with(own) || own.starts_with(line);
+            let mut lines = BufReader::new(&file).split(b'\n');
+            if lines.try_fold(true, |all, line| line.map(|line| all && is_own(&line))).map_err(failed)? {
+                file.set_len(length).map_err(failed)?;
+                end = length;
+            }
+            file.seek(SeekFrom::End(0)).map_err(failed)?;
+        }
+        Ok(GrowingFile { file, path: path.to_owned(), length: end })
     }
 
     /// Appends lines.

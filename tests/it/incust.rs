@@ -263,12 +263,50 @@ fn who_is_credited_is_told_by_what_is_the_customers_own_and_once() {
     // An address that a rule keeps out is somebody else's for all that anybody knows.
     shop.write("second.csv", format!("{HEADER}+37061234567;stranger@example.com;;;;;;1;EUR;;\n"));
     notify("second.csv", &[]).expect(0);
-    assert_eq!(events()[0]["customer"], json!({"mobile": "+37061234567"}));
-    assert_eq!(events()[0]["balance"], "11.50");
+    assert_eq!(events()[1]["customer"], json!({"mobile": "+37061234567"}));
+    assert_eq!(events()[1]["balance"], "11.50");
     // Opening balances are told as well.
     shop.write("third.csv", "user_id,balance\nU1,30\nU2,\n");
     notify("third.csv", &[]).expect(0);
     let ids: Vec<_> = events().iter().map(|event| event["id"].clone()).collect();
-    assert_eq!(ids, ["3-2-opening"]);
+    assert_eq!(ids, ["1-2", "2-2", "3-2-opening"]);
     shop.run(&["import", "customers", "third.csv", "--notify"]).expect(2);
+}
+
+#[test]
+fn a_refused_row_names_the_very_identifier_that_is_taken_and_the_key_that_is_missing() {
+    let shop = shop();
+    import(&shop, &row(&[(6, "K1")]), &[], 0);
+    let other = |cells: &str| format!("+37062222222;{cells}\n");
+    let rows = [
+        other("x@example.com;;;;;K1;5;EUR;;"),
+        other(";;;;;\"K9,K1|K8\";;;;"),
+        ";;;Ana;;;;;;;\n".to_owned(),
+        ";x@example.com;;Ana;;;;;;;\n".to_owned(),
+    ];
+    import(&shop, &rows.concat(), &[], 3);
+    let taken =
+        "card `K1` is already another customer's: take it out of this row, or correct what says who the customer is";
+    let missing = "mobile is empty: each row needs it, as it says who the customer is";
+    let messages: Vec<String> = outcomes(&shop).into_iter().map(|[_, _, message, ..]| message).collect();
+    assert_eq!(messages, [taken, taken, missing, missing]);
+}
+
+#[test]
+fn events_of_several_jobs_stand_in_one_file_and_a_resume_repeats_none() {
+    let shop = shop();
+    let notify = |file: &str, more: &[&str]| {
+        shop.run(&[&["import", "customers", file, "--notify", "--notifications", "events.ndjson"][..], more].concat())
+    };
+    let ids = || -> Vec<String> {
+        let text = shop.read("events.ndjson");
+        text.lines().map(|line| line.split('"').nth(3).unwrap_or_default().to_owned()).collect()
+    };
+    for (file, amount) in [("one.csv", 1), ("two.csv", 2)] {
+        shop.write(file, format!("{HEADER}{}", row(&[(7, &amount.to_string()), (8, "EUR")])));
+        notify(file, &[]).expect(0);
+    }
+    assert_eq!(ids(), ["1-2", "2-2"]);
+    notify("two.csv", &["--dry-run", "--again"]).expect(0);
+    assert_eq!(ids(), ["1-2", "2-2"]);
 }

@@ -274,7 +274,10 @@ fn a_rivyo_file_has_its_day_first() {
     assert_eq!(told, [&unchanged[..], &["field_invalid"]].concat());
     let fields = ["birthday", "created_at"];
     assert_eq!(shown(&binary, "ana@example.com", &fields), "1990-05-27|2021-03-05T00:00:00Z");
-    assert!(messages(&binary)[0].contains("birthday `29-02-1990` is no date of the form DD-MM-YYYY; also: created_at"));
+    assert!(
+        messages(&binary)[0]
+            .contains("birthday `29-02-1990` is not a date that exists, written as DD-MM-YYYY; also: created_at")
+    );
     // Points first keep their last day; the customers are then filled in.
     let binary = Binary::new();
     let (_, told) = answers(&binary, "points", content, &["--mode", "add", "--on-unknown", "create"]);

@@ -98,7 +98,7 @@ pub enum Command {
     Adjust(AdjustCommand),
     /// Expire the points whose last day is over
     Expire(ExpireArgs),
-    /// Show one customer
+    /// Show, merge or erase one customer
     #[command(subcommand)]
     Customer(CustomerCommand),
     /// List jobs, go on with them or give them up, and get their rejected rows

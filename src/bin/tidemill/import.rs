@@ -11,6 +11,7 @@ use tidemill::{
 };
 
 use crate::{
+    again::Correction,
     args::{CustomersArgs, PointsArgs},
     dialogue::ask_columns,
     exit::Exit,
@@ -47,7 +48,9 @@ pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
 
 /// Says what the job did, and ends as its rows ended. `rejects` is the file of rejected rows that was asked for.
 pub fn finished(settings: &Settings, summary: &Summary, rejects: Option<&Path>) -> Result<Exit> {
-    settings.output.result(summary, || summary_text(summary, rejects))?;
+    let input = summary.input.as_deref().unwrap_or_default();
+    let correction = rejects.map(|file| Correction::of(std::env::args(), input, file));
+    settings.output.result(summary, || summary_text(summary, correction.as_ref()))?;
     Ok(Exit::of_rejected(summary.rows.rejected))
 }
 

@@ -7,6 +7,7 @@
 //! holds the exit codes, which never change.
 
 mod adjust;
+mod again;
 mod args;
 mod bench;
 mod child;

@@ -1,7 +1,5 @@
 //! The summary of a job as a merchant's staff reads it: what became of every row, every point, and what to do next.
 
-use std::path::Path;
-
 use clap::builder::styling::{AnsiColor, Style};
 use tidemill::{
     domain::{
@@ -11,6 +9,7 @@ use tidemill::{
     report::summary::{BalanceChange, FilePoints, PointSums, ProgramSums, RowCounts, SignAccount, Summary},
 };
 
+use crate::again::Correction;
 use crate::text::{
     Side::{Left, Right},
     bytes, counted, grouped, is_zero, minus, one_line, seconds, table,
@@ -20,7 +19,7 @@ const TITLE: Style = Style::new().bold();
 const REJECTED: Style = AnsiColor::Yellow.on_default().bold();
 
 /// The summary in words, several lines long. `rejects` is the file of rejected rows that was asked for.
-pub fn summary_text(summary: &Summary, rejects: Option<&Path>) -> String {
+pub fn summary_text(summary: &Summary, rejects: Option<&Correction<'_>>) -> String {
     let mut text = format!("{TITLE}{}{TITLE:#}\n", title(summary));
     text += &table("  ", &[Left, Left], &facts(summary));
     for other in &summary.other_programs {
@@ -270,15 +269,16 @@ fn meaning(rejection: Rejection) -> &'static str {
     }
 }
 
-fn next_step(summary: &Summary, rejects: Option<&Path>) -> Option<String> {
+fn next_step(summary: &Summary, rejects: Option<&Correction<'_>>) -> Option<String> {
     let has_rejects = summary.rows.rejected > 0 && summary.kind != JobKind::Adjust;
     match (summary.job, summary.state, rejects) {
         (Some(job), JobState::Unfinished, _) => Some(format!("Next: `tidemill job resume {job}` goes on with it")),
-        (Some(_), JobState::Finished | JobState::Cancelled, Some(file)) if has_rejects => {
-            Some(format!("Next: correct the rows in `{}` and import that file", file.display()))
+        (Some(_), JobState::Finished | JobState::Cancelled, Some(Correction { file, command })) if has_rejects => {
+            Some(format!("Next: correct the rows in `{}`, then `{command}`", file.display()))
         }
         (Some(job), JobState::Finished | JobState::Cancelled, None) if has_rejects => Some(format!(
-            "Next: `tidemill job rejects {job} -o rejects-{job}.csv` writes the rejected rows; correct and import them"
+            "Next: `tidemill job rejects {job} -o rejects-{job}.csv` writes the rejected rows; correct them, and import \
+             that file with the flags of this job"
         )),
         (None, _, None) if has_rejects && summary.files.is_empty() => {
             Some("Next: with `--processed FILE` a dry run tells what would become of every row".to_owned())
@@ -372,7 +372,7 @@ Rejected rows
 Files written
   rejects.csv
 
-Next: `tidemill job rejects 3 -o rejects-3.csv` writes the rejected rows; correct and import them
+Next: `tidemill job rejects 3 -o rejects-3.csv` writes the rejected rows; correct them, and import that file with the flags of this job
 ";
         assert_eq!(shown, expected);
     }

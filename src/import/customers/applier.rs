@@ -1,6 +1,6 @@
 //! Applying customer rows: whose a row is, what it creates, what it changes.
 
-use super::{CustomersBatch, CustomersRules, NewRecord, Row, credit::Credit};
+use super::{CustomersBatch, CustomersRules, NOBODY, NewRecord, Row, credit::Credit};
 use crate::{
     domain::{
         apply::Effect,
@@ -32,6 +32,9 @@ use crate::{
 /// Rows between the prefetch of a row's slots and their use. A row has about five, and a core has about ten requests to
 /// memory under way.
 const PREFETCH_ROWS: usize = 4;
+
+/// Why a row is nobody's: and the place, among its identifiers, of one that is another customer's.
+type Refusal = (Rejection, u8);
 
 /// Applies batches in file order: the one place where a customer file changes the store's content.
 pub struct CustomersApplier<'a> {
@@ -264,7 +267,7 @@ impl<'a> CustomersApplier<'a> {
                         }
                         row.balance = self.book.balance(self.rules.program, customer);
                     }
-                    Err(rejection) => row.rejection = Some(rejection),
+                    Err((rejection, culprit)) => (row.rejection, row.culprit) = (Some(rejection), culprit),
                 }
             }
             if let Some(credit) = credits.get_mut(at) {
@@ -301,12 +304,12 @@ impl<'a> CustomersApplier<'a> {
         &self,
         owner: Option<CustomerId>,
         credit: Option<&Credit>,
-    ) -> std::result::Result<Option<CustomerId>, Rejection> {
+    ) -> std::result::Result<Option<CustomerId>, Refusal> {
         if let (Some(customer), Some(credit)) = (owner, credit)
             && let (Some(program), 1..) = (credit.program, credit.amount)
             && let Effect::Rejected(rejection) = self.book.effect(program, customer, credit.command())
         {
-            return Err(rejection);
+            return Err((rejection, NOBODY));
         }
         Ok(owner)
     }
@@ -384,26 +387,34 @@ impl<'a> CustomersApplier<'a> {
     fn owner(
         &self,
         identifiers: &[(IdentifierKind, IdentifierHash)],
-    ) -> std::result::Result<Option<CustomerId>, Rejection> {
+    ) -> std::result::Result<Option<CustomerId>, Refusal> {
         if let Some(key) = self.rules.key {
             return self.owner_by_key(key, identifiers);
         }
         let (mut single, mut card) = (None, None);
-        let mut cards_differ = false;
-        for (kind, hash) in identifiers {
+        // The card that tells of the customer, and one that tells of another.
+        let (mut first_card, mut other_card) = (NOBODY, None);
+        for (at, (kind, hash)) in (0_u8..).zip(identifiers) {
             let Some(found) = self.table.get(*hash) else { continue };
             let owner = if *kind == IdentifierKind::Card { &mut card } else { &mut single };
             match owner {
-                None => *owner = Some(found),
+                None => {
+                    *owner = Some(found);
+                    if *kind == IdentifierKind::Card {
+                        first_card = at;
+                    }
+                }
                 Some(other) if *other == found => {}
-                Some(_) if *kind == IdentifierKind::Card => cards_differ = true,
-                Some(_) => return Err(Rejection::IdentifierConflict),
+                Some(_) if *kind == IdentifierKind::Card => other_card = other_card.or(Some((at, found))),
+                Some(_) => return Err((Rejection::IdentifierConflict, NOBODY)),
             }
         }
         match (single, card) {
-            (None, _) if cards_differ => Err(Rejection::IdentifierConflict),
-            (Some(_), _) if cards_differ => Err(Rejection::IdentifierTaken),
-            (Some(owner), Some(other)) if owner != other => Err(Rejection::IdentifierTaken),
+            (None, _) if other_card.is_some() => Err((Rejection::IdentifierConflict, NOBODY)),
+            (Some(owner), Some(other)) if owner != other => Err((Rejection::IdentifierTaken, first_card)),
+            (Some(_), _) if other_card.is_some() => {
+                Err((Rejection::IdentifierTaken, other_card.map_or(NOBODY, |(at, _)| at)))
+            }
             (Some(owner), _) | (None, Some(owner)) => Ok(Some(owner)),
             (None, None) => Ok(None),
         }
@@ -415,20 +426,22 @@ impl<'a> CustomersApplier<'a> {
         &self,
         key: IdentifierKind,
         identifiers: &[(IdentifierKind, IdentifierHash)],
-    ) -> std::result::Result<Option<CustomerId>, Rejection> {
+    ) -> std::result::Result<Option<CustomerId>, Refusal> {
         let mut owner = None;
         for (_, hash) in identifiers.iter().filter(|(kind, _)| *kind == key) {
             match (self.table.get(*hash), owner) {
                 (Some(found), None) => owner = Some(found),
-                (Some(found), Some(other)) if found != other => return Err(Rejection::IdentifierConflict),
+                (Some(found), Some(other)) if found != other => return Err((Rejection::IdentifierConflict, NOBODY)),
                 _ => {}
             }
         }
-        for (kind, hash) in identifiers.iter().filter(|(kind, _)| *kind != key) {
+        for (at, (kind, hash)) in (0_u8..).zip(identifiers).filter(|(_, (kind, _))| *kind != key) {
             match (self.table.get(*hash), owner) {
                 (Some(found), Some(owner)) if found == owner => {}
-                (Some(_), Some(_)) if *kind != IdentifierKind::Card => return Err(Rejection::IdentifierConflict),
-                (Some(_), _) => return Err(Rejection::IdentifierTaken),
+                (Some(_), Some(_)) if *kind != IdentifierKind::Card => {
+                    return Err((Rejection::IdentifierConflict, NOBODY));
+                }
+                (Some(_), _) => return Err((Rejection::IdentifierTaken, at)),
                 (None, _) => {}
             }
         }

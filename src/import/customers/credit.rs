@@ -9,6 +9,7 @@ use crate::{
         customer::Presence,
         id::ProgramId,
         points::parse_amount,
+        program::PROGRAM_DECIMALS_MAX,
         rejection::Rejection,
         time::Date,
     },
@@ -117,7 +118,10 @@ impl CustomersRules {
         if is_filled {
             let cell = cells.text(columns.amount, scratch);
             // Where the program is not known, neither are its decimals: the job's own serve.
-            let decimals = self.decimals_of(credit.program.unwrap_or(self.program));
+            let decimals = match credit.program {
+                None if !self.knows_programs => PROGRAM_DECIMALS_MAX,
+                program => self.decimals_of(program.unwrap_or(self.program)),
+            };
             match parse_amount(cell, decimals, self.numbers) {
                 Ok(amount) if amount >= 0 => (credit.amount, credit.is_readable) = (amount, true),
                 Ok(_) => faults.add(
@@ -139,7 +143,7 @@ impl CustomersRules {
                 match self.dates.parse(cell.trim()) {
                     Some(day) if day < self.today => fault("is in the past"),
                     Some(day) => credit.expires_on = Some(day),
-                    None => fault(&format!("is no date of the form {}", self.dates.form())),
+                    None => fault(&format!("is not a date that exists, written as {}", self.dates.form())),
                 }
             }
         }
@@ -172,7 +176,7 @@ impl CustomersRules {
                     Some(_) if has_account || !is_filled => {}
                     Some(code) => {
                         currency_program = program_of(&self.programs, self.program, code).ok();
-                        if currency_program.is_none() {
+                        if currency_program.is_none() && self.knows_programs {
                             let add = format!("`tidemill program add CODE --currency {code}`");
                             fault(format!("is that of no program: add one with {add}"));
                         }
@@ -184,7 +188,7 @@ impl CustomersRules {
         if let Some(column) = columns.account.filter(|_| has_account) {
             let cell = cells.text(column, scratch);
             account_program = self.program_of_code(cell.trim());
-            if account_program.is_none() {
+            if account_program.is_none() && self.knows_programs {
                 let known: Vec<&str> = self.programs.iter().map(|program| program.code.as_str()).collect();
                 let message = format!("account {} is no program: there are {}", quoted(cell), known.join(", "));
                 faults.add(Rejection::ProgramUnknown, "account", message);

@@ -9,7 +9,7 @@ use super::{CustomersBatch, CustomersRules};
 use crate::{
     domain::{
         customer::Presence,
-        id::{CustomerId, ProgramId},
+        id::{CustomerId, JobId, ProgramId},
         identifier::IdentifierKind,
         outcome::Status,
     },
@@ -33,6 +33,11 @@ struct Notification<'a> {
     expires_on: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<&'a str>,
+}
+
+/// What each line of a job's events begins with.
+pub fn notification_start(job: JobId) -> String {
+    format!("{{\"id\":\"{job}-")
 }
 
 /// Whom it is for: those of the row's identifiers that are this customer's.

@@ -55,6 +55,7 @@ fn rules(zone: &str, tiers: &[&str], with_credits: bool) -> CustomersRules {
         programs: [("points", None), ("eur", Some("EUR"))]
             .map(|(code, currency)| Program::new(code, "", 2, currency).unwrap())
             .to_vec(),
+        knows_programs: true,
         numbers: NumberStyle::PLAIN,
         dates: DateStyle::Iso,
         region: Region::new("LT"),

@@ -122,8 +122,15 @@ impl PointsRules {
             let cells = Cells::of(&chunk.bytes, None, records, record, self.dialect);
             for &(_, column) in &self.fields.identifiers {
                 let cell = cells.get(column, scratch);
-                if !is_blank(cell) && record.is_split(self.dialect) {
-                    write_cell(if record.problem.is_none() { cell } else { bad_cell::shown(cell) }, out);
+                if is_blank(cell) {
+                    continue;
+                }
+                if record.problem.is_none() {
+                    write_cell(cell, out);
+                    break;
+                }
+                if record.is_split(self.dialect) {
+                    write_cell(bad_cell::shown(cell), out);
                     break;
                 }
             }

@@ -66,10 +66,12 @@ impl PointsRules {
         let program = self.program_of(cells, scratch);
         let command = program.and_then(|program| {
             let cell = cells.text(self.fields.amount, scratch);
-            let amount = self.amount_of(cell, self.decimals_of(program)).ok()?;
-            if self.has_limits && self.limit_missed(cell).is_some() {
-                return None;
-            }
+            let decimals = self.decimals_of(program);
+            let amount = if self.has_plain_amounts {
+                parse_amount(cell, decimals, self.numbers).ok()?
+            } else {
+                self.other_amount(cell, decimals)?
+            };
             Some((program, self.command(amount, cells, scratch).ok()?))
         });
         let Some((program, (operation, amount))) = command else {
@@ -115,6 +117,13 @@ impl PointsRules {
             None => parse_amount(cell, decimals, self.numbers),
             Some(conversion) => conversion.convert(cell, decimals, self.numbers),
         }
+    }
+
+    /// An amount that is converted or limited; none: look closer. Apart, so that all others pay for one branch only.
+    #[cold]
+    #[inline(never)]
+    fn other_amount(&self, cell: &str, decimals: u8) -> Option<i64> {
+        self.amount_of(cell, decimals).ok().filter(|_| self.limit_missed(cell).is_none())
     }
 
     /// How a readable amount, as it is written, misses the format's least or most; none: it does not.
@@ -171,6 +180,8 @@ impl PointsRules {
     }
 
     /// The slow path: every check in order, for the code and the message.
+    #[cold]
+    #[inline(never)]
     pub(super) fn refused(
         &self,
         record: &Record,

@@ -59,8 +59,7 @@ impl BadCell {
             ),
             BadCell::Date => format!("cell {cell} is formatted as a date, and {} is none", quoted(shown)),
             BadCell::Unreadable => format!(
-                "near cell {cell} the file holds what no spreadsheet program writes ({shown}): open it in one, save it, and \
-                 import it again"
+                "a cell at or near {cell} cannot be read: open the file in a spreadsheet program, save it, and import it again"
             ),
         }
     }
@@ -113,6 +112,8 @@ pub fn story<'a>(cells: impl Iterator<Item = &'a [u8]>) -> Option<String> {
 }
 
 /// Forgives the bad cells of columns that nobody reads. To be called for a chunk that is no text.
+#[cold]
+#[inline(never)]
 pub fn forgive(records: &mut Records, bytes: &[u8], dialect: Dialect, is_read: impl Fn(usize) -> bool) {
     if dialect != Dialect::SHEET {
         return;

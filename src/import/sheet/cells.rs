@@ -296,8 +296,8 @@ impl SheetText {
         self.out.resize(self.out.len() + (self.row - self.rows_written) as usize, b'\n');
         self.rows_written = self.row + 1;
         let delimiter = Dialect::SHEET.delimiter;
-        if let Some(why) = doubt {
-            BadCell::Unreadable.put(&cell_name(self.row, 0), why.as_bytes(), &mut self.out);
+        if doubt.is_some() {
+            BadCell::Unreadable.put(&cell_name(self.row, 0), &[], &mut self.out);
         }
         // Where the last field stands that was begun.
         let mut at = 0;
