@@ -264,7 +264,14 @@ impl<'a> CustomersApplier<'a> {
                         }
                         row.balance = self.book.balance(self.rules.program, customer);
                     }
-                    Err(rejection) => row.rejection = Some(rejection),
+                    Err(rejection) => {
+                        row.rejection = Some(rejection);
+                        // It named somebody, whose balance refused it; a resume learns that from the touch.
+                        if let Ok(Some(customer)) = owner {
+                            self.seen.name(customer, counts);
+                            output.touched.push(Touch::named(customer));
+                        }
+                    }
                 }
             }
             if let Some(credit) = credits.get_mut(at) {
