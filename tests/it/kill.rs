@@ -24,7 +24,7 @@ use super::{
         binary::{Binary, Ended, finish},
         cases,
         content::{Content, difference},
-        model_strategies::{World, world},
+        model_strategies::{CURRENCIES, World, world},
         workbook::{of_rows, text_rows},
     },
 };
@@ -245,8 +245,9 @@ fn the_comparison_sees_one_row_more() {
 fn run_killed(world: &World, random: &mut Random) -> Outcome {
     let binary = Binary::new().flag("--window-rows").flag("2");
     binary.run(&["store", "set", "--time-zone", world.zone.0]).expect(0);
-    for (code, decimals) in &world.programs()[1..] {
-        binary.run(&["program", "add", code, "--decimals", &decimals.to_string()]).expect(0);
+    for ((code, decimals), currency) in world.programs().iter().zip(CURRENCIES).skip(1) {
+        let decimals = decimals.to_string();
+        binary.run(&["program", "add", code, "--decimals", &decimals, "--currency", currency]).expect(0);
     }
     let mut steps = Vec::new();
     for (step, number) in world.steps.iter().zip(1_u32..) {

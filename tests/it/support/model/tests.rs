@@ -6,6 +6,7 @@ use super::{
     Answer, Content, File, Job, Model, Report, Row,
     calendar::{day, day_text, moment},
     cells,
+    customers::{CustomersFormat, CustomersOptions},
     points::{Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions},
 };
 
@@ -25,6 +26,9 @@ const CUSTOMER_COLUMNS: [&str; 14] = [
     "created_at",
     "balance",
 ];
+
+const TIDEMILL: CustomersOptions = CustomersOptions::of(CustomersFormat::Tidemill);
+const INCUST: CustomersOptions = CustomersOptions::of(CustomersFormat::Incust);
 
 const NECTOR: PointsOptions = PointsOptions {
     format: Format::Nector,
@@ -63,7 +67,7 @@ fn three(decimals: u32) -> Model {
     let lines =
         [&*ana, "u2;;ben@example.com;+916000000002;9002;;;;;;;;;", "u3;;max@example.com;;;;;;;;;;;9223372036854775807"];
     let job = job(&model, "2026-11-22");
-    let report = model.import_customers(&file(&CUSTOMER_COLUMNS, &lines), &job);
+    let report = model.import_customers(&file(&CUSTOMER_COLUMNS, &lines), &TIDEMILL, &job);
     let expected = if decimals == 0 { vec![("created", 3)] } else { vec![("created", 2), ("rejected", 1)] };
     assert_eq!(report.statuses(), BTreeMap::from_iter(expected));
     model
@@ -107,7 +111,7 @@ fn check_points(model: &mut Model, options: &PointsOptions, cases: &[(&str, &str
 fn check_customers(model: &mut Model, cases: &[(&str, &str)]) -> Report {
     let rows: Vec<&str> = cases.iter().map(|case| case.0).collect();
     let job = job(model, "2026-11-22");
-    let report = model.import_customers(&file(&CUSTOMER_COLUMNS, &rows), &job);
+    let report = model.import_customers(&file(&CUSTOMER_COLUMNS, &rows), &TIDEMILL, &job);
     check(&report.answers, cases);
     report
 }
