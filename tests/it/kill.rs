@@ -203,6 +203,27 @@ fn killed_while_customers_are_imported() {
 }
 
 #[test]
+fn killed_while_bonus_points_of_customers_are_credited() {
+    let before = Binary::new().flag("--window-rows").flag("5000");
+    before.run(&["program", "add", "eur", "--currency", "EUR", "--decimals", "2"]).expect(0);
+    // Each customer twice, the second time with a card more and the name that was missing; some amounts have a last day,
+    // some no program, and some rows another's card, which refuses them.
+    let row = |number: u64| {
+        let person = number % 20_000;
+        let is_again = number >= 20_000;
+        let name = if is_again || person % 2 == 0 { "Ana" } else { "" };
+        let card = if is_again && person % 10 == 0 { person + 1 } else { number };
+        let currency = if number % 3 == 0 { "" } else { "EUR" };
+        let last_day = if number % 4 == 0 { "2027-01-31" } else { "" };
+        format!("+3706{person:07};{name};{card};{}.5;{currency};{last_day}\n", number % 50)
+    };
+    let header = "phone;name;card;amount;currency;expiration date\n".to_owned();
+    before.write("incust.csv", std::iter::once(header).chain((0..40_000).map(row)).collect::<String>());
+    let arguments = vec!["import", "customers", "incust.csv", "--format", "incust", "--program", "eur"];
+    check(&Job { before, arguments, number: 1 });
+}
+
+#[test]
 fn killed_while_points_are_read_from_a_workbook() {
     let before = loaded("5000", "60000", "3000");
     let rows: Vec<Vec<String>> =
