@@ -211,10 +211,10 @@ fn killed_while_bonus_points_of_customers_are_credited() {
     let row = |number: u64| {
         let person = number % 20_000;
         let is_again = number >= 20_000;
-        let name = if is_again || person % 2 == 0 { "Ana" } else { "" };
-        let card = if is_again && person % 10 == 0 { person + 1 } else { number };
-        let currency = if number % 3 == 0 { "" } else { "EUR" };
-        let last_day = if number % 4 == 0 { "2027-01-31" } else { "" };
+        let name = if is_again || person.is_multiple_of(2) { "Ana" } else { "" };
+        let card = if is_again && person.is_multiple_of(10) { person + 1 } else { number };
+        let currency = if number.is_multiple_of(3) { "" } else { "EUR" };
+        let last_day = if number.is_multiple_of(4) { "2027-01-31" } else { "" };
         format!("+3706{person:07};{name};{card};{}.5;{currency};{last_day}\n", number % 50)
     };
     let header = "phone;name;card;amount;currency;expiration date\n".to_owned();
