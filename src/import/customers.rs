@@ -417,8 +417,8 @@ impl CustomersRules {
         batch.has_duplicates = order.has_duplicates();
     }
 
-    /// Reads a row's cells; the fault, if there is one. Checks come in the contract's order: identifiers, the balance,
-    /// other fields as the file has them.
+    /// Reads a row's cells; the fault, if there is one. Checks come in the contract's order: identifiers, the amounts, the
+    /// last day, other fields as the file has them, and the program last, as only the store can tell.
     fn read(&self, columns: &Columns, cells: Cells<'_>, scratch: &mut Scratch, fields: &mut Fields) -> Option<Fault> {
         let mut faults = Faults::default();
         let Scratch { cell: cell_scratch, normalized, texts, .. } = scratch;
@@ -437,9 +437,9 @@ impl CustomersRules {
             if is_blank(cell.as_bytes()) {
                 continue;
             }
-            is_found |= self.key == Some(kind);
             if kind != IdentifierKind::Card {
                 is_named = true;
+                is_found |= self.key == Some(kind);
                 let digits =
                     normalize(kind, cell, self.region, true, normalized).map(|()| self.wrong_digits(kind, normalized));
                 match digits {
@@ -465,6 +465,7 @@ impl CustomersRules {
             // Separators with nothing between them are no card, and name nobody.
             for card in cell.split([',', '|']).filter(|card| !is_blank(card.as_bytes())) {
                 is_named = true;
+                is_found |= self.key == Some(kind);
                 match normalize(kind, card, self.region, true, normalized) {
                     Ok(()) => fields.cards.push(keep(std::str::from_utf8(normalized).unwrap_or_default())),
                     Err(problem) => {
@@ -500,8 +501,9 @@ impl CustomersRules {
                 }
             }
         }
+        let mut program_faults = Faults::default();
         if let Some(columns) = &columns.credit {
-            fields.credit = self.credit(columns, cells, cell_scratch, &mut faults);
+            fields.credit = self.credit(columns, cells, cell_scratch, &mut faults, &mut program_faults);
             if overflows(fields.balance.unwrap_or(0), fields.credit.amount) {
                 faults.add(
                     Rejection::AmountRange,
@@ -595,6 +597,7 @@ impl CustomersRules {
             }
             fields.cards = unique;
         }
+        faults.append(program_faults);
         faults.first()
     }
 

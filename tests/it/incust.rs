@@ -310,3 +310,39 @@ fn events_of_several_jobs_stand_in_one_file_and_a_resume_repeats_none() {
     notify("two.csv", &["--dry-run", "--again"]).expect(0);
     assert_eq!(ids(), ["1-2", "2-2"]);
 }
+
+#[test]
+fn a_card_as_the_key_must_be_one() {
+    let shop = shop();
+    shop.write("cards.csv", "user_id,card\nU1,\"2000 0001\"\nU2,\", |\"\nU3,\n");
+    let summary = shop.run(&["import", "customers", "cards.csv", "--key", "card"]).expect(3).json;
+    assert_eq!(summary["rejects"], json!({"identifier_missing": 2}));
+    assert_eq!(summary["rows"]["created"], 1);
+}
+
+#[test]
+fn what_only_the_store_knows_is_checked_last() {
+    let shop = shop();
+    let rows = [
+        (row(&[(5, "x1"), (7, "5"), (8, "GBP")]), "field_invalid"),
+        (row(&[(4, "2029-06-30"), (7, "5"), (10, "gems")]), "field_invalid"),
+        (row(&[(7, "5"), (9, "2026-11-21"), (10, "gems")]), "expiry_invalid"),
+        (row(&[(7, "x"), (9, "2026-11-21"), (10, "gems")]), "amount_invalid"),
+        (row(&[(7, "5"), (8, "GBP")]), "currency_unknown"),
+        (row(&[(7, "5"), (10, "gems")]), "program_unknown"),
+    ];
+    let text: String = rows.iter().map(|(row, _)| row.as_str()).collect();
+    import(&shop, &text, &[], 3);
+    let codes: Vec<_> = outcomes(&shop).into_iter().map(|[_, code, ..]| code).collect();
+    assert_eq!(codes, rows.map(|(_, code)| code.to_owned()));
+}
+
+#[test]
+fn a_row_that_a_balance_refuses_names_its_customer_all_the_same() {
+    let shop = shop();
+    let most = row(&[(7, "9223372036854775807"), (10, "points")]);
+    import(&shop, &most, &[], 0);
+    let summary = import(&shop, &most.repeat(2), &[], 3);
+    assert_eq!(summary["customers"], json!({"matched": 1, "created": 0, "repeated": 1}));
+    assert_eq!(summary["rejects"], json!({"balance_overflow": 2}));
+}

@@ -24,7 +24,7 @@ use super::{
         binary::{Binary, Ended, finish},
         cases,
         content::{Content, difference},
-        model_strategies::{World, world},
+        model_strategies::{CURRENCIES, World, world},
         workbook::{of_rows, text_rows},
     },
 };
@@ -203,6 +203,27 @@ fn killed_while_customers_are_imported() {
 }
 
 #[test]
+fn killed_while_bonus_points_of_customers_are_credited() {
+    let before = Binary::new().flag("--window-rows").flag("5000");
+    before.run(&["program", "add", "eur", "--currency", "EUR", "--decimals", "2"]).expect(0);
+    // Each customer twice, the second time with a card more and the name that was missing; some amounts have a last day,
+    // some no program, and some rows another's card, which refuses them.
+    let row = |number: u64| {
+        let person = number % 20_000;
+        let is_again = number >= 20_000;
+        let name = if is_again || person.is_multiple_of(2) { "Ana" } else { "" };
+        let card = if is_again && person.is_multiple_of(10) { person + 1 } else { number };
+        let currency = if number.is_multiple_of(3) { "" } else { "EUR" };
+        let last_day = if number.is_multiple_of(4) { "2027-01-31" } else { "" };
+        format!("+3706{person:07};{name};{card};{}.5;{currency};{last_day}\n", number % 50)
+    };
+    let header = "phone;name;card;amount;currency;expiration date\n".to_owned();
+    before.write("incust.csv", std::iter::once(header).chain((0..40_000).map(row)).collect::<String>());
+    let arguments = vec!["import", "customers", "incust.csv", "--format", "incust", "--program", "eur"];
+    check(&Job { before, arguments, number: 1 });
+}
+
+#[test]
 fn killed_while_points_are_read_from_a_workbook() {
     let before = loaded("5000", "60000", "3000");
     let rows: Vec<Vec<String>> =
@@ -245,8 +266,9 @@ fn the_comparison_sees_one_row_more() {
 fn run_killed(world: &World, random: &mut Random) -> Outcome {
     let binary = Binary::new().flag("--window-rows").flag("2");
     binary.run(&["store", "set", "--time-zone", world.zone.0]).expect(0);
-    for (code, decimals) in &world.programs()[1..] {
-        binary.run(&["program", "add", code, "--decimals", &decimals.to_string()]).expect(0);
+    for ((code, decimals), currency) in world.programs().iter().zip(CURRENCIES).skip(1) {
+        let decimals = decimals.to_string();
+        binary.run(&["program", "add", code, "--decimals", &decimals, "--currency", currency]).expect(0);
     }
     let mut steps = Vec::new();
     for (step, number) in world.steps.iter().zip(1_u32..) {

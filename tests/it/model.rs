@@ -24,7 +24,7 @@ use tidemill::{
         request::{
             CustomersRequest, ExpireRequest, FileRequest, JobRequest, PointsRequest, ResumeRequest, SettingsChange,
         },
-        view::{CustomerView, ProgramView},
+        view::{CustomerView, HistoryPage, ProgramView},
     },
     error::{ErrorKind, Result},
     job::progress::Progress,
@@ -36,10 +36,12 @@ use super::support::{
     cases,
     content::{Content, difference, rows},
     model::{
+        Kind,
         calendar::{Day, Moment, day_text},
+        customers::CustomersOptions,
         points::{Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions},
     },
-    model_strategies::{Dry, PROGRAMS, Step, Work, World, world},
+    model_strategies::{CURRENCIES, Dry, PROGRAMS, Step, Work, World, world},
 };
 pub use expected::compare;
 use expected::{compare_shown, compare_totals, summary_totals};
@@ -71,7 +73,12 @@ pub struct Said {
 }
 
 /// What single customers and programs look like.
-type Shown = (Vec<CustomerView>, Vec<ProgramView>);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    customers: Vec<CustomerView>,
+    histories: Vec<HistoryPage>,
+    programs: Vec<ProgramView>,
+}
 
 /// How an engine works, which must not be seen in what it does.
 #[derive(Clone, Debug)]
@@ -190,6 +197,24 @@ fn points_request(options: &PointsOptions, path: &Path) -> PointsRequest {
     }
 }
 
+/// The request that means these options.
+fn customers_request(options: &CustomersOptions, path: &Path) -> CustomersRequest {
+    let file = FileRequest {
+        format: options.format_name().map(str::to_owned),
+        map: options.maps().iter().map(|&map| map.to_owned()).collect(),
+        ..file_request(path)
+    };
+    let key = options.key.map(|key| match key {
+        Kind::UserId => IdentifierKind::UserId,
+        Kind::ExternalId => IdentifierKind::ExternalId,
+        Kind::Email => IdentifierKind::Email,
+        Kind::Mobile => IdentifierKind::Mobile,
+        Kind::Card => IdentifierKind::Card,
+    });
+    let phone_digits = options.phone_digits.map(|digits| u8::try_from(digits).expect("at most 15"));
+    CustomersRequest { file, key, phone_digits, notifications: None }
+}
+
 fn on_overdraft(policy: OnOverdraft) -> command::OnOverdraft {
     match policy {
         OnOverdraft::Reject => command::OnOverdraft::Reject,
@@ -201,11 +226,7 @@ fn on_overdraft(policy: OnOverdraft) -> command::OnOverdraft {
 /// Does a step whose file, if it has one, is at `path`.
 fn do_step(engine: &Engine, step: &Step, job: &JobRequest, path: &Path, progress: &Progress) -> Result<Summary> {
     match &step.work {
-        Work::Customers(_) => engine.import_customers(
-            job,
-            &CustomersRequest { file: file_request(path), ..CustomersRequest::default() },
-            progress,
-        ),
+        Work::Customers(_, options) => engine.import_customers(job, &customers_request(options, path), progress),
         Work::Points(_, options) => engine.import_points(job, &points_request(options, path), progress),
         Work::Expire { as_of, program } => {
             let program = program.map(|place| PROGRAMS[place].to_owned());
@@ -218,9 +239,10 @@ fn do_step(engine: &Engine, step: &Step, job: &JobRequest, path: &Path, progress
 fn create(store: &Path, options: Options, zone: &str, programs: &[(&str, u32)]) -> Engine {
     let engine = Engine::create(store, options).expect("a store is made");
     engine.set(SettingsChange { time_zone: Some(zone.to_owned()), ..SettingsChange::default() }).expect("a zone");
-    for &(code, decimals) in &programs[1..] {
+    for (&(code, decimals), currency) in programs.iter().zip(CURRENCIES).skip(1) {
         let decimals = u8::try_from(decimals).expect("at most 4");
-        engine.add_program(Program::new(code, "", decimals, None).expect("a program")).expect("it is added");
+        let program = Program::new(code, "", decimals, Some(currency)).expect("a program");
+        engine.add_program(program).expect("it is added");
     }
     engine
 }
@@ -296,14 +318,22 @@ fn said(summary: &Summary, job: &JobRequest) -> Said {
 /// All customers by the first identifier that the export tells, and all programs.
 fn shown(engine: &Engine, content: &Content) -> Shown {
     use IdentifierKind::{Card, Email, ExternalId, Mobile, UserId};
-    let customer = |cells: Vec<String>| {
+    let name = |cells: Vec<String>| {
         let kinds = [UserId, ExternalId, Email, Mobile, Card].into_iter().zip(cells);
         let (kind, cell) = kinds.into_iter().find(|(_, cell)| !cell.is_empty()).expect("a customer has an identifier");
-        let value = cell.split('|').next().expect("one card at least").to_owned();
-        engine.customer(kind, &value).expect("the customer is there")
+        (kind, cell.split('|').next().expect("one card at least").to_owned())
+    };
+    let names = rows(&content.customers).into_iter().map(name).collect::<Vec<_>>();
+    let customer = |(kind, value): &(_, String)| engine.customer(*kind, value).expect("the customer is there");
+    let history = |(kind, value): &(_, String)| {
+        engine.history(*kind, value, None, None, usize::MAX, false).expect("the customer is there")
     };
     let programs = PROGRAMS.iter().map(|code| engine.program_view(code).expect("the program is there"));
-    (rows(&content.customers).into_iter().map(customer).collect(), programs.collect())
+    Shown {
+        customers: names.iter().map(customer).collect(),
+        histories: names.iter().map(history).collect(),
+        programs: programs.collect(),
+    }
 }
 
 /// Does some work and asks it to stop once it has gone over so many rows. Where it stops is up to the threads.
@@ -350,9 +380,9 @@ proptest! {
 
     #[test]
     fn the_engine_does_what_the_model_does(world in world(60)) {
-        let (outcome, (customers, programs)) = run(&world, &Way::plain());
+        let (outcome, shown) = run(&world, &Way::plain());
         let model = compare(&world, &outcome);
-        compare_shown(&model, &customers, &programs);
+        compare_shown(&model, &shown);
     }
 
     #[test]

@@ -267,7 +267,14 @@ impl<'a> CustomersApplier<'a> {
                         }
                         row.balance = self.book.balance(self.rules.program, customer);
                     }
-                    Err((rejection, culprit)) => (row.rejection, row.culprit) = (Some(rejection), culprit),
+                    Err((rejection, culprit)) => {
+                        (row.rejection, row.culprit) = (Some(rejection), culprit);
+                        // It named somebody, whose balance refused it; a resume learns that from the touch.
+                        if let Ok(Some(customer)) = owner {
+                            self.seen.name(customer, counts);
+                            output.touched.push(Touch::named(customer));
+                        }
+                    }
                 }
             }
             if let Some(credit) = credits.get_mut(at) {

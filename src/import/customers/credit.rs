@@ -102,18 +102,18 @@ impl CustomersRules {
         self.programs.iter().position(|program| program.code == code).map(|at| ProgramId(at as u16))
     }
 
-    /// Reads a row's credit; what is wrong with it is added to `faults`, in the contract's order. A cell that cannot be read
-    /// refuses the row, also where nothing is to be credited.
+    /// Reads a row's credit; what is wrong with it is added to `faults`, in the contract's order, but to `program_faults`
+    /// where it is wrong with the program. A cell that cannot be read refuses the row, also where nothing is to be credited.
     pub(super) fn credit(
         &self,
         columns: &CreditColumns,
         cells: Cells<'_>,
         scratch: &mut Vec<u8>,
         faults: &mut Faults,
+        program_faults: &mut Faults,
     ) -> Credit {
         let is_filled = !is_blank(cells.text(columns.amount, scratch).as_bytes());
-        let mut later = Faults::default();
-        let program = self.credited_program(columns, is_filled, cells, scratch, &mut later);
+        let program = self.credited_program(columns, is_filled, cells, scratch, program_faults);
         let mut credit = Credit { program: program.unwrap_or(None), is_filled, ..Credit::default() };
         if is_filled {
             let cell = cells.text(columns.amount, scratch);
@@ -147,7 +147,6 @@ impl CustomersRules {
                 }
             }
         }
-        faults.append(later);
         credit
     }
 

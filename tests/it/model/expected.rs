@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tidemill::engine::view::{AccountView, CustomerView, LotView, MonthView, ProgramView};
+use tidemill::engine::view::{AccountView, CustomerView, HistoryLine, LotView, MonthView, ProgramView};
 
 use super::{
     super::support::{
@@ -17,7 +17,7 @@ use super::{
         },
         model_strategies::{Dry, Step, Work, World},
     },
-    Outcome, Said,
+    Outcome, Said, Shown,
 };
 
 /// A day on which the tests may run: no world has one that would make it another.
@@ -27,14 +27,14 @@ fn clock_day() -> Day {
 
 /// Runs a world through the model: what it is then, and what each step reports, dry or not.
 pub fn run_model(world: &World) -> (Model, Vec<Report>) {
-    let mut model = Model::new(&world.programs(), world.zone.1);
+    let mut model = world.model();
     let mut number = 0;
     let mut reports = Vec::new();
     for step in &world.steps {
         let mut changed = model.clone();
         let job = step.job(number + 1);
         let report = match &step.work {
-            Work::Customers(written) => changed.import_customers(&written.file, &job),
+            Work::Customers(written, options) => changed.import_customers(&written.file, options, &job),
             Work::Points(written, options) => changed.import_points(&written.file, options, &job),
             Work::Expire { as_of, program } => {
                 let as_of = as_of.unwrap_or(changed.begin(&job).today);
@@ -141,19 +141,19 @@ fn totals(model: &Model, step: &Step, report: &Report) -> BTreeMap<String, Strin
         ("kept".to_owned(), report.kept.to_string()),
         ("expiries ignored".to_owned(), report.expiries_ignored.to_string()),
     ]);
-    let is_points = matches!(step.work, Work::Points(..));
-    if is_points {
+    let has_file = step.written().is_some();
+    if has_file {
         totals.insert("unreadable rows".to_owned(), report.unread_rows.to_string());
     }
     for (program, sums) in report.programs.iter().enumerate() {
         if program == step.main_program() || sums.is_named {
-            totals.extend(program_totals(model, program, sums, is_points));
+            totals.extend(program_totals(model, program, sums, has_file));
         }
     }
     totals
 }
 
-fn program_totals(model: &Model, program: usize, sums: &Sums, is_points: bool) -> Vec<(String, String)> {
+fn program_totals(model: &Model, program: usize, sums: &Sums, has_file: bool) -> Vec<(String, String)> {
     let points = |units: i128| points(model, program, units);
     let mut totals = vec![
         ("credited", points(sums.credited)),
@@ -163,18 +163,20 @@ fn program_totals(model: &Model, program: usize, sums: &Sums, is_points: bool) -
         ("before", points(sums.before)),
         ("after", points(sums.after)),
     ];
-    if is_points {
+    if has_file {
         totals.extend([
             ("credits in file", points(sums.credits.in_file)),
             ("credits applied", points(sums.credits.applied)),
             ("credits rejected", points(sums.credits.rejected)),
             ("credits unchanged", points(sums.credits.unchanged)),
             ("credits not taken", points(sums.credits.not_taken)),
+            ("credits not credited", points(sums.credits.not_credited)),
             ("debits in file", points(sums.debits.in_file)),
             ("debits applied", points(sums.debits.applied)),
             ("debits rejected", points(sums.debits.rejected)),
             ("debits unchanged", points(sums.debits.unchanged)),
             ("debits not taken", points(sums.debits.not_taken)),
+            ("debits not credited", points(sums.debits.not_credited)),
             ("set rows", sums.set_rows.to_string()),
             ("set", points(sums.set)),
             ("unassigned rows", sums.unassigned_rows.to_string()),
@@ -200,8 +202,8 @@ pub fn summary_totals(step: &Step, summary: &Value) -> BTreeMap<String, String> 
     for name in ["read", "applied", "created", "updated", "unchanged", "rejected"] {
         totals.insert(name.to_owned(), text(&summary["rows"][name]));
     }
-    let is_points = matches!(step.work, Work::Points(..));
-    if is_points {
+    let has_file = step.written().is_some();
+    if has_file {
         totals.insert("unreadable rows".to_owned(), text(&summary["file_points"]["unreadable_rows"]));
     }
     let others = summary["other_programs"].as_array();
@@ -216,12 +218,12 @@ pub fn summary_totals(step: &Step, summary: &Value) -> BTreeMap<String, String> 
             add(name, &sums["balance"][name]);
         }
         let file = &sums["file_points"];
-        for side in ["credits", "debits"].into_iter().filter(|_| is_points) {
-            for name in ["in_file", "applied", "rejected", "unchanged", "not_taken"] {
+        for side in ["credits", "debits"].into_iter().filter(|_| has_file) {
+            for name in ["in_file", "applied", "rejected", "unchanged", "not_taken", "not_credited"] {
                 add(&format!("{side} {}", name.replace('_', " ")), &file[side][name]);
             }
         }
-        for name in ["set_rows", "set", "unassigned_rows", "unassigned"].into_iter().filter(|_| is_points) {
+        for name in ["set_rows", "set", "unassigned_rows", "unassigned"].into_iter().filter(|_| has_file) {
             add(&name.replace('_', " "), &file[name]);
         }
     }
@@ -371,7 +373,7 @@ fn expected_program(model: &Model, program: usize) -> ProgramView {
         code: model.programs[program].code.clone(),
         name: String::new(),
         decimals: u8::try_from(model.programs[program].decimals).expect("at most 4"),
-        currency: None,
+        currency: Some(model.programs[program].currency.to_owned()).filter(|currency| !currency.is_empty()),
         accounts: (0..model.customers.len()).filter(has_entry).count() as u64,
         balance: text(balance),
         promised: text(valid.iter().map(|account| account.promised()).sum()),
@@ -381,12 +383,36 @@ fn expected_program(model: &Model, program: usize) -> ProgramView {
     }
 }
 
+/// What `customer show` says of a customer beside the accounts, in the order of `export customers`.
+fn shown_cells(view: &CustomerView) -> Vec<String> {
+    let cards = Some(view.cards.join("|"));
+    let orders = view.orders.map(|orders| orders.to_string());
+    let names = [&view.user_id, &view.external_id, &view.email, &view.mobile, &cards];
+    let profile = [&view.name, &view.birthday, &view.gender, &view.consent, &view.tier];
+    // Shown with all decimals.
+    let ltv = view.ltv.as_ref().map(|ltv| ltv.trim_end_matches('0').trim_end_matches('.').to_owned());
+    let rest = [&ltv, &orders, &view.created_at, &None];
+    let cells = names.into_iter().chain(profile).chain(rest);
+    cells.map(|cell| cell.clone().unwrap_or_default()).collect()
+}
+
 /// Panics where what is shown of customers and programs is not what the model says.
-pub fn compare_shown(model: &Model, customers: &[CustomerView], programs: &[ProgramView]) {
-    for (customer, view) in customers.iter().enumerate() {
-        assert_eq!(view.accounts, expected_accounts(model, customer), "customer {customer}");
-    }
+pub fn compare_shown(model: &Model, shown: &Shown) {
+    let Shown { customers, histories, programs } = shown;
+    let expected = customer_rows(model);
     assert_eq!(customers.len(), model.customers.len());
+    for (customer, (view, history)) in customers.iter().zip(histories).enumerate() {
+        assert_eq!(shown_cells(view), expected[customer], "customer {customer}");
+        assert_eq!(view.accounts, expected_accounts(model, customer), "customer {customer}");
+        let own = (0..model.ledger.len()).rev().filter(|&at| model.ledger[at].customer == customer);
+        // Program, number, time, kind, amount and balance.
+        let own = own.map(|at| ledger_row(model, at)[4..10].to_vec()).collect::<Vec<_>>();
+        let line = |line: &HistoryLine| {
+            let HistoryLine { program, sequence, time, kind, amount, balance_after, .. } = line;
+            [program, &sequence.to_string(), time, kind, amount, balance_after].map(String::to_owned).to_vec()
+        };
+        assert_eq!(history.lines.iter().map(line).collect::<Vec<_>>(), own, "customer {customer}");
+    }
     for (program, view) in programs.iter().enumerate() {
         let expected = expected_program(model, program);
         assert_eq!(*view, ProgramView { name: view.name.clone(), ..expected }, "program {program}");

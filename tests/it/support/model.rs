@@ -25,10 +25,21 @@
 //! - A row of a customers file names a customer by user id, external id, e-mail and mobile, and by its cards if none of
 //!   these is known. Named two by the former, or by cards alone: `identifier_conflict`. Named one, and a card is
 //!   another's: `identifier_taken`. An unknown identifier beside a known one fills the customer's empty place, or is
-//!   kept out if the place is taken.
+//!   kept out if the place is taken, or may be set at creation only.
+//! - Where a key is chosen, or the format has one, it alone names the customer; `--key` takes the place of the format's. Two
+//!   customers' cards as the key: `identifier_conflict`. Beside a known key another's card is `identifier_taken`, any other
+//!   identifier of another `identifier_conflict`; beside an unknown key everything that is somebody's is `identifier_taken`.
 //! - An empty cell never clears a value. The balance of a customer that exists is kept out, whatever it is.
 //! - `kept` counts a name, birthday, gender or consent that finds its place filled, be it with the same value; an
-//!   identifier only where the customer has another.
+//!   identifier only where the customer has not this one.
+//! - A currency cell that is no code refuses the row, also beside an account, which else decides alone, and where nothing is
+//!   to be credited. A code without a program does so only where the currency decides. An account that is no program always
+//!   does. Where one of them cannot be read, and where both are empty, the amount is read, and accounted for, as one of the
+//!   job's program. Currency and account are looked at after all other cells: only the store knows its programs.
+//! - Without a column of amounts, those of currency, account and last day say nothing.
+//! - An amount of zero in a customers file touches no account. Its row tells the balance in the job's program, as that of a
+//!   row without an amount does.
+//! - A row of a customers file that cannot be split has no amount; nor has one whose cell is empty.
 //! - An amount is looked at as a number first: one with too many decimals or digits is that, also where it is negative and
 //!   must not be.
 //! - The smallest number of 64 bits is no balance: it stands for "missing" in the store. Promised points of an account fit
@@ -98,6 +109,8 @@ pub enum Content {
 pub struct Program {
     pub code: String,
     pub decimals: u32,
+    /// Empty: none.
+    pub currency: &'static str,
 }
 
 /// What a job is given beside its file and the policies of its kind.
@@ -160,7 +173,7 @@ impl Answer {
     }
 }
 
-/// Where the points of one sign went: `in_file` = `applied` + `rejected` + `unchanged` + `not_taken`.
+/// Where the points of one sign went: `in_file` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignSums {
     pub in_file: i128,
@@ -168,6 +181,8 @@ pub struct SignSums {
     pub rejected: i128,
     pub unchanged: i128,
     pub not_taken: i128,
+    /// Nobody said in which program.
+    pub not_credited: i128,
 }
 
 /// Everything that a job reports of one program.
@@ -266,7 +281,7 @@ impl Run {
 impl Model {
     /// An empty store with these programs.
     pub fn new(programs: &[(&str, u32)], zone_minutes: i64) -> Model {
-        let program = |&(code, decimals): &(&str, u32)| Program { code: code.to_owned(), decimals };
+        let program = |&(code, decimals): &(&str, u32)| Program { code: code.to_owned(), decimals, currency: "" };
         Model {
             programs: programs.iter().map(program).collect(),
             customers: Vec::new(),

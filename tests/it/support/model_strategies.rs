@@ -14,12 +14,16 @@
 use proptest::{prelude::*, sample::select};
 
 use self::{
-    cells::{TIDEMILL, TIDEMILL_AMOUNT, TIDEMILL_NAMES, TIDEMILL_OPERATION},
+    cells::{
+        CUSTOMERS, CUSTOMERS_NAME_PARTS, INCUST, INCUST_AMOUNT, INCUST_SHORT, TIDEMILL, TIDEMILL_AMOUNT,
+        TIDEMILL_NAMES, TIDEMILL_OPERATION,
+    },
     written::{FilePlan, RowPlan, Written},
 };
 use super::model::{
-    Job,
+    Job, Kind, Model,
     calendar::{Day, Moment, day, moment_text},
+    customers::{CustomersFormat, CustomersOptions},
     points::{Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions},
 };
 
@@ -30,6 +34,8 @@ mod tests;
 
 /// Programs of a world, the one that a new store has first.
 pub const PROGRAMS: [&str; 3] = ["points", "coins", "miles"];
+/// Their currencies.
+pub const CURRENCIES: [&str; 3] = ["", "EUR", "USD"];
 /// Years of which no world has a day, and in which the tests are run.
 pub const CLOCK_YEARS: std::ops::Range<u32> = 2010..2090;
 /// Days by which a job's `now` lies behind the base.
@@ -73,7 +79,7 @@ pub enum Dry {
 /// What it does.
 #[derive(Clone, Debug)]
 pub enum Work {
-    Customers(Written),
+    Customers(Written, CustomersOptions),
     Points(Written, PointsOptions),
     /// Expires what was over before a day, none for the job's; in one program or in all.
     Expire {
@@ -88,6 +94,13 @@ impl World {
         [0, 1, 2].map(|place| (PROGRAMS[place], self.decimals[place]))
     }
 
+    /// The store before its first job.
+    pub fn model(&self) -> Model {
+        let mut model = Model::new(&self.programs(), self.zone.1);
+        model.programs.iter_mut().zip(CURRENCIES).for_each(|(program, currency)| program.currency = currency);
+        model
+    }
+
     /// The same without dry runs, and without what can be done by one command only that is not repeated.
     pub fn of_imports(mut self) -> World {
         self.steps.retain(|step| !matches!(step.work, Work::Expire { .. }));
@@ -100,7 +113,7 @@ impl Step {
     /// Returns the file, if it has one.
     pub fn written(&self) -> Option<&Written> {
         match &self.work {
-            Work::Customers(written) | Work::Points(written, _) => Some(written),
+            Work::Customers(written, _) | Work::Points(written, _) => Some(written),
             Work::Expire { .. } => None,
         }
     }
@@ -109,7 +122,7 @@ impl Step {
     pub fn main_program(&self) -> usize {
         match self.work {
             Work::Expire { program, .. } => program.unwrap_or(0),
-            Work::Customers(_) | Work::Points(..) => self.program,
+            Work::Customers(..) | Work::Points(..) => self.program,
         }
     }
 
@@ -124,7 +137,7 @@ impl Step {
     /// A file may hold a byte that is no text, hence `--encoding`.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = match self.work {
-            Work::Customers(_) => vec!["import", "customers"],
+            Work::Customers(..) => vec!["import", "customers"],
             Work::Points(..) => vec!["import", "points"],
             Work::Expire { .. } => unreachable!("it is no import"),
         };
@@ -159,15 +172,52 @@ impl Step {
                 OnRepeat::Last => ["--on-repeat", "last"],
             });
         }
-        let now = moment_text(self.now);
-        arguments.into_iter().map(str::to_owned).chain(["--now".to_owned(), now]).collect()
+        let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        if let Work::Customers(_, options) = &self.work {
+            let own = [("--format", options.format_name()), ("--key", options.key.map(kind_name))];
+            arguments
+                .extend(own.into_iter().filter_map(|(flag, name)| Some([flag, name?])).flatten().map(str::to_owned));
+            arguments.extend(options.maps().iter().flat_map(|map| ["--map", map]).map(str::to_owned));
+            arguments.extend(
+                options.phone_digits.into_iter().flat_map(|digits| ["--phone-digits".to_owned(), digits.to_string()]),
+            );
+        }
+        arguments.extend(["--now".to_owned(), moment_text(self.now)]);
+        arguments
+    }
+}
+
+impl CustomersOptions {
+    /// The format's name; none: its file's header says it.
+    pub fn format_name(&self) -> Option<&'static str> {
+        match self.format {
+            CustomersFormat::Incust => Some("incust"),
+            // With columns that are not its own, the header might be somebody else's.
+            CustomersFormat::Tidemill => self.has_name_parts.then_some("tidemill-customers"),
+        }
+    }
+
+    /// The columns that are mapped.
+    pub fn maps(&self) -> &'static [&'static str] {
+        if self.has_name_parts { &["first_name=first_name", "last_name=last_name"] } else { &[] }
+    }
+}
+
+/// What the command line calls a sort of identifier.
+pub fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::UserId => "user_id",
+        Kind::ExternalId => "external_id",
+        Kind::Email => "email",
+        Kind::Mobile => "mobile",
+        Kind::Card => "card",
     }
 }
 
 /// A customers file, then one to six further jobs; each file has at most `rows_max` rows of its own.
 pub fn world(rows_max: usize) -> impl Strategy<Value = World> {
     bases().prop_flat_map(move |(base, zone, decimals)| {
-        let opening = customers_plan(rows_max).prop_map(WorkPlan::Customers);
+        let opening = customers_plan(base, rows_max);
         let opening = (opening, any_circumstances(base)).prop_map(|(work, rest)| StepPlan { work, ..rest });
         let later =
             (any_work(base, rows_max), any_circumstances(base)).prop_map(|(work, rest)| StepPlan { work, ..rest });
@@ -199,7 +249,7 @@ struct StepPlan {
 
 #[derive(Clone, Debug)]
 enum WorkPlan {
-    Customers(FilePlan),
+    Customers(FilePlan, CustomersOptions, Sent),
     Points(FilePlan, PointsOptions, Sent),
     Expire { days_ago: Option<Day>, program: Option<usize> },
 }
@@ -240,25 +290,44 @@ fn any_work(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
     let days_ago = prop_oneof![2 => Just(None), 1 => (0..20_i64).prop_map(Some)];
     let sent = prop_oneof![
         5 => Just(Sent::New),
-        4 => any::<(bool, bool)>().prop_map(|(is_appended, is_rewritten)| Sent::Again { is_appended, is_rewritten }),
+        4 => sent_again(),
     ];
     let points = (points_options(), sent).prop_flat_map(move |(options, sent)| {
         points_plan(options.format, base, rows_max).prop_map(move |plan| WorkPlan::Points(plan, options, sent))
     });
     prop_oneof![
-        2 => customers_plan(rows_max).prop_map(WorkPlan::Customers),
+        5 => customers_plan(base, rows_max),
         12 => points,
         3 => (days_ago, program).prop_map(|(days_ago, program)| WorkPlan::Expire { days_ago, program }),
     ]
 }
 
+fn sent_again() -> impl Strategy<Value = Sent> {
+    any::<(bool, bool)>().prop_map(|(is_appended, is_rewritten)| Sent::Again { is_appended, is_rewritten })
+}
+
 /// Writes the files of steps.
 fn steps(plans: impl Iterator<Item = StepPlan>) -> Vec<Step> {
     let mut sent: Option<(FilePlan, PointsOptions, usize)> = None;
+    let mut customers_sent: Option<(FilePlan, CustomersOptions, usize)> = None;
     let mut steps = Vec::new();
     for mut plan in plans {
         let work = match plan.work {
-            WorkPlan::Customers(file) => Work::Customers(file.written()),
+            WorkPlan::Customers(mut file, mut options, how) => {
+                let earlier = customers_sent.take().filter(|(_, as_before, _)| as_before.format == options.format);
+                if let (Some((earlier, as_before, program)), Sent::Again { is_appended, is_rewritten }) = (earlier, how)
+                {
+                    file.rows = with_rows_of(&earlier, file.rows, is_appended);
+                    if !is_rewritten {
+                        file = FilePlan { rows: file.rows, ..earlier };
+                        options = as_before;
+                        plan.program = program;
+                    }
+                }
+                let written = file.written();
+                customers_sent = Some((file, options, plan.program));
+                Work::Customers(written, options)
+            }
             WorkPlan::Expire { days_ago, program } => {
                 // A dry run may ask for days to come.
                 let sign = if plan.dry == Dry::Only { 1 } else { -1 };
@@ -266,8 +335,7 @@ fn steps(plans: impl Iterator<Item = StepPlan>) -> Vec<Step> {
             }
             WorkPlan::Points(mut file, mut options, how) if matches!(options.format, Format::Tidemill(_)) => {
                 if let (Some((earlier, as_before, program)), Sent::Again { is_appended, is_rewritten }) = (&sent, how) {
-                    let own = file.rows.drain(..).filter(|_| is_appended).collect::<Vec<_>>();
-                    file.rows = earlier.rows.iter().cloned().chain(own).take(ROWS_MAX).collect();
+                    file.rows = with_rows_of(earlier, file.rows, is_appended);
                     if !is_rewritten {
                         file = FilePlan { rows: file.rows, ..earlier.clone() };
                         options.format = as_before.format;
@@ -286,6 +354,12 @@ fn steps(plans: impl Iterator<Item = StepPlan>) -> Vec<Step> {
         steps.push(Step { work, now: plan.now, program: plan.program, reason, comment, dry: plan.dry });
     }
     steps
+}
+
+/// The rows of an earlier file, and perhaps own ones behind them.
+fn with_rows_of(earlier: &FilePlan, own: Vec<RowPlan>, is_appended: bool) -> Vec<RowPlan> {
+    let own = own.into_iter().filter(|_| is_appended);
+    earlier.rows.iter().cloned().chain(own).take(ROWS_MAX).collect()
 }
 
 fn needs_reason(work: &Work) -> bool {
@@ -401,31 +475,69 @@ fn copy_rows(rows: &mut [RowPlan], copies: &[Copied]) {
 }
 
 /// A customers file of 1 to `rows_max` rows; about two thirds of the rows are good.
-fn customers_plan(rows_max: usize) -> BoxedStrategy<FilePlan> {
-    let cells =
-        (cells::identifiers(), cells::profile(), cells::amount(false)).prop_map(|(identifiers, profile, balance)| {
+fn customers_plan(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
+    let sent = prop_oneof![2 => Just(Sent::New), 1 => sent_again()];
+    (customers_options(), sent).prop_flat_map(move |(options, sent)| {
+        let file = match options.format {
+            CustomersFormat::Tidemill => tidemill_customers_plan(options, rows_max),
+            CustomersFormat::Incust => incust_plan(base, rows_max),
+        };
+        file.prop_map(move |file| WorkPlan::Customers(file, options, sent))
+    })
+}
+
+fn customers_options() -> impl Strategy<Value = CustomersOptions> {
+    let key = |kinds: Vec<Kind>| prop_oneof![3 => Just(None), 1 => select(kinds).prop_map(Some)];
+    let format = prop_oneof![
+        (
+            Just(CustomersFormat::Tidemill),
+            key(vec![Kind::UserId, Kind::ExternalId, Kind::Email, Kind::Mobile, Kind::Card]),
+            prop::bool::weighted(0.3)
+        ),
+        (Just(CustomersFormat::Incust), key(vec![Kind::Email, Kind::Mobile, Kind::Card]), Just(false)),
+    ];
+    let phone_digits = prop_oneof![6 => Just(None), 2 => Just(Some(12)), 1 => Just(Some(11))];
+    (format, phone_digits).prop_map(|((format, key, has_name_parts), phone_digits)| CustomersOptions {
+        format,
+        key,
+        phone_digits,
+        has_name_parts,
+    })
+}
+
+fn tidemill_customers_plan(options: CustomersOptions, rows_max: usize) -> BoxedStrategy<FilePlan> {
+    let cells = (cells::identifiers(), cells::profile(), cells::amount(false), cells::name_parts()).prop_map(
+        |(identifiers, profile, balance, parts)| {
             let mut cells = identifiers;
             cells.extend(profile);
             cells.push(balance);
+            cells.extend(parts);
             cells
-        });
-    let header = [
-        "user_id",
-        "external_id",
-        "email",
-        "mobile",
-        "card",
-        "name",
-        "birthday",
-        "gender",
-        "consent",
-        "tier",
-        "ltv",
-        "orders",
-        "created_at",
-        "balance",
-    ];
-    plan(&header, cells, rows_max)
+        },
+    );
+    let is_there = move |at: &usize| options.has_name_parts || !CUSTOMERS_NAME_PARTS.contains(at);
+    plan(&CUSTOMERS, cells, rows_max)
+        .prop_map(move |mut plan| {
+            plan.order.retain(is_there);
+            plan
+        })
+        .boxed()
+}
+
+fn incust_plan(base: Day, rows_max: usize) -> BoxedStrategy<FilePlan> {
+    let kept = prop::collection::vec(prop::bool::weighted(0.9), INCUST.len());
+    (plan(&INCUST, cells::incust_row(base), rows_max), kept, any::<bool>())
+        .prop_map(|(mut plan, kept, is_short)| {
+            // What names a customer is in each file, as it may be the key; the amount is in nearly all.
+            let is_name = |at: usize| ["phone", "email", "card"].contains(&INCUST_SHORT[at]);
+            let is_amount = |at: usize| at == INCUST_AMOUNT && kept[0];
+            plan.order.retain(|&at| kept[at] || is_name(at) || is_amount(at));
+            if is_short {
+                plan.columns = INCUST_SHORT.to_vec();
+            }
+            plan
+        })
+        .boxed()
 }
 
 /// Rows of cells in the order of `columns`, to be written in any order of columns and in any dialect.

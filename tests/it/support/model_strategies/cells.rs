@@ -23,6 +23,7 @@ pub fn identifiers() -> impl Strategy<Value = Vec<String>> {
             match fault {
                 0 => cells[2] = "nobody.example.com".to_string(),
                 1 => cells[3] = "+91 12".to_string(),
+                2 => cells[4] = ", |".to_string(),
                 _ => {}
             }
             Just(cells)
@@ -40,8 +41,8 @@ pub fn profile() -> impl Strategy<Value = Vec<String>> {
     };
     (
         cell(&["", "Ana", "Bo \"B\" Berg", "Two\nLines", "Ümit Öz, Jr; x|y"], &[]),
-        cell(&["", "1990-01-31", "2000-02-29"], &["2021-02-29", "2999-01-01", "31.01.1990"]),
-        cell(&["", "male", "Female", "OTHER"], &["x1"]),
+        birthday(),
+        gender(),
         cell(&["", "web", "2021-05-02, No. 17, Kaunas"], &[]),
         cell(&["", "bronze", "gold"], &[]),
         cell(&["", "0", "10.5", "10.50", "99999.9999"], &["1.00001", "-1", "abc", "1,5"]),
@@ -51,6 +52,132 @@ pub fn profile() -> impl Strategy<Value = Vec<String>> {
         .prop_map(|(name, birthday, gender, consent, tier, ltv, orders, created_at)| {
             [name, birthday, gender, consent, tier, ltv, orders, created_at].map(str::to_string).to_vec()
         })
+}
+
+fn birthday() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        60 => select(vec!["", "1990-01-31", "2000-02-29", "--05-27", "--02-29", "1004-02-29"]),
+        1 => select(vec!["2021-02-29", "2999-01-01", "31.01.1990", "--02-30", "--5-27", "1004-13-01"]),
+    ]
+}
+
+fn gender() -> impl Strategy<Value = &'static str> {
+    prop_oneof![
+        60 => select(vec!["", "", "male", "Female", "OTHER", "Moteris", "чоловік", "Kobieta", "Männlich"]),
+        1 => Just("x1"),
+    ]
+}
+
+/// Columns of a customers file of ours, and two that can be mapped.
+pub const CUSTOMERS: [&str; 16] = [
+    "user_id",
+    "external_id",
+    "email",
+    "mobile",
+    "card",
+    "name",
+    "birthday",
+    "gender",
+    "consent",
+    "tier",
+    "ltv",
+    "orders",
+    "created_at",
+    "balance",
+    "first_name",
+    "last_name",
+];
+/// The places of these two.
+pub const CUSTOMERS_NAME_PARTS: [usize; 2] = [14, 15];
+
+pub fn name_parts() -> impl Strategy<Value = [String; 2]> {
+    (select(vec!["", "Ana", " Zoë "]), select(vec!["", "Berg", "von und zu\nEck"]))
+        .prop_map(|(first, last)| [first, last].map(str::to_owned))
+}
+
+/// Columns of an inCust file, by the names of its page, and one that it does not know.
+pub const INCUST: [&str; 12] = [
+    "Phone number",
+    "Customer email address",
+    "Plastic Card Numbers",
+    "Consent",
+    "Customer Name",
+    "Birthday",
+    "Gender",
+    "Sum of credited bonus points",
+    "Bonus currency",
+    "Bonus points expiration date",
+    "Customer account",
+    "note",
+];
+/// The same by short names.
+pub const INCUST_SHORT: [&str; 12] = [
+    "phone",
+    "email",
+    "card",
+    "consent",
+    "name",
+    "birthday",
+    "gender",
+    "amount",
+    "currency",
+    "expires_on",
+    "account",
+    "note",
+];
+/// The amount's place.
+pub const INCUST_AMOUNT: usize = 7;
+
+/// The cells of a row of an inCust file, around a day.
+pub fn incust_row(base: Day) -> impl Strategy<Value = Vec<String>> {
+    let of = |me: u32, own: u32, none: u32| prop_oneof![own * 2 => Just(Some(me)), none * 2 => Just(None), 1 => (0..PEOPLE).prop_map(Some)];
+    let people = prop_oneof![9 => 0..PEOPLE, 1 => PEOPLE..PEOPLE + 3];
+    let names = people.prop_flat_map(move |me| (of(me, 16, 1), of(me, 5, 5), of(me, 5, 5)));
+    let profile = (
+        select(vec!["", "", "web", "2021-05-02, No. 17, Kaunas"]),
+        select(vec!["", "", "Ana", "Bo \"B\" Berg", "Two\nLines"]),
+        birthday(),
+        gender(),
+    );
+    let currency = prop_oneof![
+        30 => select(vec!["", "", "EUR", "EUR", " eur ", "usd"]),
+        1 => select(vec!["GBP", "XYZ", "€", "EURO"]),
+    ];
+    let account = prop_oneof![
+        30 => select(vec!["", "", "", "", "points", "coins", " miles "]),
+        1 => select(vec!["gems", "COINS"]),
+    ];
+    let credit = (prop_oneof![5 => amount(false), 2 => Just(String::new())], currency, bonus_expiry(base), account);
+    (names, 0..5_u32, 0..60_u32, profile, credit, note()).prop_map(
+        |((mobile, email, card), spelling, fault, (consent, name, birthday, gender), credit, note)| {
+            let (amount, currency, expires_on, account) = credit;
+            let or_empty = |name: Option<String>| name.unwrap_or_default();
+            let mut cells = vec![
+                or_empty(mobile.map(|n| spelled_mobile(n, spelling))),
+                or_empty(email.map(|n| spelled_email(n, spelling))),
+                or_empty(card.map(|n| spelled_cards(n, spelling))),
+            ];
+            match fault {
+                0 => cells[0] = "+91 12".to_owned(),
+                1 => cells[1] = "ana@".to_owned(),
+                2 => cells[2] = " , |".to_owned(),
+                _ => {}
+            }
+            cells.extend([consent, name, birthday, gender].map(str::to_owned));
+            cells.extend([amount, currency.to_owned(), expires_on, account.to_owned(), note]);
+            cells
+        },
+    )
+}
+
+/// The last day of bonus points: a date, and no moment.
+fn bonus_expiry(base: Day) -> impl Strategy<Value = String> {
+    prop_oneof![
+        10 => Just(String::new()),
+        8 => (35..70_i64).prop_map(move |days| day_text(base + days)),
+        2 => (10..40_i64).prop_map(move |days| day_text(base + days)),
+        1 => last_day(base),
+    ]
 }
 
 /// The e-mail and mobile cells of a points row.
@@ -83,12 +210,15 @@ fn spelled_email(n: u32, spelling: u32) -> String {
     }
 }
 
+/// Some have a number of 11 digits, the others of 12.
 fn spelled_mobile(n: u32, spelling: u32) -> String {
+    let (code, number) = if n % 4 == 3 { ("370", "636-000") } else { ("91", "63600-000") };
+    let plain = number.replace('-', "");
     match spelling {
-        0 => format!("+9163600000{n:02}"),
-        1 => format!("+91 63600-000{n:02}"),
-        2 => format!("009163600000{n:02}"),
-        _ => format!("9163600000{n:02}"),
+        0 => format!("+{code}{plain}{n:02}"),
+        1 => format!("+{code} {number}{n:02}"),
+        2 => format!("00{code}{plain}{n:02}"),
+        _ => format!("{code}{plain}{n:02}"),
     }
 }
 

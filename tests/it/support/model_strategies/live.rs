@@ -54,8 +54,8 @@ pub fn live_world() -> impl Strategy<Value = LiveWorld> {
             });
             (plan, any_circumstances(base)).prop_map(|(work, rest)| StepPlan { work, dry: Dry::No, ..rest })
         };
-        let customers = (customers_plan(60), any_circumstances(base)).prop_map(|(plan, rest)| StepPlan {
-            work: WorkPlan::Customers(plan),
+        let customers = (customers_plan(base, 60), any_circumstances(base)).prop_map(|(work, rest)| StepPlan {
+            work,
             dry: Dry::No,
             ..rest
         });
