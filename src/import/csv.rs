@@ -305,6 +305,7 @@ pub fn skip_rows(bytes: &[u8], dialect: Dialect, rows: u64, complete: bool) -> O
 }
 
 /// The text of a field: doubled quotes are made single ones in `scratch`, which costs only the records that have some.
+#[inline]
 pub fn cell<'a>(bytes: &'a [u8], field: Field, dialect: Dialect, flags: u8, scratch: &'a mut Vec<u8>) -> &'a [u8] {
     let raw = field.raw(bytes);
     if flags & QUOTED == 0 || memchr(dialect.quote, raw).is_none() {

@@ -263,6 +263,9 @@ pub struct Format {
     /// Identifiers that are set when a customer is created, and never added or changed afterwards.
     #[serde(default)]
     pub set_at_creation: Vec<ColumnField>,
+    /// Whether the job's day is the first of a row's days of validity, so that one day ends today; else it ends tomorrow.
+    #[serde(default, skip_serializing_if = "is_no")]
+    pub first_day_counts: bool,
     /// Whether the job needs `--reason`.
     #[serde(default)]
     pub reason_required: bool,

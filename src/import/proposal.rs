@@ -240,6 +240,7 @@ impl Proposal {
             mandatory: mandatory.filter(|group: &Vec<_>| !group.is_empty()).collect(),
             recognized_by: Vec::new(),
             wins_over: Vec::new(),
+            first_day_counts: self.format.first_day_counts,
             reason_required: self.format.reason_required,
             mode_required: self.needs_mode(),
             operation_blank: self.format.operation_blank.filter(|_| has_operations),

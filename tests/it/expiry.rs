@@ -193,3 +193,27 @@ fn a_program_is_shown_with_what_expires_when() {
     let ended = shop.run(&["program", "show", "kilometres"]).expect(1);
     assert_eq!(ended.error("code"), "program_unknown");
 }
+
+#[test]
+fn a_format_says_whether_today_is_the_first_day_of_validity() {
+    let format = |first_day_counts: bool| {
+        format!(
+            "name = \"my\"\nkind = \"points\"\ntitle = \"My points\"\nmandatory = [[\"email\"], [\"amount\"]]\n\
+             first_day_counts = {first_day_counts}\n\
+             [[columns]]\nfield = \"email\"\nheaders = [\"email\"]\n[[columns]]\nfield = \"amount\"\nheaders = [\"amount\"]\n\
+             [[columns]]\nfield = \"expires_in_days\"\nheaders = [\"days\"]\n"
+        )
+    };
+    for (first_day_counts, days, last_day) in
+        [(false, 1, "2026-11-23"), (true, 1, "2026-11-22"), (false, 30, "2026-12-22"), (true, 30, "2026-12-21")]
+    {
+        let binary = Binary::new();
+        binary.write("my.toml", format(first_day_counts));
+        binary.write("points.csv", format!("email,amount,days\nana@example.com,5,{days}\n"));
+        let import =
+            ["import", "points", "points.csv", "--format", "my.toml", "--mode", "add", "--on-unknown", "create"];
+        binary.run(&import).expect(0);
+        let ledger = binary.export("ledger");
+        assert!(ledger.contains(&format!(",5,5,{last_day},")), "{first_day_counts} {days}: {ledger}");
+    }
+}

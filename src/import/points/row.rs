@@ -63,7 +63,7 @@ impl PointsRules {
         if hashes.len() == before {
             return None;
         }
-        let program = self.program_of(cells, scratch);
+        let program = if self.fields.program.is_none() { Some(self.program) } else { self.program_of(cells, scratch) };
         let command = program.and_then(|program| {
             let cell = cells.text(self.fields.amount, scratch);
             let decimals = self.decimals_of(program);

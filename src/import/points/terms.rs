@@ -207,7 +207,9 @@ impl PointsRules {
                         });
                         return None;
                     }
-                    Some(days) => days.and_then(|days| self.today.add_days(days)),
+                    Some(days) => {
+                        days.and_then(|days| self.today.add_days(days - i32::from(self.format.first_day_counts)))
+                    }
                 };
                 if by_days.is_none() {
                     fail(Rejection::ExpiryInvalid, field, &|| {
