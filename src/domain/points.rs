@@ -348,13 +348,13 @@ fn complaint(unsigned: &str, style: NumberStyle) -> &'static str {
     } else if has(&[',']) && reads("en") {
         "has commas between its digits; if they group thousands, use `--number-format en`, \
          if they are decimal commas, `--number-format de`"
-    } else if reads("in") {
+    } else if has(&[',']) && reads("in") {
         "has commas between groups of digits, as India writes them; use `--number-format in`"
     } else if reads("de") {
         "is written with a decimal comma or with points between groups; use `--number-format de`"
     } else if reads("fr") {
         "has spaces between its groups of digits; use `--number-format fr`"
-    } else if reads("ch") {
+    } else if has(&['\'', '\u{2019}']) && reads("ch") {
         "has apostrophes between its groups of digits; use `--number-format ch`"
     } else if unsigned.starts_with(['-', '+', '\u{2212}']) {
         "has more than one sign"
@@ -462,7 +462,7 @@ mod tests {
             // Groups are well formed or there are none.
             ("1,23", "en", "--number-format de"), ("1234,567", "en", "--number-format de"), (",123", "en", ""),
             ("1,,234", "en", ""), ("1,234,", "en", ""), ("0,123", "en", ""), ("1.234,567", "en", "--number-format de"),
-            ("5.50", "de", ""), ("1 234\u{a0}567", "fr", ""), ("1,234,567", "in", "--number-format en"),
+            ("5.50", "de", "no well-formed number"), ("1 234\u{a0}567", "fr", ""), ("1,234,567", "in", "--number-format en"),
             ("123,456", "in", "--number-format en"), ("1,23,456", "en", "--number-format in"), ("1,234.5,6", "en", ""),
         ];
         for &(cell, style, part) in cases {

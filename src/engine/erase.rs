@@ -42,7 +42,7 @@ use crate::{
 const ERASED_MESSAGE: &str = "the customer was erased";
 
 /// What an erased file name or reason of a job is replaced in: the only texts of a job that people write.
-const JOB_TEXTS: [&[&str]; 7] = [
+const JOB_TEXTS: [&[&str]; 9] = [
     &["reason"],
     &["comment"],
     &["rejects"],
@@ -50,6 +50,9 @@ const JOB_TEXTS: [&[&str]; 7] = [
     &["notifications"],
     &["layout", "path"],
     &["layout", "location"],
+    // A column may be called by whatever stood there.
+    &["layout", "header"],
+    &["layout", "mapping", "ignored"],
 ];
 
 impl Engine {
@@ -196,12 +199,18 @@ impl Engine {
             // An unfinished job must find its files again.
             let count = if job.state() == JobState::Unfinished { 2 } else { JOB_TEXTS.len() };
             for path in &JOB_TEXTS[..count] {
-                let place = path.iter().try_fold(&mut parameters, |value, name| value.get_mut(name));
-                if let Some(place) = place
-                    && let Some(blotted) = place.as_str().and_then(|text| traces.blotted(text, false))
-                {
-                    *place = blotted.into();
-                    is_changed = true;
+                let Some(place) = path.iter().try_fold(&mut parameters, |value, name| value.get_mut(name)) else {
+                    continue;
+                };
+                let texts = match place {
+                    serde_json::Value::Array(texts) => texts.as_mut_slice(),
+                    text => std::slice::from_mut(text),
+                };
+                for text in texts {
+                    if let Some(blotted) = text.as_str().and_then(|text| traces.blotted(text, false)) {
+                        *text = blotted.into();
+                        is_changed = true;
+                    }
                 }
             }
             is_changed.then(|| JobStart { parameters, ..job.start.clone() })

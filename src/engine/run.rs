@@ -23,7 +23,7 @@ use crate::{
         reports::{self, absolute},
         request::{CustomersRequest, JobRequest, PointsRequest, ResumeRequest},
     },
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
     import::{
         customers,
         format::{ColumnField, Kind, Mapping},
@@ -267,7 +267,17 @@ impl Engine {
                 }
                 if expects {
                     self.expect(&run, Some(&earlier), request, &mut held, progress)
-                        .map_err(|error| error.of_job(earlier.id))?;
+                        .map_err(|error| match error.kind() {
+                            ErrorKind::Refused => {
+                                let id = earlier.id;
+                                let hint = format!(
+                                    "what job {id} applied before stays, and nothing was added; go on without the condition, \
+                                     or give it up with `tidemill job cancel {id}`"
+                                );
+                                error.hint(hint).of_job(id)
+                            }
+                            _ => error.of_job(earlier.id),
+                        })?;
                 }
                 if earlier.window.is_none() {
                     // Nothing came of it yet, so it may still learn of other reports; later runs find them here.

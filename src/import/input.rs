@@ -343,6 +343,10 @@ fn unmapped(
     why: &str,
     plain: Error,
 ) -> Error {
+    // Guesses of a title's only cell would lead astray.
+    if is_title(&found.first, hints) {
+        return plain;
+    }
     // Without a kind, as for a preview: of points if there seem to be any, else of customers.
     let kinds = match kind.or(named.map(|format| format.kind)) {
         Some(kind) => vec![kind],
@@ -429,12 +433,20 @@ fn first_values(source: &Source, dialect: Dialect, start: Position, columns: usi
     values
 }
 
+/// Whether a first row that fits nothing may be a title above the header: it has one cell, of several words.
+fn is_title(first: &[String], hints: &InputHints) -> bool {
+    let mut filled = first.iter().filter(|cell| !is_blank(cell.as_bytes()));
+    let (only, other) = (filled.next(), filled.next());
+    let has_words = only.is_some_and(|cell| cell.split_whitespace().count() > 1 && !format::looks_like_data(cell));
+    has_words && other.is_none() && hints.skip_rows == 0 && !hints.no_header
+}
+
 /// Columns that do not fit; where the first record looks like data, because there may be no header.
 fn columns_error(error: &impl std::fmt::Display, first: &[String], hints: &InputHints) -> Error {
     let error = Error::usage(error.to_string());
-    if first.iter().filter(|cell| !is_blank(cell.as_bytes())).count() == 1 && hints.skip_rows == 0 {
+    if is_title(first, hints) {
         return error.hint(
-            "the first row has a single cell: if it is a title, skip what stands above the header with `--skip-rows N`; \
+            "the first row has a single cell with several words: if it is a title, skip what stands above the header with `--skip-rows N`; \
              `tidemill preview FILE --raw` shows the rows",
         );
     }

@@ -393,7 +393,7 @@ impl AccountBook {
             if plain < 0
                 && let Some(accounts) = self.accounts(program)
             {
-                split_debit(accounts.lots.of(into), -plain, &mut taken);
+                split_debit(accounts.lots.available(into), -plain, &mut taken);
             }
             let plain = entry(into, EntryKind::MergeIn, plain, balance + plain, None, DetailAt::NONE);
             self.enter(plain, &taken, entries);

@@ -890,3 +890,16 @@ fn a_report_that_cannot_be_written_is_found_out_first() {
     assert_eq!(shop.run(&["job", "list"]).json["jobs"].as_array().map(Vec::len), Some(1));
     shop.verify();
 }
+
+#[test]
+fn a_title_above_the_header_is_told_from_a_header() {
+    let shop = shop();
+    shop.write("title.csv", "My customers 2026\n\nemail,amount,operation\nana@example.com,5,CR\n");
+    let ended = shop.run(&import("title.csv", &[])).expect(2);
+    assert!(ended.error("hint").contains("`--skip-rows N`"), "{}", ended.stdout);
+    assert_eq!(shop.run(&import("title.csv", &["--skip-rows", "2"])).expect(0).json["rows"]["applied"], 1);
+    // One word may be a header that nobody knows.
+    shop.write("header.csv", "contact\nana@example.com\n");
+    let ended = shop.run(&import("header.csv", &[])).expect(2);
+    assert!(!ended.error("hint").contains("--skip-rows"), "{}", ended.stdout);
+}

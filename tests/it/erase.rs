@@ -525,3 +525,25 @@ fn errors_of_an_erase_name_nobody() {
         assert!(!said.contains("nobody@") && !said.contains("not an address"), "{said}");
     }
 }
+
+#[test]
+fn names_of_files_and_columns_lose_an_erased_customer_too() {
+    let traced = Traced::new(3, &small());
+    let path = |name: &str| traced.directory.path().join(name);
+    let input = path("ana.k@people.example.csv");
+    std::fs::write(&input, "user_id,ana.k@people.example,Ana  Kęstaitė\nu-bea-0816,1,2\n").expect("a file is written");
+    let request = CustomersRequest {
+        file: FileRequest { path: input, ..FileRequest::default() },
+        notifications: Some(path("ana.k@people.example-events.ndjson")),
+        ..CustomersRequest::default()
+    };
+    let job = JobRequest { rejects: Some(path("ana.k@people.example-rejects.csv")), ..job() };
+    traced.engine().import_customers(&job, &request, &Progress::default()).expect("it ends");
+    traced.erase("ana.k@people.example").expect("she is erased");
+    traced.verified();
+    let jobs = serde_json::to_string(&traced.engine().jobs().expect("jobs")).expect("JSON");
+    assert!(!jobs.contains("ana.k@people"), "{jobs}");
+    let store = traced.store();
+    drop(traced.engine);
+    assert_eq!(found(&store), Vec::<String>::new());
+}

@@ -186,3 +186,26 @@ fn text_of_another_encoding_is_foretold_line_by_line() {
     );
     assert_eq!((told(0, "status"), told(0, "amount")), (json!("created"), json!("1")));
 }
+
+#[test]
+fn days_and_points_are_shown_as_the_import_takes_them() {
+    let binary = Binary::new();
+    binary.run(&["program", "add", "eur", "--currency", "EUR"]).expect(0);
+    binary.run(&["store", "set", "--time-zone", "Europe/Vilnius"]).expect(0);
+    binary.write("points.csv", "email,amount,program,expires_on\nana@example.com,7.5,eur,2090-01-01T23:30:00Z\n");
+    let shown = binary.run(&["preview", "points.csv", "--mode", "add", "--on-unknown", "create"]).expect(0).json;
+    let values = &shown["rows"][0]["values"];
+    assert_eq!((&values["amount"], &values["expires_on"]), (&json!("7.50"), &json!("2090-01-02")), "{shown}");
+}
+
+#[test]
+fn without_a_store_nobody_knows_which_programs_there_are() {
+    let binary = Binary::new();
+    let incust = |rows: &str| {
+        binary.write("incust.csv", format!("phone;amount;currency;account\n{rows}"));
+        preview(&binary, b"", &["incust.csv", "--format", "incust"])
+    };
+    assert_eq!(incust("+37061234567;5.50;EUR;\n+37061234568;5.50;;bonus\n").0, Some(0));
+    let (exit, shown) = incust("+37061234567;5.50;XYZ;\n");
+    assert_eq!(exit, Some(3), "{shown}");
+}

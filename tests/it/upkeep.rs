@@ -1,10 +1,10 @@
-//! What is done to a store beside its jobs: giving one up, dropping rejected rows, compacting.
+//! What is done to a store beside its jobs: giving one up, repeating one under a condition, dropping rejected rows, compacting.
 
 use std::thread;
 
 use tidemill::{
     domain::{id::JobId, job::JobState},
-    engine::request::ResumeRequest,
+    engine::request::{JobRequest, MaxRejects, ResumeRequest},
     error::ErrorKind,
     job::progress::{Progress, Stage},
 };
@@ -219,4 +219,25 @@ fn the_command_line_gives_up_forgets_and_compacts() {
     assert!(script["script"].as_str().expect("a text").contains("_tidemill"), "{script}");
     assert_eq!(binary.run(&["completions", "cmd"]).expect(2).error("code"), "usage");
     assert!(!files_below(&binary.store()).is_empty());
+}
+
+#[test]
+fn what_a_repeated_command_expects_holds_for_the_whole_file_or_nothing_is_added() {
+    let shop = Shop::new();
+    shop.write("points.csv", credits(20_000));
+    shop.import_a_part("points.csv");
+    let before = shop.engine.job(JobId(1)).expect("it began").rows;
+    let again = |change: &dyn Fn(&mut JobRequest)| {
+        let (mut job, request) = credits_request(shop.path("points.csv"));
+        change(&mut job);
+        shop.engine.import_points(&job, &request, &Progress::default())
+    };
+    let refused = again(&|job| job.max_rejects = Some(MaxRejects::Rows(199))).expect_err("200 rows are refused");
+    assert_eq!((refused.code(), refused.job()), ("max_rejects", Some(JobId(1))));
+    assert!(refused.hint_text().is_some_and(|hint| hint.contains("job cancel 1")));
+    let refused = again(&|job| job.expect_rows = Some(20_001)).expect_err("there are fewer");
+    assert_eq!(refused.code(), "expect_rows");
+    assert_eq!(shop.engine.job(JobId(1)).expect("it began").rows, before);
+    let summary = again(&|job| (job.expect_rows, job.max_rejects) = (Some(20_000), Some(MaxRejects::Rows(200))));
+    assert_eq!(summary.expect("it ends").rows.read, 20_000);
 }
