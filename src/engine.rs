@@ -37,6 +37,7 @@ use crate::{
         jobs::{self, Job},
         lock,
         state::{self, Needs, State},
+        view::Readable,
     },
 };
 
@@ -71,6 +72,8 @@ pub struct Engine {
     store: Store,
     options: Options,
     pool: ThreadPool,
+    /// For those who read while a job has the other one: they must not wait for it, nor take its threads.
+    readers: ThreadPool,
     opening: Duration,
     /// What the last job left in memory, ready for the next. Taken while a job runs, so that it is also the lock which
     /// makes the next one wait; empty after a dry run or an error.
@@ -134,16 +137,20 @@ impl Engine {
 
     fn start(directory: &Path, options: Options, create: bool) -> Result<Engine> {
         let began = Instant::now();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(options.threads.max(1))
-            .thread_name(|number| format!("worker-{number}"))
-            .build()
-            .map_err(|error| Error::internal(format!("the worker threads cannot start: {error}")))?;
+        let pool = |name: &'static str| {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(options.threads.max(1))
+                .thread_name(move |number| format!("{name}-{number}"))
+                .build()
+                .map_err(|error| Error::internal(format!("the {name} threads cannot start: {error}")))
+        };
+        let (pool, readers) = (pool("worker")?, pool("reader")?);
         let store = Store::open(directory, create)?;
         let mut engine = Engine {
             store,
             options,
             pool,
+            readers,
             opening: Duration::ZERO,
             state: Mutex::new(None),
             running: RunningJobs::default(),
@@ -265,10 +272,11 @@ impl Engine {
     /// When the logs cannot be read.
     pub fn info(&self) -> Result<StoreView> {
         let settings = self.store.settings();
-        let positions = self.store.positions();
-        let (entries, records) = (state::log_end(&self.store)?, state::records_end(&self.store)?);
+        let view = self.store.view()?;
+        let positions = view.positions();
+        let (entries, records) = (state::log_end(&view)?, state::records_end(&view)?);
         let reflected = positions.accounts.values().map(|position| position.next_sequence).min().unwrap_or(1);
-        let state = State::load(&self.store, &Needs::default())?;
+        let state = State::load(&view, &Needs::default())?;
         let customers = state.customers - state.merges.len() as u32;
         Ok(StoreView {
             directory: self.store.directory().display().to_string(),
@@ -276,7 +284,7 @@ impl Engine {
             customers,
             identifiers: positions.runs.iter().flat_map(|run| run.identifiers).sum(),
             ledger_entries: entries - 1,
-            jobs: self.store.newest_job()?.0,
+            jobs: view.newest_job()?.0,
             cache_lag: (entries - reflected)
                 + (records - positions.identifiers_next_record.min(positions.profiles_next_record)),
             disk_bytes: crate::store::disk::bytes_of(self.store.directory()),
@@ -324,21 +332,19 @@ impl Engine {
         self.store.settings().zone().day_of(now.unwrap_or_else(clock::now))
     }
 
-    /// Writes an export as CSV on one consistent state; returns the number of rows.
+    /// Writes an export as CSV on one committed state; returns the number of rows. Jobs go on meanwhile, and are not waited
+    /// for.
     ///
     /// # Errors
     /// When the logs are damaged, or `out` fails.
     pub fn export(&self, what: Export, out: &mut dyn Write) -> Result<u64> {
-        // Holding the state keeps jobs from changing what is exported.
-        let held = self.state();
+        let view = self.store.view()?;
         let texts = |id: JobId| {
-            let job = jobs::job(&self.store, id)?;
+            let job = jobs::job(&view, id)?;
             let parameters = parameters_of(&job)?;
             Ok((job.start.kind, parameters.reason, parameters.comment))
         };
-        let written = export::write(&self.store, what, self.today(None), &texts, out);
-        drop(held);
-        written
+        export::write(&view, what, self.today(None), &texts, out)
     }
 
     /// Programs with their codes and decimals, and a sum of each.

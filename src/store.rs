@@ -11,7 +11,7 @@ use std::{
 };
 
 use rocksdb::{ColumnFamilyDescriptor, DB, WriteBatch, WriteOptions};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use crate::{
     domain::{
@@ -32,6 +32,7 @@ pub mod filter_page;
 pub mod lot_page;
 pub mod row_keys;
 pub mod log;
+pub mod view;
 pub mod head;
 pub mod tuning;
 pub mod settings;
@@ -63,6 +64,7 @@ pub struct Store {
     programs: Mutex<Vec<Program>>,
     positions: Mutex<CachePositions>,
     head: Mutex<Head>,
+    readers: view::Readers,
 }
 
 /// The handle of a family.
@@ -108,6 +110,7 @@ impl Store {
             positions: Mutex::default(),
             directory: directory.to_owned(),
             head: Mutex::new(head),
+            readers: view::Readers::default(),
             db,
         };
         store.check_promise()?;
@@ -230,14 +233,6 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) fn meta<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
-        let Some(stored) = self.db.get_cf(handle(&self.db, family::META)?, name)? else { return Ok(None) };
-        let body = value::open(value::Kind::Meta, &stored, &name)?;
-        serde_json::from_slice(body)
-            .map(Some)
-            .map_err(|error| Error::corrupt(format!("`{name}` cannot be read: {error}")))
-    }
-
     fn put_meta<T: Serialize>(&self, name: &str, content: &T) -> Result<()> {
         let json = serde_json::to_vec(content).map_err(|error| Error::internal(error.to_string()))?;
         let mut head = lock(&self.head);
@@ -259,7 +254,7 @@ impl Store {
 
     /// The log: what is true.
     pub fn log(&self) -> log::Log<'_> {
-        log::Log::new(&self.db, &self.head, &self.directory.join("staging"))
+        view::Readable::log(self)
     }
 
     pub(crate) fn db(&self) -> &DB {
@@ -339,10 +334,7 @@ impl Store {
     /// # Errors
     /// When the log cannot be read.
     pub fn newest_job(&self) -> Result<JobId> {
-        Ok(match self.log().last(key::JOBS)? {
-            Some((key::LogKey::Job(job, ..), _)) => job,
-            _ => JobId(0),
-        })
+        view::Readable::newest_job(self)
     }
 }
 

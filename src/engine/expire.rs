@@ -17,6 +17,7 @@ use crate::{
         id::{JobId, ProgramId},
         job::{JobKind, JobStart, JobState, Position, Total},
         outcome::Status,
+        program::Program,
         time::tz_version,
     },
     error::{Error, Result},
@@ -234,14 +235,27 @@ impl Engine {
         Ok(summary)
     }
 
-    /// A program and the points in it, as of today: balances, promised points, what expires in which month.
+    /// A program and the points in it, as of today: balances, promised points, what expires in which month. Waits for no job.
     ///
     /// # Errors
     /// `NotFound`; when the caches or the log are damaged.
     pub fn program_view(&self, code: &str) -> Result<ProgramView> {
         let (id, program) = self.store.program(code)?;
-        let mut held = self.state();
-        let state = self.load(&mut held, &Needs { programs: vec![id], ..Needs::default() })?;
+        let needs = Needs { programs: vec![id], ..Needs::default() };
+        // What the last job left in memory serves best; while one runs, it is what is committed.
+        if let Ok(mut held) = self.state.try_lock() {
+            let state = self.load(&mut held, &needs)?;
+            let view = self.program_in(&state, id, program);
+            *held = Some(state);
+            return view;
+        }
+        let view = self.store.view()?;
+        let state = self.readers.install(|| State::load(&view, &needs))?;
+        drop(view);
+        self.program_in(&state, id, program)
+    }
+
+    fn program_in(&self, state: &State, id: ProgramId, program: Program) -> Result<ProgramView> {
         let today = self.today(None);
         let accounts = state.accounts(id)?;
         let text = |amount: i128| amount_text(amount, program.decimals);
@@ -265,7 +279,7 @@ impl Engine {
         let balance = accounts.total - overdue.0;
         let month =
             |(month, available, promised)| MonthView { month, available: text(available), promised: text(promised) };
-        let view = ProgramView {
+        Ok(ProgramView {
             accounts: accounts.list.iter().filter(|account| account.newest().0 > 0).count() as u64,
             balance: text(balance),
             promised: text(accounts.lots.promised_total() - overdue.1),
@@ -276,9 +290,7 @@ impl Engine {
             name: program.name,
             decimals: program.decimals,
             currency: program.currency,
-        };
-        *held = Some(state);
-        Ok(view)
+        })
     }
 }
 

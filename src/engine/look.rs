@@ -232,16 +232,17 @@ impl Engine {
         Ok(HistoryPage { lines, next_before: None })
     }
 
-    /// Checks the whole store: replays the logs and compares every cache with them.
+    /// Checks the whole store: replays the logs and compares every cache with them. Takes one committed state: jobs go on
+    /// meanwhile, and are not waited for.
     ///
     /// Cost: one pass over everything, and twice the memory that a job needs.
     ///
     /// # Errors
     /// When the store is so damaged that checking cannot go on.
     pub fn verify(&self) -> Result<VerifyView> {
-        let held = self.state();
-        let found = self.pool.install(|| verify::verify(&self.store))?;
-        drop(held);
+        let view = self.store.view()?;
+        let found = self.readers.install(|| verify::verify(&view))?;
+        drop(view);
         let hex = |sum: u128| format!("{sum:032x}");
         Ok(VerifyView {
             ok: found.problems.is_empty(),

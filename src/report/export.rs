@@ -16,11 +16,12 @@ use crate::{
     },
     error::{Error, Result},
     store::{
-        Store, cold,
+        cold,
         customer_page::CustomerPage,
         key::LogKey,
         ledger_page::LedgerPage,
         state::{Needs, State},
+        view::Readable,
     },
 };
 
@@ -103,7 +104,7 @@ impl Lines<'_> {
 ///
 /// # Errors
 /// When the logs are damaged, or `out` fails.
-pub fn write(store: &Store, what: Export, today: Date, texts: &Texts<'_>, out: &mut dyn Write) -> Result<u64> {
+pub fn write(store: &impl Readable, what: Export, today: Date, texts: &Texts<'_>, out: &mut dyn Write) -> Result<u64> {
     let mut lines = Lines { out, buffer: Vec::with_capacity(BUFFER_BYTES + 4096), rows: 0 };
     match what {
         Export::Customers => customers(store, &mut lines)?,
@@ -122,7 +123,7 @@ fn header(lines: &mut Lines<'_>, header: &str) {
 
 /// Goes over all customers by number, each with everything that its records say.
 fn each_customer(
-    store: &Store,
+    store: &impl Readable,
     state: &State,
     mut visit: impl FnMut(CustomerId, &CustomerChange<'_>) -> Result<()>,
 ) -> Result<()> {
@@ -145,12 +146,12 @@ fn each_customer(
     })
 }
 
-fn load(store: &Store, with_accounts: bool) -> Result<State> {
+fn load(store: &impl Readable, with_accounts: bool) -> Result<State> {
     let programs = if with_accounts { (0..store.programs().len() as u16).map(ProgramId).collect() } else { Vec::new() };
     State::load(store, &Needs { kinds: Vec::new(), profiles: true, programs })
 }
 
-fn customers(store: &Store, lines: &mut Lines<'_>) -> Result<()> {
+fn customers(store: &impl Readable, lines: &mut Lines<'_>) -> Result<()> {
     header(
         lines,
         "user_id,external_id,email,mobile,card,name,birthday,gender,consent,tier,ltv,orders,created_at,balance",
@@ -200,7 +201,7 @@ fn identity(lines: &mut Lines<'_>, customer: &CustomerChange<'_>) {
     }
 }
 
-fn balances(store: &Store, nonzero: bool, today: Date, lines: &mut Lines<'_>) -> Result<()> {
+fn balances(store: &impl Readable, nonzero: bool, today: Date, lines: &mut Lines<'_>) -> Result<()> {
     header(lines, "user_id,external_id,email,mobile,program,balance,promised");
     let state = load(store, true)?;
     let programs = store.programs();
@@ -224,7 +225,7 @@ fn balances(store: &Store, nonzero: bool, today: Date, lines: &mut Lines<'_>) ->
     })
 }
 
-fn lots(store: &Store, today: Date, lines: &mut Lines<'_>) -> Result<()> {
+fn lots(store: &impl Readable, today: Date, lines: &mut Lines<'_>) -> Result<()> {
     header(
         lines,
         "user_id,external_id,email,mobile,program,remaining,state,expires_on,ref_type,ref_id,promotion_id,credited_at",
@@ -270,7 +271,7 @@ fn lots(store: &Store, today: Date, lines: &mut Lines<'_>) -> Result<()> {
     })
 }
 
-fn ledger(store: &Store, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()> {
+fn ledger(store: &impl Readable, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()> {
     header(
         lines,
         "user_id,external_id,email,mobile,program,sequence,time,kind,amount,balance_after,expires_on,expires_on_before,\

@@ -389,14 +389,20 @@ fn page_ranges(customers: usize) -> impl Iterator<Item = (u32, Range<usize>)> {
     (0..customers.div_ceil(ROWS)).map(move |page| (page as u32, page * ROWS..((page + 1) * ROWS).min(customers)))
 }
 
-/// Drops a generation that nothing names any more. Its files hold nothing else, so this only unlinks them.
+/// Drops a generation that nothing names any more, at once or when the last view ends that may have named it. Its files
+/// hold nothing else, so this only unlinks them.
 ///
 /// # Errors
 /// When the database fails.
-pub fn drop_generation(store: &Store, family: &str, generation: u32) -> Result<()> {
-    if generation == 0 {
+pub fn drop_generation(store: &Store, family: &'static str, generation: u32) -> Result<()> {
+    if generation == 0 || store.readers.put_off(family, generation) {
         return Ok(());
     }
+    unlink_generation(store, family, generation)
+}
+
+/// Unlinks a generation's files, which no snapshot prevents.
+pub(super) fn unlink_generation(store: &Store, family: &str, generation: u32) -> Result<()> {
     let (from, to) = (generation.to_be_bytes(), (generation + 1).to_be_bytes());
     Ok(store.db().delete_file_in_range_cf(handle(store.db(), family)?, from, to)?)
 }

@@ -1,17 +1,16 @@
 //! Answers about one customer without loading any table: a page of each cache, and what the logs have beyond them.
 
 use super::{
-    Store,
     column::Column,
     customer_page::{CustomerPage, put_change, read_change},
     family,
     filter_page::{Attribute, FilterPage, ROWS},
-    handle,
     identifiers::{IdentifierHash, IdentifierPage},
     key::{self, LogKey},
     ledger_page::LedgerPage,
     lot_page,
     value::{self, Kind},
+    view::Readable,
 };
 use crate::{
     domain::{
@@ -87,12 +86,12 @@ impl DatedEntry {
 ///
 /// # Errors
 /// `Corrupt` when a page is damaged.
-pub fn find(store: &Store, kind: IdentifierKind, value: &str) -> Result<Option<(CustomerId, Customer)>> {
+pub fn find(store: &impl Readable, kind: IdentifierKind, value: &str) -> Result<Option<(CustomerId, Customer)>> {
     let hash = IdentifierHash::of(store.settings().seed, kind, value.as_bytes());
     let mut found = None;
     for run in &store.positions().runs {
         let key = key::cache_page(run.generation, hash.kind(), ProgramId(0), hash.page());
-        if let Some(stored) = store.db().get_cf(handle(store.db(), family::IDENTIFIERS)?, key)?
+        if let Some(stored) = store.stored(family::IDENTIFIERS, &key)?
             && let Some(customer) = IdentifierPage::open(hash.page(), &stored)?.get(hash)
         {
             found = Some(customer);
@@ -111,7 +110,7 @@ pub fn find(store: &Store, kind: IdentifierKind, value: &str) -> Result<Option<(
 }
 
 /// Looks for an identifier in the records that the runs do not reflect.
-fn find_behind(store: &Store, kind: IdentifierKind, value: &str) -> Result<Option<CustomerId>> {
+fn find_behind(store: &impl Readable, kind: IdentifierKind, value: &str) -> Result<Option<CustomerId>> {
     let mut found = None;
     let from = LogKey::Customers(store.positions().identifiers_next_record);
     store.log().scan(from, LogKey::Customers(u64::MAX), |key, stored| {
@@ -131,18 +130,18 @@ fn find_behind(store: &Store, kind: IdentifierKind, value: &str) -> Result<Optio
 ///
 /// # Errors
 /// `Corrupt` when a page is damaged or the customer has no record.
-pub fn read(store: &Store, customer: CustomerId) -> Result<Customer> {
+pub fn read(store: &impl Readable, customer: CustomerId) -> Result<Customer> {
     read_chain(store, customer, newest_record(store, customer)?)
 }
 
 /// The number of a customer's newest record.
-fn newest_record(store: &Store, customer: CustomerId) -> Result<u64> {
+fn newest_record(store: &impl Readable, customer: CustomerId) -> Result<u64> {
     let positions = store.positions();
     let mut newest = None;
     if positions.profiles != 0 && customer.0 < positions.profiles_customers {
         let page = (customer.index() / ROWS) as u32;
         let key = key::cache_page(positions.profiles, 0, ProgramId(0), page);
-        let stored = store.db().get_cf(handle(store.db(), family::PROFILES)?, key)?;
+        let stored = store.stored(family::PROFILES, &key)?;
         let stored = stored.ok_or_else(|| Error::corrupt(format!("profile page {page} is missing")))?;
         newest = Some(second_column(Kind::ProfilePage, page, &stored, customer)?.cast_unsigned());
     }
@@ -170,7 +169,7 @@ fn newest_record(store: &Store, customer: CustomerId) -> Result<u64> {
 ///
 /// # Errors
 /// `Corrupt` when one is missing or damaged.
-pub fn records_of(store: &Store, customer: CustomerId) -> Result<Vec<u64>> {
+pub fn records_of(store: &impl Readable, customer: CustomerId) -> Result<Vec<u64>> {
     let mut numbers = Vec::new();
     let mut next = Some(newest_record(store, customer)?);
     while let Some(number) = next {
@@ -181,7 +180,7 @@ pub fn records_of(store: &Store, customer: CustomerId) -> Result<Vec<u64>> {
 }
 
 /// A record of a customer: the one before it, and its fields in their stored form.
-fn record(store: &Store, customer: CustomerId, number: u64) -> Result<(Option<u64>, Vec<u8>)> {
+fn record(store: &impl Readable, customer: CustomerId, number: u64) -> Result<(Option<u64>, Vec<u8>)> {
     let missing = || Error::corrupt(format!("customer record {number} is missing"));
     let Some((LogKey::Customers(first), stored)) = store.log().last_at_or_before(LogKey::Customers(number))? else {
         return Err(missing());
@@ -198,7 +197,7 @@ fn record(store: &Store, customer: CustomerId, number: u64) -> Result<(Option<u6
 ///
 /// # Errors
 /// `Corrupt` when one is missing or damaged.
-pub fn read_chain(store: &Store, customer: CustomerId, newest: u64) -> Result<Customer> {
+pub fn read_chain(store: &impl Readable, customer: CustomerId, newest: u64) -> Result<Customer> {
     let mut chain = Vec::new();
     let mut next = Some(newest);
     while let Some(number) = next {
@@ -234,7 +233,7 @@ fn columns(kind: Kind, page: u32, stored: &[u8], customer: CustomerId) -> Result
 ///
 /// # Errors
 /// `Corrupt` when a page is damaged.
-pub fn accounts(store: &Store, customer: CustomerId) -> Result<Vec<ColdAccount>> {
+pub fn accounts(store: &impl Readable, customer: CustomerId) -> Result<Vec<ColdAccount>> {
     let positions = store.positions();
     let programs = store.programs().len();
     let mut accounts = vec![ColdAccount::default(); programs];
@@ -249,10 +248,10 @@ pub fn accounts(store: &Store, customer: CustomerId) -> Result<Vec<ColdAccount>>
         let page = (customer.index() / ROWS) as u32;
         let missing = || Error::corrupt(format!("account page {page} is missing"));
         let key = key::cache_page(position.generation, 0, program, page);
-        let stored = store.db().get_cf(handle(store.db(), family::ACCOUNTS)?, key)?.ok_or_else(missing)?;
+        let stored = store.stored(family::ACCOUNTS, &key)?.ok_or_else(missing)?;
         account.newest = Sequence(columns(Kind::AccountPage, page, &stored, customer)?.0.cast_unsigned());
         let key = key::cache_page(position.generation, Attribute::Balance as u8, program, page);
-        let stored = store.db().get_cf(handle(store.db(), family::FILTERS)?, key)?.ok_or_else(missing)?;
+        let stored = store.stored(family::FILTERS, &key)?.ok_or_else(missing)?;
         let page_values = FilterPage::open(page, &stored)?;
         if customer.index() % ROWS >= page_values.count() {
             return Err(missing());
@@ -294,7 +293,7 @@ pub fn accounts(store: &Store, customer: CustomerId) -> Result<Vec<ColdAccount>>
 ///
 /// # Errors
 /// `Corrupt` when it is missing or damaged.
-pub fn entry(store: &Store, sequence: Sequence) -> Result<DatedEntry> {
+pub fn entry(store: &impl Readable, sequence: Sequence) -> Result<DatedEntry> {
     let missing = || Error::corrupt(format!("ledger entry {} is missing", sequence.0));
     let Some((LogKey::Ledger(first), stored)) = store.log().last_at_or_before(LogKey::Ledger(sequence))? else {
         return Err(missing());

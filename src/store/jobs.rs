@@ -10,6 +10,7 @@ use super::{
     key::LogKey,
     log::Commit,
     value::{self, Kind},
+    view::Readable,
 };
 use crate::{
     domain::{
@@ -201,7 +202,7 @@ pub fn put_window(
 ///
 /// # Errors
 /// `NotFound`; `Corrupt` when its records are damaged.
-pub fn job(store: &Store, id: JobId) -> Result<Job> {
+pub fn job(store: &impl Readable, id: JobId) -> Result<Job> {
     let log = store.log();
     let Some(stored) = log.get(LogKey::Job(id, 0, RECORD))? else {
         return Err(
@@ -224,7 +225,7 @@ pub fn job(store: &Store, id: JobId) -> Result<Job> {
 ///
 /// # Errors
 /// As `job`.
-pub fn jobs(store: &Store) -> Result<Vec<Job>> {
+pub fn jobs(store: &impl Readable) -> Result<Vec<Job>> {
     let newest = store.newest_job()?;
     (1..=newest.0).map(|number| job(store, JobId(number))).collect()
 }
@@ -233,7 +234,7 @@ pub fn jobs(store: &Store) -> Result<Vec<Job>> {
 ///
 /// # Errors
 /// `Corrupt` when they are damaged; those of `visit`.
-pub fn rejected_rows(store: &Store, id: JobId, mut visit: impl FnMut(RejectedRow) -> Result<()>) -> Result<()> {
+pub fn rejected_rows(store: &impl Readable, id: JobId, mut visit: impl FnMut(RejectedRow) -> Result<()>) -> Result<()> {
     store.log().scan(LogKey::Job(id, 1, 0), LogKey::Job(JobId(id.0 + 1), 0, 0), |key, stored| {
         let LogKey::Job(_, window, part) = key else { return Ok(false) };
         if part >= REJECTS {
@@ -321,12 +322,12 @@ pub fn each_rejected(mut stored: &[u8], mut visit: impl FnMut(RejectedRow) -> Re
 ///
 /// # Errors
 /// `Corrupt` when the note is damaged.
-pub fn forgotten(store: &Store, id: JobId) -> Result<Option<u64>> {
+pub fn forgotten(store: &impl Readable, id: JobId) -> Result<Option<u64>> {
     let stored = store.log().get(LogKey::Job(id, 0, FORGOTTEN))?;
     stored.map(|stored| open_json(Kind::Forgotten, &stored, &format!("the note of job {id}"))).transpose()
 }
 
-/// Drops the rejected rows of a job, and notes how many they were.
+/// Drops the rejected rows of a job, and notes how many they were. Waits for all views to end.
 ///
 /// # Errors
 /// When the database fails.
@@ -343,6 +344,8 @@ pub fn forget(store: &Store, id: JobId, rows: u64) -> Result<()> {
     })?;
     let mut commit = Commit::default();
     commit.put(LogKey::Job(id, 0, FORGOTTEN), &sealed_json(Kind::Forgotten, &rows)?);
+    // A view's snapshot would keep them on the disk.
+    let _alone = store.readers.alone();
     store.log().replace(&commit, &parts, range)
 }
 
@@ -391,7 +394,7 @@ fn open_touched(id: JobId, window: u32, stored: &[u8]) -> Result<Vec<Touch>> {
 ///
 /// # Errors
 /// `Corrupt` when a record is damaged.
-pub fn sequences(store: &Store, id: JobId) -> Result<BTreeSet<(u64, u64)>> {
+pub fn sequences(store: &impl Readable, id: JobId) -> Result<BTreeSet<(u64, u64)>> {
     let mut ranges = BTreeSet::new();
     store.log().scan(LogKey::Job(id, 1, 0), LogKey::Job(JobId(id.0 + 1), 0, 0), |key, stored| {
         if let LogKey::Job(_, window, RECORD) = key {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use rocksdb::{
-    BottommostLevelCompaction, CompactOptions, DB, Direction, IngestExternalFileOptions, IteratorMode, ReadOptions,
+    BottommostLevelCompaction, CompactOptions, DB, Direction, IngestExternalFileOptions, IteratorMode, Snapshot,
     SstFileWriter, WriteBatch, WriteOptions,
 };
 
@@ -18,6 +18,7 @@ use super::{
     head::Head,
     key::{self, LogKey},
     tuning,
+    view::options_at,
 };
 use crate::error::{Error, Result};
 
@@ -80,12 +81,18 @@ pub struct Log<'a> {
     db: &'a DB,
     head: &'a Mutex<Head>,
     staging: PathBuf,
+    snapshot: Option<&'a Snapshot<'a>>,
 }
 
 impl<'a> Log<'a> {
     /// The log of this database; windows are staged in `staging`, on the same file system.
     pub fn new(db: &'a DB, head: &'a Mutex<Head>, staging: &Path) -> Log<'a> {
-        Log { db, head, staging: staging.to_owned() }
+        Log { db, head, staging: staging.to_owned(), snapshot: None }
+    }
+
+    /// The same, read as it was at a snapshot; without one as it is.
+    pub fn at(self, snapshot: Option<&'a Snapshot<'a>>) -> Log<'a> {
+        Log { snapshot, ..self }
     }
 
     /// Makes all of `commit` durable, or none of it.
@@ -183,8 +190,9 @@ impl<'a> Log<'a> {
     pub fn get(&self, key: LogKey) -> Result<Option<Vec<u8>>> {
         let bytes = key.bytes();
         // In this order: what is dropped from `log` is in `tail` before.
-        let in_log = self.db.get_cf(super::handle(self.db, family::LOG)?, &bytes)?;
-        let in_tail = self.db.get_cf(super::handle(self.db, family::TAIL)?, &bytes)?;
+        let options = options_at(self.snapshot);
+        let in_log = self.db.get_cf_opt(super::handle(self.db, family::LOG)?, &bytes, &options)?;
+        let in_tail = self.db.get_cf_opt(super::handle(self.db, family::TAIL)?, &bytes, &options)?;
         Ok(in_tail.or(in_log))
     }
 
@@ -196,7 +204,7 @@ impl<'a> Log<'a> {
         let bytes = key.bytes();
         let mut found: Option<(LogKey, Vec<u8>)> = None;
         for name in [family::LOG, family::TAIL] {
-            let mut cursor = self.db.raw_iterator_cf(super::handle(self.db, name)?);
+            let mut cursor = self.db.raw_iterator_cf_opt(super::handle(self.db, name)?, options_at(self.snapshot));
             cursor.seek_for_prev(&bytes);
             cursor.status()?;
             let (Some(at), Some(value)) = (cursor.key(), cursor.value()) else { continue };
@@ -230,7 +238,7 @@ impl<'a> Log<'a> {
         let (from, to) = (from.bytes(), to.bytes());
         let mut cursors = Vec::new();
         for name in [family::LOG, family::TAIL] {
-            let mut options = ReadOptions::default();
+            let mut options = options_at(self.snapshot);
             options.set_iterate_upper_bound(to.clone());
             options.fill_cache(false);
             options.set_readahead_size(2 << 20);

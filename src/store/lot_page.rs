@@ -10,13 +10,13 @@ use std::{ops::Range, sync::Mutex};
 use rayon::prelude::*;
 
 use super::{
-    Store,
     column::{self, Column},
     family,
     filter_page::ROWS,
-    handle, key, lock,
+    key, lock,
     state::scan_pages,
     value::{self, Kind},
+    view::Readable,
 };
 use crate::{
     domain::{
@@ -92,7 +92,13 @@ pub fn decode(page: u32, stored: &[u8]) -> Result<Vec<(CustomerId, Lot)>> {
 ///
 /// # Errors
 /// `Corrupt` when a page is damaged, or there are not `expected` lots.
-pub fn load(store: &Store, generation: u32, program: ProgramId, customers: usize, expected: u64) -> Result<Lots> {
+pub fn load(
+    store: &impl Readable,
+    generation: u32,
+    program: ProgramId,
+    customers: usize,
+    expected: u64,
+) -> Result<Lots> {
     let mut lots = Lots::default();
     if generation == 0 || expected == 0 {
         return Ok(lots);
@@ -129,10 +135,15 @@ pub fn load(store: &Store, generation: u32, program: ProgramId, customers: usize
 ///
 /// # Errors
 /// `Corrupt` when the page is damaged.
-pub fn of_customer(store: &Store, generation: u32, program: ProgramId, customer: CustomerId) -> Result<Vec<Lot>> {
+pub fn of_customer(
+    store: &impl Readable,
+    generation: u32,
+    program: ProgramId,
+    customer: CustomerId,
+) -> Result<Vec<Lot>> {
     let page = (customer.index() / ROWS) as u32;
     let key = key::cache_page(generation, 0, program, page);
-    match store.db().get_cf(handle(store.db(), family::LOTS)?, key)? {
+    match store.stored(family::LOTS, &key)? {
         Some(stored) => {
             let all = decode(page, &stored)?.into_iter();
             Ok(all.filter(|(owner, _)| *owner == customer).map(|(_, lot)| lot).collect())

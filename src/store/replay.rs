@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::{
-    Store,
     caches::CachePositions,
     customer_page::CustomerPage,
     identifiers::{IdentifierHash, IdentifierTable, LookupOrder},
     key::LogKey,
     state::{Profiles, State, hole, records_end},
+    view::Readable,
 };
 use crate::{
     domain::{customer::Presence, id::CustomerId, identifier::IdentifierKind, tier::TierId, time::Timestamp},
@@ -217,7 +217,7 @@ impl State {
     ///
     /// # Errors
     /// `Corrupt` when the log has a hole, a record is damaged or gives an identifier a second owner.
-    pub(super) fn replay_records(&mut self, store: &Store, positions: &CachePositions) -> Result<()> {
+    pub(super) fn replay_records(&mut self, store: &impl Readable, positions: &CachePositions) -> Result<()> {
         let seed = store.settings().seed;
         let identifiers_from = positions.identifiers_next_record;
         let profiles_from = if self.profiles.is_some() { positions.profiles_next_record } else { identifiers_from };

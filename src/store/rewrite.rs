@@ -137,12 +137,15 @@ impl<'a> Rewrite<'a> {
         &mut self.commit
     }
 
-    /// Makes all of it durable, as window `window` of a job, and has no byte of what was replaced left in the files.
+    /// Makes all of it durable, as window `window` of a job, and has no byte of what was replaced left in the files. Waits
+    /// for all views to end.
     ///
     /// # Errors
     /// When the database fails: the store must then be opened again to find out whether it was done, and to have it completed.
     pub fn commit(mut self, job: JobId, window: u32) -> Result<()> {
         let store = self.store;
+        // A view's snapshot would keep on the disk what is taken out.
+        let _alone = store.readers.alone();
         let tail = handle(&store.db, family::TAIL)?;
         let mut batch = WriteBatch::default();
         for (key, value) in &self.replaced {

@@ -3,10 +3,8 @@
 use std::{collections::BTreeMap, sync::Mutex};
 
 use rayon::prelude::*;
-use rocksdb::ReadOptions;
 
 use super::{
-    Store,
     caches::CachePositions,
     column::Column,
     customer_page::{CustomerPage, CustomerRecord},
@@ -20,6 +18,7 @@ use super::{
     replay::ReplayedRecord,
     tuning,
     value::{self, Kind},
+    view::Readable,
 };
 use crate::{
     domain::{
@@ -239,7 +238,7 @@ impl State {
     ///
     /// # Errors
     /// `Refused` when the machine has not the memory; `Corrupt` when a page or the logs are damaged, or the log has a hole.
-    pub fn load(store: &Store, needs: &Needs) -> Result<State> {
+    pub fn load(store: &impl Readable, needs: &Needs) -> Result<State> {
         let positions = store.positions();
         if !needs.kinds.is_empty() {
             memory::check(memory::needed_bytes(&positions, needs), memory::available_bytes())?;
@@ -270,7 +269,7 @@ impl State {
         Ok(state)
     }
 
-    fn load_identifiers(&mut self, store: &Store, positions: &CachePositions) -> Result<()> {
+    fn load_identifiers(&mut self, store: &impl Readable, positions: &CachePositions) -> Result<()> {
         let count = |kind: IdentifierKind| positions.runs.iter().map(|run| run.identifiers[kind as usize]).sum();
         for &kind in &self.kinds {
             self.identifiers.reserve_evenly(kind, count(kind));
@@ -300,7 +299,7 @@ impl State {
     }
 
     /// Brings the loaded accounts up to the log's end, and finds that end.
-    fn replay_entries(&mut self, store: &Store, positions: &CachePositions) -> Result<()> {
+    fn replay_entries(&mut self, store: &impl Readable, positions: &CachePositions) -> Result<()> {
         let from =
             |program: &ProgramId| positions.accounts.get(&program.0).map_or(1, |position| position.next_sequence);
         let Some(start) = self.accounts.keys().map(&from).min() else {
@@ -363,7 +362,7 @@ pub(super) fn hole(what: &str, expected: u64, found: u64) -> Error {
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn log_end(store: &Store) -> Result<u64> {
+pub fn log_end(store: &impl Readable) -> Result<u64> {
     Ok(match store.log().last(key::LEDGER)? {
         Some((LogKey::Ledger(first), stored)) => LedgerPage::open(first, &stored)?.end().0,
         _ => 1,
@@ -374,7 +373,7 @@ pub fn log_end(store: &Store) -> Result<u64> {
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn records_end(store: &Store) -> Result<u64> {
+pub fn records_end(store: &impl Readable) -> Result<u64> {
     Ok(match store.log().last(key::CUSTOMERS)? {
         Some((LogKey::Customers(first), stored)) => CustomerPage::open(first, &stored)?.end(),
         _ => 0,
@@ -383,7 +382,7 @@ pub fn records_end(store: &Store) -> Result<u64> {
 
 /// Goes over stored cache pages of one generation in order.
 pub(crate) fn scan_pages(
-    store: &Store,
+    store: &impl Readable,
     family: &str,
     generation: u32,
     attribute: u8,
@@ -391,11 +390,12 @@ pub(crate) fn scan_pages(
     pages: std::ops::Range<u32>,
     mut visit: impl FnMut(u32, &[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut options = ReadOptions::default();
+    let mut options = store.read_options();
     options.set_iterate_upper_bound(key::cache_page(generation, attribute, program, pages.end).to_vec());
     options.fill_cache(false);
     options.set_readahead_size(2 << 20);
-    let mut cursor = store.db().raw_iterator_cf_opt(handle(store.db(), family)?, options);
+    let db = store.store().db();
+    let mut cursor = db.raw_iterator_cf_opt(handle(db, family)?, options);
     cursor.seek(key::cache_page(generation, attribute, program, pages.start));
     while let (Some(key), Some(value)) = (cursor.key(), cursor.value()) {
         let page = key.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
@@ -424,7 +424,7 @@ fn cuts<T>(table: &mut [T]) -> Vec<Cut<'_, T>> {
     reason = "a page's key has five parts, and a type for them would have this one user"
 )]
 fn fill<T: Send>(
-    store: &Store,
+    store: &impl Readable,
     table: &mut [T],
     covered: usize,
     generation: u32,
@@ -492,7 +492,12 @@ fn filter_column<T>(page: u32, stored: &[u8], places: &mut [T], set: impl Fn(&mu
 }
 
 /// Loads a program's accounts as the cache knows them, with room for `customers`.
-fn load_accounts(store: &Store, positions: &CachePositions, program: ProgramId, customers: usize) -> Result<Accounts> {
+fn load_accounts(
+    store: &impl Readable,
+    positions: &CachePositions,
+    program: ProgramId,
+    customers: usize,
+) -> Result<Accounts> {
     let mut list = tuning::table(customers, Account::default());
     if let Some(position) = positions.accounts.get(&program.0) {
         let (generation, covered) = (position.generation, position.customers as usize);
@@ -511,7 +516,7 @@ fn load_accounts(store: &Store, positions: &CachePositions, program: ProgramId, 
     Ok(Accounts { list, total: 0, lots: Lots::default() })
 }
 
-fn load_profiles(store: &Store, positions: &CachePositions) -> Result<Profiles> {
+fn load_profiles(store: &impl Readable, positions: &CachePositions) -> Result<Profiles> {
     let covered = positions.profiles_customers as usize;
     let declared = store.settings().tiers;
     let tiers = Tiers::from_parts(&positions.tiers, &declared).map_err(Error::corrupt)?;

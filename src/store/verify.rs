@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
-    Store,
     customer_page::{CustomerPage, put_change},
     identifiers::{IdentifierHash, IdentifierTable},
     key::LogKey,
     ledger_page::LedgerPage,
     state::{Accounts, Needs, Profiles, State},
+    view::Readable,
 };
 use crate::{
     domain::{
@@ -89,7 +89,7 @@ struct Replayed {
 ///
 /// # Errors
 /// When the database itself fails; damage is a finding.
-pub fn verify(store: &Store) -> Result<Findings> {
+pub fn verify(store: &impl Readable) -> Result<Findings> {
     let mut findings = Findings::default();
     let mut replayed = Replayed::default();
     let outcome = replay_customers(store, &mut replayed, &mut findings)
@@ -139,7 +139,7 @@ fn identity_hash(change: &CustomerChange<'_>) -> u128 {
     customer_hash(&identity)
 }
 
-fn replay_customers(store: &Store, replayed: &mut Replayed, findings: &mut Findings) -> Result<()> {
+fn replay_customers(store: &impl Readable, replayed: &mut Replayed, findings: &mut Findings) -> Result<()> {
     let seed = store.settings().seed;
     let mut next = 0;
     let mut newest: Vec<u64> = Vec::new();
@@ -237,7 +237,7 @@ fn root_of(merged: &BTreeMap<CustomerId, CustomerId>, customer: CustomerId) -> O
     None
 }
 
-fn replay_ledger(store: &Store, replayed: &mut Replayed, findings: &mut Findings) -> Result<()> {
+fn replay_ledger(store: &impl Readable, replayed: &mut Replayed, findings: &mut Findings) -> Result<()> {
     let programs = store.programs();
     let code_hashes: Vec<u128> = programs.iter().map(|program| xxh3_128(program.code.as_bytes())).collect();
     let mut next = 1;
@@ -390,7 +390,7 @@ fn hash_of_texts(texts: [&str; 3]) -> u128 {
 }
 
 /// Jobs: numbers without holes, windows that follow each other, a ledger that ends where they say.
-fn check_jobs(store: &Store, replayed: &Replayed, findings: &mut Findings) -> Result<()> {
+fn check_jobs(store: &impl Readable, replayed: &Replayed, findings: &mut Findings) -> Result<()> {
     let mut expected: BTreeMap<JobId, u32> = BTreeMap::new();
     let mut end = 1;
     store.log().scan(LogKey::Job(JobId(0), 0, 0), LogKey::Job(JobId(u32::MAX), 0, 0), |key, _| {
@@ -433,7 +433,7 @@ fn check_jobs(store: &Store, replayed: &Replayed, findings: &mut Findings) -> Re
 }
 
 /// Loads the caches as a job would, and compares each with the truth.
-fn check_caches(store: &Store, replayed: &Replayed, findings: &mut Findings) -> Result<()> {
+fn check_caches(store: &impl Readable, replayed: &Replayed, findings: &mut Findings) -> Result<()> {
     let programs = (0..store.programs().len() as u16).map(ProgramId).collect();
     let needs = Needs { kinds: IdentifierKind::ALL.to_vec(), profiles: true, programs };
     let state = match State::load(store, &needs) {
