@@ -21,3 +21,5 @@ pub mod lot;
 pub mod command;
 pub mod apply;
 pub mod job;
+pub mod filter;
+pub mod bulk;

@@ -34,6 +34,7 @@ use crate::{
     },
     store::{
         FORMAT_VERSION, Store,
+        filter_columns::FilterColumns,
         jobs::{self, Job},
         lock,
         state::{self, Needs, State},
@@ -52,6 +53,7 @@ mod earlier;
 mod pass;
 mod adjust;
 mod expire;
+mod bulk;
 mod erase;
 mod merge;
 mod look;
@@ -79,6 +81,8 @@ pub struct Engine {
     /// makes the next one wait; empty after a dry run or an error.
     state: Mutex<Option<State>>,
     running: RunningJobs,
+    /// What is known of the columns that filters scan. Taken before a view is, and never while one is held.
+    filters: Mutex<FilterColumns>,
     /// Adjustments that wait for the state, or for a place between the rows of the job that has it.
     adjustments: AdjustQueue,
 }
@@ -154,6 +158,7 @@ impl Engine {
             opening: Duration::ZERO,
             state: Mutex::new(None),
             running: RunningJobs::default(),
+            filters: Mutex::default(),
             adjustments: AdjustQueue::default(),
         };
         engine.remove_spool_orphans()?;
@@ -261,6 +266,7 @@ impl Engine {
         // The declared tiers are part of what a loaded state knows.
         let mut held = self.state();
         self.store.set_settings(settings)?;
+        lock(&self.filters).forget();
         *held = None;
         drop(held);
         self.info()
@@ -324,7 +330,7 @@ impl Engine {
                 .hint("import the file once more as a dry run with `--rejects FILE`, if it is still there")
                 .of_job(id));
         }
-        rejects::write(&self.store, id, parameters_of(&job)?.layout.as_ref(), out)
+        rejects::write(&self.store, id, reports::layout_of(&parameters_of(&job)?).as_ref(), out)
     }
 
     /// The day that it is in the store's time zone, now or at another moment.
@@ -376,6 +382,7 @@ impl Engine {
             bytes_read: record.map_or(0, |record| record.bytes_read),
         });
         summary.reason = parameters.reason;
+        summary.selection = parameters.bulk.map(|bulk| bulk.selection.text());
         if let Some(layout) = parameters.layout {
             summary.input = Some(layout.path.display().to_string());
             summary.encoding = Some(layout.encoding.clone());

@@ -13,6 +13,7 @@ pub mod guess;
 pub mod proposal;
 pub mod surroundings;
 pub mod input;
+pub mod list;
 pub mod points;
 pub mod customers;
 pub mod preview;

@@ -46,6 +46,7 @@ pub mod store;
 pub mod job;
 pub mod ledger;
 pub mod import;
+pub mod bulk;
 pub mod report;
 pub mod engine;
 pub mod service;

@@ -21,6 +21,12 @@ pub enum JobKind {
     Adjust,
     /// Lots whose last day is over.
     Expire,
+    /// Points for all customers that a filter means.
+    BulkCredit,
+    /// Points taken of all customers that a filter means.
+    BulkDebit,
+    /// One balance for all customers that a filter means.
+    BulkReset,
     /// One person's data, which leave the store.
     EraseCustomer,
     /// Two records of one person, which become one.
@@ -28,6 +34,11 @@ pub enum JobKind {
 }
 
 impl JobKind {
+    /// Whether it does the same to many customers that it chose.
+    pub fn is_bulk(self) -> bool {
+        matches!(self, JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset)
+    }
+
     /// The word that summaries show.
     pub fn word(self) -> &'static str {
         match self {
@@ -35,6 +46,9 @@ impl JobKind {
             JobKind::ImportCustomers => "import-customers",
             JobKind::Adjust => "adjust",
             JobKind::Expire => "expire",
+            JobKind::BulkCredit => "bulk-credit",
+            JobKind::BulkDebit => "bulk-debit",
+            JobKind::BulkReset => "bulk-reset",
             JobKind::EraseCustomer => "erase-customer",
             JobKind::MergeCustomers => "merge-customers",
         }

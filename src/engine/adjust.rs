@@ -328,6 +328,7 @@ impl Engine {
                 key: None,
                 phone_digits: None,
                 notifications: None,
+                bulk: None,
                 rejects: None,
                 processed: None,
             },
@@ -528,6 +529,20 @@ impl<'a> LiveDesk<'a> {
         }
         let (customers, next_record) = applier.ends();
         let (table, book) = applier.table_and_book();
+        self.serve_from(table, customers, next_record, book)
+    }
+
+    /// The same for a job that has a book and no identifiers.
+    pub fn serve_book(
+        &mut self,
+        table: &IdentifierTable,
+        customers: u32,
+        next_record: u64,
+        book: &mut AccountBook,
+    ) -> Vec<LiveCommit> {
+        if self.engine.adjustments.is_empty() {
+            return Vec::new();
+        }
         self.serve_from(table, customers, next_record, book)
     }
 

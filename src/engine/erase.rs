@@ -31,7 +31,7 @@ use crate::{
         disk,
         jobs::{self, Job, RejectedRow},
         key::LogKey,
-        ledger_page,
+        ledger_page, lock,
         log::Commit,
         rewrite::Rewrite,
         state::{Needs, State},
@@ -101,7 +101,9 @@ impl Engine {
         // What the last job left in memory knows the customer.
         *held = None;
         progress.set_stage(Stage::Finishing);
+        let mut filters = lock(&self.filters);
         rewrite.commit(number, 1).map_err(|error| error.of_job(number))?;
+        filters.forget();
         progress.set_stage(Stage::Done);
         view.job = Some(number);
         Ok(view)

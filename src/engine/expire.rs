@@ -80,6 +80,7 @@ impl Engine {
             key: None,
             phone_digits: None,
             notifications: None,
+            bulk: None,
             rejects: None,
             processed: None,
             settings,

@@ -30,6 +30,7 @@ use crate::{
         customer_page::{CustomerPageWriter, put_change},
         disk, jobs,
         key::LogKey,
+        lock,
         rewrite::Rewrite,
         state::Needs,
     },
@@ -132,7 +133,9 @@ impl Engine {
         }
         put_job(commit, id, &start, counts, Total(book.total(main)), book.next_sequence())?;
         progress.set_stage(Stage::Finishing);
+        let mut filters = lock(&self.filters);
         rewrite.commit(id, 1).map_err(|error| error.of_job(id))?;
+        filters.forget();
         progress.set_stage(Stage::Done);
         view.job = Some(id);
         Ok(view)

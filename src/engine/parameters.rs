@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::bulk::BulkParameters;
 use crate::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
@@ -109,6 +110,9 @@ pub struct Parameters {
     /// Where an event is written for each customer that it credits.
     #[serde(default)]
     pub notifications: Option<PathBuf>,
+    /// What a bulk operation does, and to whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bulk: Option<BulkParameters>,
     /// Where rejected rows are written.
     pub rejects: Option<PathBuf>,
     /// Where a line for every row is written.
@@ -137,6 +141,7 @@ impl Parameters {
             conversion: None,
             as_of: None,
             only_program: false,
+            bulk: None,
             rejects: None,
             processed: None,
             key: None,

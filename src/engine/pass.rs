@@ -265,7 +265,7 @@ impl Engine {
     }
 
     /// Batches under way: enough that every worker has one and one waits at each stage between.
-    fn batches_max(&self) -> usize {
+    pub(super) fn batches_max(&self) -> usize {
         self.options.threads * 3 + 4
     }
 }

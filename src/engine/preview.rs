@@ -87,7 +87,7 @@ impl Engine {
         let mut run = match preview.kind {
             Kind::Customers => self
                 .customers_run(&job, &CustomersRequest { file: points.file.clone(), ..CustomersRequest::default() })?,
-            Kind::Points | Kind::Expiry => self.points_run(&job, points)?,
+            Kind::Points | Kind::Expiry | Kind::Selection => self.points_run(&job, points)?,
         };
         let report = fresh_path(&self.spool_directory(), "csv");
         run.layout = Layout { encoding: Encoding::Utf8.name().to_owned(), ..layout };

@@ -10,6 +10,7 @@ use crate::{
     domain::id::JobId,
     engine::parameters::Parameters,
     error::{Error, ErrorKind, Result},
+    import::{format::Kind, input::Layout},
     report::rejects,
     store::{Store, disk},
 };
@@ -83,6 +84,12 @@ fn check_writable(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The columns of the reject file of a job: those of its file. Of a bulk operation without one, the identifiers of customers.
+pub fn layout_of(parameters: &Parameters) -> Option<Layout> {
+    let bulk = parameters.bulk.as_ref().filter(|_| parameters.layout.is_none());
+    bulk.and_then(|_| Layout::of_builtin(Kind::Selection, "customer-list")).or_else(|| parameters.layout.clone())
+}
+
 /// Creates the file of a report.
 pub fn create(path: &Path) -> Result<BufWriter<File>> {
     let file =
@@ -104,7 +111,7 @@ pub fn write_rejects(store: &Store, job: JobId, parameters: &Parameters) -> Resu
     let file = File::create(&written)
         .map_err(|error| failed(&error).at(format_args!("`{}`", written.display())).of_job(job))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let result = rejects::write(store, job, parameters.layout.as_ref(), &mut out)
+    let result = rejects::write(store, job, layout_of(parameters).as_ref(), &mut out)
         .and_then(|_| out.flush().map_err(|error| failed(&error)))
         .and_then(|()| if is_plain { out.get_ref().sync_all().map_err(|error| failed(&error)) } else { Ok(()) })
         .map_err(|error| error.at(format_args!("`{}`", path.display())).of_job(job));

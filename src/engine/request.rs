@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown, Operation},
+        filter::FilterText,
         identifier::IdentifierKind,
         points::Conversion,
         time::{Date, DateStyle, Timestamp},
@@ -150,6 +151,96 @@ pub struct AdjustRequest {
     pub on_overdraft: OnOverdraft,
     /// How long points that it adds are valid; none: for ever.
     pub expiry: Option<PointsExpiry>,
+}
+
+/// Whom a bulk operation means: all conditions must hold, and whom a file names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelectionRequest {
+    /// Conditions on attributes.
+    #[serde(default, skip_serializing_if = "FilterText::is_empty")]
+    pub filter: FilterText,
+    /// A file that names customers; whom it names twice counts once.
+    #[serde(skip)]
+    pub file: Option<FileRequest>,
+    /// Everybody: nothing else may be said then.
+    #[serde(default)]
+    pub all: bool,
+}
+
+impl SelectionRequest {
+    /// Whether nothing is said.
+    pub fn is_nobody(&self) -> bool {
+        !self.all && self.filter.is_empty() && self.file.is_none()
+    }
+
+    /// In words, for summaries.
+    pub fn text(&self) -> String {
+        let FilterText { balance, ltv, orders, created_after, created_before, tiers } = &self.filter;
+        let day = |day: &Option<Date>| day.map(|day| day.to_string());
+        let tiers = (!tiers.is_empty()).then(|| tiers.join(", "));
+        let parts = [
+            ("balance", balance.clone()),
+            ("LTV", ltv.clone()),
+            ("orders", orders.clone()),
+            ("created after", day(created_after)),
+            ("created before", day(created_before)),
+            ("tier", tiers),
+        ];
+        let parts: Vec<_> = parts.into_iter().filter_map(|(name, part)| Some(format!("{name} {}", part?))).collect();
+        match (self.all, parts.is_empty()) {
+            (true, _) => "all customers".to_owned(),
+            (false, true) => "the customers of a file".to_owned(),
+            (false, false) => parts.join("; "),
+        }
+    }
+}
+
+/// How many points each customer gets or gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Points {
+    /// The same for all, as written.
+    Amount(String),
+    /// For each unit of LTV: an exact decimal.
+    PerLtv(String),
+    /// For each order, as written.
+    PerOrder(String),
+    /// It is only counted whom a selection means.
+    Unsaid,
+}
+
+/// What a bulk operation does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BulkOperation {
+    /// Adds points.
+    Credit {
+        /// How many.
+        points: Points,
+        /// How long they are valid; none: for ever.
+        expiry: Option<PointsExpiry>,
+    },
+    /// Takes points.
+    Debit {
+        /// How many.
+        points: Points,
+    },
+    /// Sets balances.
+    Reset {
+        /// To what, as written.
+        to: String,
+    },
+}
+
+/// One operation for all customers that a selection means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BulkRequest {
+    /// What to do.
+    pub operation: BulkOperation,
+    /// Whom.
+    pub selection: SelectionRequest,
+    /// What happens to a debit beyond the balance; none: what is there is taken.
+    pub on_overdraft: Option<OnOverdraft>,
+    /// Whether a count says how it was found.
+    pub explain: bool,
 }
 
 /// How long points are valid.

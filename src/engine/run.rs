@@ -111,6 +111,7 @@ impl Engine {
             key: None,
             phone_digits: None,
             notifications: None,
+            bulk: None,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
@@ -162,6 +163,7 @@ impl Engine {
             key: request.key,
             phone_digits: request.phone_digits,
             notifications: absolute(request.notifications.as_deref())?,
+            bulk: None,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
@@ -194,6 +196,9 @@ impl Engine {
                 return self.summary(&job);
             }
         };
+        if job.start.kind.is_bulk() {
+            return self.resume_bulk(&job, &mut held, began, progress);
+        }
         if job.start.kind == JobKind::Expire {
             return self.resume_expire(&job, &mut held, began, progress);
         }

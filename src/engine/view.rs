@@ -1,5 +1,7 @@
 //! What the engine answers to questions about customers and the store.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::domain::{id::JobId, outcome::Status, rejection::Rejection};
@@ -150,6 +152,89 @@ pub struct HistoryPage {
     pub lines: Vec<HistoryLine>,
     /// Pass it as `before` to get the next page; none: this was the last.
     pub next_before: Option<u64>,
+}
+
+/// Whom a bulk operation means, and what it would do.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CountView {
+    /// How many customers.
+    pub customers: u64,
+    /// Points that a credit gives, a debit takes, or by which a reset changes the balances; decimal text.
+    pub points: String,
+    /// Sum of their balances, decimal text.
+    pub balance_before: String,
+    /// What it would be.
+    pub balance_after: String,
+    /// The first of them.
+    pub sample: Vec<SampleView>,
+    /// The program's code.
+    pub program: String,
+    /// Customers who would be refused: the balance is too small or would be too large.
+    pub refused: u64,
+    /// Rows of the file of customers that name nobody, by code.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rejects: BTreeMap<&'static str, u64>,
+    /// How it was found, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<ExplainView>,
+}
+
+/// One of the customers whom a bulk operation means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SampleView {
+    /// `user_id`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<String>,
+    /// `external_id`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// `email`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// `mobile`
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mobile: Option<String>,
+    /// The first card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
+    /// Signed decimal text.
+    pub points: String,
+    /// Decimal text.
+    pub balance_before: String,
+    /// Decimal text.
+    pub balance_after: String,
+}
+
+/// How a filter was evaluated.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExplainView {
+    /// Customers of the store.
+    pub customers: u64,
+    /// Pages of each column.
+    pub pages: u64,
+    /// Whether there was a condition beyond being a customer.
+    pub is_filtered: bool,
+    /// Conditions in the order in which they were evaluated: the most selective first.
+    pub conditions: Vec<ConditionView>,
+    /// Milliseconds of it all.
+    pub elapsed_ms: f64,
+}
+
+/// How a condition was evaluated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConditionView {
+    /// What it looks at.
+    pub condition: &'static str,
+    /// Pages on which nobody was left when its turn came.
+    pub pages_empty: u64,
+    /// Pages of which the smallest and largest value said enough.
+    pub pages_skipped: u64,
+    /// Pages whose values were read.
+    pub pages_read: u64,
+    /// Values that were looked at.
+    pub rows_tested: u64,
+    /// Customers that were left then.
+    pub customers_left: u64,
 }
 
 /// What an adjustment did.

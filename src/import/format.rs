@@ -43,19 +43,20 @@ macro_rules! column_fields {
 const POINTS: &[Kind] = &[Kind::Points];
 const CUSTOMERS: &[Kind] = &[Kind::Customers];
 const POINTS_CUSTOMERS: &[Kind] = &[Kind::Points, Kind::Customers];
+const ALL_KINDS: &[Kind] = &[Kind::Points, Kind::Customers, Kind::Expiry, Kind::Selection];
 
 // Behind each field stand the imports that read it: the one list of what can be mapped.
 column_fields! {
     /// The merchant's identifier of the customer.
-    UserId = "user_id", POINTS_CUSTOMERS;
+    UserId = "user_id", ALL_KINDS;
     /// Another system's identifier of the customer.
-    ExternalId = "external_id", POINTS_CUSTOMERS;
+    ExternalId = "external_id", ALL_KINDS;
     /// The e-mail address.
-    Email = "email", POINTS_CUSTOMERS;
+    Email = "email", ALL_KINDS;
     /// The mobile number.
-    Mobile = "mobile", POINTS_CUSTOMERS;
+    Mobile = "mobile", ALL_KINDS;
     /// The card number; several in a customer file.
-    Card = "card", POINTS_CUSTOMERS;
+    Card = "card", ALL_KINDS;
     /// Points to credit, to debit or to set.
     Amount = "amount", POINTS_CUSTOMERS;
     /// Credit, debit or set.
@@ -136,6 +137,8 @@ pub enum Kind {
     Customers,
     /// `import expiry`.
     Expiry,
+    /// Whom a bulk operation means.
+    Selection,
 }
 
 impl Kind {
@@ -145,6 +148,7 @@ impl Kind {
             Kind::Points => "points",
             Kind::Customers => "customers",
             Kind::Expiry => "expiry",
+            Kind::Selection => "selection",
         }
     }
 }
@@ -324,6 +328,7 @@ static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
         include_str!("formats/fanmaker.toml"),
         include_str!("formats/kaddra.toml"),
         include_str!("formats/tidemill.toml"),
+        include_str!("formats/customer-list.toml"),
         include_str!("formats/shopify-customers.toml"),
         include_str!("formats/smile-export-customers.toml"),
         include_str!("formats/rivo-customers.toml"),
@@ -830,8 +835,12 @@ fn choices(names: &[String]) -> String {
 ///
 /// When no format fits, or several do: then the job asks, since a wrong guess credits wrong points.
 pub fn recognize(kind: Option<Kind>, header: &[impl AsRef<str>]) -> Result<&'static Format, RecognizeError> {
-    let candidates = || Format::all().iter().filter(|format| kind.is_none_or(|kind| format.kind == kind));
-    recognize_among(candidates(), header)
+    // Any file of customers names customers: as a selection it is read only where that is asked for.
+    let is_asked = |format: &&Format| match kind {
+        Some(kind) => format.kind == kind,
+        None => format.kind != Kind::Selection,
+    };
+    recognize_among(Format::all().iter().filter(is_asked), header)
 }
 
 fn recognize_among<'a>(

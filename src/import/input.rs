@@ -98,6 +98,30 @@ pub struct Layout {
 }
 
 impl Layout {
+    /// That of a file with the columns of a format of ours, as it is written by us; none if we have no such format.
+    pub fn of_builtin(kind: Kind, name: &str) -> Option<Layout> {
+        let format = Format::builtin(Some(kind), name)?;
+        let in_file = format.columns.iter().filter(|column| column.in_template);
+        let header: Vec<String> = in_file.filter_map(|column| column.headers.first().cloned()).collect();
+        let mapping = Mapping::resolve(format, Header::Named(&header), &[]).ok()?;
+        Some(Layout {
+            path: PathBuf::new(),
+            location: PathBuf::new(),
+            is_spooled: false,
+            is_stream: false,
+            sheet: None,
+            encoding: Encoding::Utf8.name().to_owned(),
+            dialect: Dialect::default(),
+            header,
+            has_header: true,
+            format: format.clone(),
+            mapping,
+            numbers: "plain".to_owned(),
+            dates: DateStyle::default(),
+            start: Position::default(),
+        })
+    }
+
     /// The style of its numbers.
     pub fn number_style(&self) -> NumberStyle {
         NumberStyle::named(&self.numbers).unwrap_or(NumberStyle::PLAIN)
@@ -391,6 +415,7 @@ fn proposal(
         (Some(format), _) => format,
         (None, Kind::Points) => Format::builtin(Some(Kind::Points), "tidemill")?,
         (None, Kind::Customers) => Format::builtin(Some(Kind::Customers), "tidemill-customers")?,
+        (None, Kind::Selection) => Format::builtin(Some(Kind::Selection), "customer-list")?,
         (None, Kind::Expiry) => return None,
     };
     let is_data = |cell: &String| format::looks_like_data(cell);
@@ -467,7 +492,7 @@ fn parse_overrides(kind: Kind, map: &[String]) -> Result<Vec<ColumnOverride>> {
 /// be recognised as.
 fn by_mapping(kind: Option<Kind>, header: &[String], map: &[String]) -> Option<&'static Format> {
     let fits = |format: &&Format| {
-        kind.is_none_or(|kind| format.kind == kind)
+        kind.map_or(format.kind != Kind::Selection, |kind| format.kind == kind)
             && format.has_marks(header)
             && parse_overrides(format.kind, map)
                 .is_ok_and(|overrides| Mapping::resolve(format, Header::Named(header), &overrides).is_ok())

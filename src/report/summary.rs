@@ -160,6 +160,9 @@ pub struct Summary {
     pub files: Vec<String>,
     /// Internal reason.
     pub reason: Option<String>,
+    /// Whom a bulk operation means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<String>,
     /// Input, as it was named.
     pub input: Option<String>,
     /// The encoding that it was read in.
@@ -271,6 +274,7 @@ impl Summary {
             ignored_columns: Vec::new(),
             files: Vec::new(),
             reason: None,
+            selection: None,
             input: None,
             encoding: None,
             cost: None,

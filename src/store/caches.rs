@@ -33,6 +33,7 @@ use crate::{
         id::{CustomerId, ProgramId},
         identifier::IdentifierKind,
         lot::Lots,
+        time::Date,
     },
     error::{Error, Result},
 };
@@ -65,6 +66,9 @@ pub struct AccountsPosition {
     /// How many lots its pages hold.
     #[serde(default)]
     pub lots: u64,
+    /// A day that is not after the last day of any of them; none where nobody wrote it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_day: Option<Date>,
 }
 
 /// What the stored caches reflect.
@@ -187,6 +191,7 @@ pub fn write_behind(store: &Store, state: &mut State, lag_min: u64) -> Result<()
             position.next_sequence = state.next_sequence;
             position.customers = customers as u32;
             position.lots = accounts.lots.count();
+            position.first_day = Some(accounts.lots.days().next().map_or(Date::MAX, |(day, _)| day));
             dropped.extend([(family::ACCOUNTS, old), (family::FILTERS, old), (family::LOTS, old)]);
         }
     }

@@ -81,6 +81,22 @@ impl<'a> Column<'a> {
         self.base.wrapping_add((raw & self.mask).cast_signed())
     }
 
+    /// How far the value at this place is from the smallest.
+    #[inline]
+    pub fn distance(&self, at: usize) -> u64 {
+        self.get(at).wrapping_sub(self.base).cast_unsigned()
+    }
+
+    /// The smallest value, from which distances are kept.
+    pub fn base(&self) -> i64 {
+        self.base
+    }
+
+    /// Bytes of a distance, and the distances, little-endian.
+    pub fn packed(&self) -> (usize, &'a [u8]) {
+        (self.width, self.bytes)
+    }
+
     /// How many values it has.
     pub fn len(&self) -> usize {
         self.count

@@ -25,6 +25,8 @@ use crate::{
 const RECORD: u32 = 0;
 /// In window 0, where no customers are touched: the note that the rejected rows were dropped.
 const FORGOTTEN: u32 = 1;
+/// In window 0: the first part of whom the job means.
+const SELECTION: u32 = 1024;
 const TOUCHED: u32 = 1;
 const REJECTS: u32 = 2;
 /// Raw bytes of rejected rows in one value.
@@ -150,6 +152,28 @@ fn open_json<T: DeserializeOwned>(kind: Kind, stored: &[u8], what: &str) -> Resu
 pub fn put_start(commit: &mut Commit, job: JobId, start: &JobStart) -> Result<()> {
     commit.put(LogKey::Job(job, 0, RECORD), &sealed_json(Kind::JobStart, start)?);
     Ok(())
+}
+
+/// Adds whom a job means to a commit: the bodies of its parts.
+pub fn put_selection(commit: &mut Commit, job: JobId, parts: &[Vec<u8>]) {
+    for (at, body) in (0..).zip(parts) {
+        commit.put(LogKey::Job(job, 0, SELECTION + at), &value::sealed(Kind::Selection, body));
+    }
+}
+
+/// Goes over the parts of whom a job means.
+///
+/// # Errors
+/// `Corrupt` when one is missing or damaged; those of `visit`.
+pub fn selection(store: &impl Readable, id: JobId, mut visit: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut next = SELECTION;
+    store.log().scan(LogKey::Job(id, 0, SELECTION), LogKey::Job(id, 1, 0), |key, stored| {
+        if key != LogKey::Job(id, 0, next) {
+            return Err(Error::corrupt(format!("a part of the selection of job {id} is missing")));
+        }
+        next += 1;
+        visit(value::open(Kind::Selection, stored, &format_args!("the selection of job {id}"))?).map(|()| true)
+    })
 }
 
 /// Adds a window's record, the customers it touched without an entry, and its rejected rows (stored forms, one behind

@@ -37,6 +37,8 @@ pub enum Kind {
     RowKeyPage = 13,
     /// The note that a job's rejected rows were dropped.
     Forgotten = 15,
+    /// Whom a job means.
+    Selection = 20,
 }
 
 /// Version of every body's layout; raised one by one when a layout changes.
@@ -91,6 +93,12 @@ pub fn open<'a>(kind: Kind, value: &'a [u8], what: &dyn std::fmt::Display) -> Re
         return Err(Error::corrupt(format!("{what}: layout version {} is not known", content[1])));
     }
     Ok(&content[2..])
+}
+
+/// The body of a value of this kind whose checksum was looked at before; none if it is another kind or version.
+pub fn unchecked(kind: Kind, value: &[u8]) -> Option<&[u8]> {
+    let content = &value[..value.len().checked_sub(CRC_BYTES)?];
+    content.strip_prefix(&[kind as u8, VERSION])
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ const TIERS: [&[&str]; 7] = [
     &["error", "options", "clock"],
     &["store"],
     &["ledger", "job"],
-    &["import", "report"],
+    &["import", "report", "bulk"],
     &["engine"],
     &["service"],
 ];

@@ -6,11 +6,13 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use tidemill::domain::{id::JobId, time::Timestamp};
 
+mod bulk;
 mod file;
 mod points;
 mod who;
 mod values;
 
+pub use bulk::BulkCommand;
 pub use file::{CustomersArgs, ImportCommand, PointsArgs, PreviewArgs};
 pub use points::{AddArgs, AdjustArgs, AdjustCommand, DebitArgs, ExpireArgs};
 pub use values::check_threads;
@@ -96,6 +98,9 @@ pub enum Command {
     /// Change one customer's balance, by the rules of an import of one row
     #[command(subcommand)]
     Adjust(AdjustCommand),
+    /// Credit, debit or reset all customers that a filter means
+    #[command(subcommand)]
+    Bulk(BulkCommand),
     /// Expire the points whose last day is over
     Expire(ExpireArgs),
     /// Show, merge or erase one customer

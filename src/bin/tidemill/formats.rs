@@ -59,7 +59,7 @@ pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
 
 /// The imports that read files of this name; customers first, who must be there before points are.
 fn kinds(name: &str) -> impl Iterator<Item = Kind> {
-    let kinds = [Kind::Customers, Kind::Points, Kind::Expiry];
+    let kinds = [Kind::Customers, Kind::Points, Kind::Expiry, Kind::Selection];
     kinds.into_iter().filter(move |&kind| Format::builtin(Some(kind), name).is_some())
 }
 
@@ -74,7 +74,11 @@ fn format_text(format: &Format) -> String {
     let needs: Vec<_> = format.mandatory.iter().map(|group| headers(format, group.iter().copied())).collect();
     let may = format.columns.iter().filter_map(|column| column.field);
     let may: Vec<_> = may.filter(|field| !format.mandatory.iter().flatten().any(|needed| needed == field)).collect();
-    let mut text = format!("{} (`tidemill import {}`)\n  {}\n", format.name, format.kind, format.title);
+    let command = match format.kind {
+        Kind::Selection => "bulk … --customers".to_owned(),
+        kind => format!("import {kind}"),
+    };
+    let mut text = format!("{} (`tidemill {command}`)\n  {}\n", format.name, format.title);
     if !needs.is_empty() {
         text += &format!("  needs the columns {}\n", needs.join(", "));
     }

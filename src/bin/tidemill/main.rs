@@ -10,6 +10,7 @@ mod adjust;
 mod again;
 mod args;
 mod bench;
+mod bulk;
 mod child;
 mod completions;
 mod customer;
@@ -69,6 +70,7 @@ fn run(settings: &Settings, command: Command) -> Result<Exit> {
         Command::Adjust(AdjustCommand::Credit(credit)) => adjust::credit(settings, credit),
         Command::Adjust(AdjustCommand::Debit(debit)) => adjust::debit(settings, debit),
         Command::Adjust(AdjustCommand::Reset(reset)) => adjust::reset(settings, reset),
+        Command::Bulk(bulk) => bulk::bulk(settings, bulk),
         Command::Expire(expire) => expire::expire(settings, expire),
         Command::Customer(CustomerCommand::Show(show)) => customer::show(settings, &show),
         Command::Customer(CustomerCommand::History(history)) => customer::history(settings, &history),

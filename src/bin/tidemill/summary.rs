@@ -49,6 +49,9 @@ pub fn kind_text(kind: JobKind) -> &'static str {
         JobKind::ImportCustomers => "import customers",
         JobKind::Adjust => "adjust",
         JobKind::Expire => "expire",
+        JobKind::BulkCredit => "bulk credit",
+        JobKind::BulkDebit => "bulk debit",
+        JobKind::BulkReset => "bulk reset",
         JobKind::EraseCustomer => "erase customer",
         JobKind::MergeCustomers => "merge customers",
     }
@@ -81,6 +84,10 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         // What it did is in no row.
         JobKind::EraseCustomer | JobKind::MergeCustomers => {}
         JobKind::ImportPoints | JobKind::ImportCustomers | JobKind::Adjust => fact("rows", rows_text(&summary.rows)),
+        JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset => {
+            fact("selection", summary.selection.clone().unwrap_or_default());
+            fact("customers", selected_text(&summary.rows));
+        }
     }
     if summary.kept > 0 {
         fact(
@@ -94,8 +101,11 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         return facts;
     }
     fact("points", format!("{}, program `{}`", points_text(summary.kind, &summary.points), summary.program));
-    if matches!(summary.kind, JobKind::ImportPoints | JobKind::ImportCustomers) {
-        file_points_texts(&summary.file_points).into_iter().for_each(|text| fact("", text));
+    let is_import = matches!(summary.kind, JobKind::ImportPoints | JobKind::ImportCustomers);
+    if is_import || summary.kind.is_bulk() {
+        file_points_texts(&summary.file_points, if summary.kind.is_bulk() { "asked for" } else { "in the file" })
+            .into_iter()
+            .for_each(|text| fact("", text));
     }
     if summary.expiries_ignored > 0 {
         fact(
@@ -104,7 +114,7 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         );
     }
     fact("balance", balance_text(&summary.balance, summary.dry_run));
-    if summary.kind != JobKind::Expire {
+    if summary.kind != JobKind::Expire && !summary.kind.is_bulk() {
         fact("customers", customers_text(summary));
     }
     if !summary.ignored_columns.is_empty() {
@@ -124,17 +134,19 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
 fn program_facts(summary: &Summary, other: &ProgramSums) -> Vec<Vec<String>> {
     let mut facts = vec![vec!["points".to_owned(), points_text(summary.kind, &other.points)]];
     if summary.kind == JobKind::ImportPoints {
-        facts.extend(file_points_texts(&other.file_points).into_iter().map(|text| vec![String::new(), text]));
+        facts.extend(
+            file_points_texts(&other.file_points, "in the file").into_iter().map(|text| vec![String::new(), text]),
+        );
     }
     facts.push(vec!["balance".to_owned(), balance_text(&other.balance, summary.dry_run)]);
     facts
 }
 
 /// Where the file's points went that were not simply applied.
-fn file_points_texts(points: &FilePoints) -> Vec<String> {
+fn file_points_texts(points: &FilePoints, place: &str) -> Vec<String> {
     let mut texts = Vec::new();
     for (sign, account) in [("credits", &points.credits), ("debits", &points.debits)] {
-        texts.extend(account_text(account).map(|account| format!("{sign} in the file: {account}")));
+        texts.extend(account_text(account).map(|account| format!("{sign} {place}: {account}")));
     }
     if points.set_rows > 0 {
         let rows = counted(points.set_rows, "row sets", "rows set");
@@ -155,6 +167,14 @@ fn accounts_text(rows: &RowCounts) -> String {
     match rows.read {
         0 => "none with points whose last day is over".to_owned(),
         accounts => format!("{} with points whose last day is over", grouped(accounts)),
+    }
+}
+
+/// What became of the customers that a bulk operation chose, and of the rows of the file that chose them.
+fn selected_text(rows: &RowCounts) -> String {
+    match rows.read {
+        0 => "none".to_owned(),
+        _ => rows_text(rows).replacen(" read: ", ": ", 1),
     }
 }
 

@@ -192,6 +192,21 @@ pub struct FileFlags {
     /// The file's format, see `tidemill formats` [default: recognised from the header]
     #[arg(long, value_name = "NAME", help_heading = READING)]
     format: Option<String>,
+    /// How numbers are written: `en` reads `52,620.5`, `de` reads `52.620,5` [default: the format's]
+    #[arg(long, value_name = "LANGUAGE", help_heading = READING,
+          value_parser = PossibleValuesParser::new(NUMBER_STYLES))]
+    number_format: Option<String>,
+    /// The order of day, month and year in dates: `dmy` reads `30.06.2029`, `mdy` `06/30/2029`, `ymd` `2029/6/30` [default:
+    /// the format's]
+    #[arg(long, value_name = "ORDER", help_heading = READING, value_parser = one_of(DATE_STYLES))]
+    date_format: Option<DateStyle>,
+    #[command(flatten)]
+    reading: ReadingFlags,
+}
+
+/// How the records of a file are written, and what stands where.
+#[derive(Args)]
+pub struct ReadingFlags {
     /// Read a field from a column, by header or, with `--no-header`, by number: `"Points Balance=amount"`; `State=ignore` leaves a column out
     #[arg(long, value_name = "COLUMN=FIELD", action = ArgAction::Append, help_heading = READING)]
     map: Vec<String>,
@@ -208,14 +223,6 @@ pub struct FileFlags {
     #[arg(long, value_name = "NAME", help_heading = READING,
           value_parser = PossibleValuesParser::new(["utf-8", "utf-16le", "utf-16be", "windows-1252"]))]
     encoding: Option<String>,
-    /// How numbers are written: `en` reads `52,620.5`, `de` reads `52.620,5` [default: the format's]
-    #[arg(long, value_name = "LANGUAGE", help_heading = READING,
-          value_parser = PossibleValuesParser::new(NUMBER_STYLES))]
-    number_format: Option<String>,
-    /// The order of day, month and year in dates: `dmy` reads `30.06.2029`, `mdy` `06/30/2029`, `ymd` `2029/6/30` [default:
-    /// the format's]
-    #[arg(long, value_name = "ORDER", help_heading = READING, value_parser = one_of(DATE_STYLES))]
-    date_format: Option<DateStyle>,
     /// Leave out so many rows above the header, empty ones counted
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, help_heading = READING)]
     skip_rows: u64,
@@ -229,19 +236,27 @@ const READING: &str = "Reading the file";
 impl FileFlags {
     fn request(self) -> FileRequest {
         FileRequest {
-            path: self.path,
-            spooled: None,
-            stream: None,
             format: self.format,
+            number_format: self.number_format,
+            date_format: self.date_format,
+            ..self.reading.request(self.path)
+        }
+    }
+}
+
+impl ReadingFlags {
+    /// What the engine is asked to read.
+    pub fn request(self, path: PathBuf) -> FileRequest {
+        FileRequest {
+            path,
             map: self.map,
             no_header: self.no_header,
             delimiter: self.delimiter,
             quote: self.quote,
             encoding: self.encoding,
-            number_format: self.number_format,
-            date_format: self.date_format,
             skip_rows: self.skip_rows,
             sheet: self.sheet,
+            ..FileRequest::default()
         }
     }
 }
@@ -250,6 +265,17 @@ impl FileFlags {
 #[derive(Args)]
 #[command(next_help_heading = "The job")]
 pub struct JobFlags {
+    #[command(flatten)]
+    flags: RowsFlags,
+    /// Do not keep standard input until the job ends: the job cannot be resumed, nor be refused as a repeat
+    #[arg(long)]
+    no_spool: bool,
+}
+
+/// What all jobs take that have many rows.
+#[derive(Args)]
+#[command(next_help_heading = "The job")]
+pub struct RowsFlags {
     #[command(flatten)]
     entry: EntryFlags,
     /// Apply the file even if an earlier job did
@@ -264,9 +290,6 @@ pub struct JobFlags {
     /// Refuse the whole job, changing nothing, unless the file's amounts sum up to this
     #[arg(long, value_name = "POINTS", allow_hyphen_values = true)]
     expect_total: Option<String>,
-    /// Do not keep standard input until the job ends: the job cannot be resumed, nor be refused as a repeat
-    #[arg(long)]
-    no_spool: bool,
     /// Write the rejected rows, with line, column, code and message
     #[arg(long, value_name = "FILE")]
     rejects: Option<PathBuf>,
@@ -278,7 +301,7 @@ pub struct JobFlags {
 impl JobFlags {
     /// Whether nothing shall be changed.
     pub fn dry_run(&self) -> bool {
-        self.entry.dry_run()
+        self.flags.entry.dry_run()
     }
 
     /// Whether standard input is not to be kept.
@@ -287,6 +310,13 @@ impl JobFlags {
     }
 
     fn request(self) -> JobRequest {
+        self.flags.request()
+    }
+}
+
+impl RowsFlags {
+    /// What the engine is asked for.
+    pub fn request(self) -> JobRequest {
         JobRequest {
             again: self.again,
             max_rejects: self.max_rejects,

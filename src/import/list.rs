@@ -1,0 +1,191 @@
+//! Files that only name customers: a column of identifiers, or several.
+//!
+//! Rows become customers or faults on any thread; whoever is named twice counts once.
+
+use crate::{
+    domain::{
+        id::CustomerId,
+        identifier::{IdentifierKind, normalize, put_plain},
+        phone::Region,
+        rejection::Rejection,
+    },
+    import::{
+        cell_rules::CellRules,
+        chunk::Chunk,
+        csv::{self, Record, Records},
+        dialect::Dialect,
+        format::ColumnField,
+        input::Layout,
+        rows::{Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, owner_fault, quoted, record_fault},
+        sheet::bad_cell,
+    },
+    store::{
+        identifiers::{IdentifierHash, IdentifierTable, LookupOrder},
+        jobs::RejectedRow,
+    },
+};
+
+/// How rows of such a file become customers.
+pub struct ListRules {
+    dialect: Dialect,
+    columns: usize,
+    identifiers: Vec<(IdentifierKind, usize)>,
+    read: Vec<(ColumnField, usize)>,
+    cell_rules: CellRules,
+    region: Option<Region>,
+    seed: u64,
+}
+
+/// A chunk of the file on its way.
+#[derive(Default)]
+pub struct ListBatch {
+    chunk: Chunk,
+    records: Records,
+    hashes: Vec<(u32, IdentifierHash)>,
+    order: LookupOrder,
+    owners: Vec<CustomerId>,
+    scratch: Vec<u8>,
+    normalized: Vec<u8>,
+    /// Customer and fault of each row; one of the two is there.
+    rows: Vec<(CustomerId, Option<Fault>)>,
+}
+
+impl ListRules {
+    /// The rules by which a file is read.
+    pub fn reading(layout: &Layout, region: Option<Region>, seed: u64) -> ListRules {
+        let identifier = |&kind: &IdentifierKind| Some((kind, layout.mapping.column(column_of_kind(kind))?));
+        ListRules {
+            dialect: layout.dialect,
+            columns: layout.mapping.columns,
+            identifiers: IdentifierKind::ALL.iter().filter_map(identifier).collect(),
+            read: layout.mapping.fields.iter().map(|(&field, &column)| (field, column)).collect(),
+            cell_rules: layout.cell_rules(),
+            region: layout.region(region),
+            seed,
+        }
+    }
+
+    /// The kinds of identifiers that it names customers by.
+    pub fn kinds(&self) -> Vec<IdentifierKind> {
+        self.identifiers.iter().map(|(kind, _)| *kind).collect()
+    }
+
+    /// Parses a chunk. Runs on any thread.
+    pub fn parse(&self, table: &IdentifierTable, batch: &mut ListBatch) {
+        let ListBatch { chunk, records, hashes, order, owners, scratch, normalized, rows } = batch;
+        rows.clear();
+        hashes.clear();
+        let text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
+        chunk.settle(records);
+        if text.is_none() {
+            let is_read = |column| self.read.iter().any(|&(_, read)| read == column);
+            bad_cell::forgive(records, &chunk.bytes, self.dialect, is_read);
+        }
+        self.cell_rules.apply(&chunk.bytes, self.dialect, records);
+        for (at, record) in records.records.iter().enumerate() {
+            let cells = Cells::of(&chunk.bytes, text, records, record, self.dialect);
+            let fault = self.read_row(record, cells, at, hashes, scratch, normalized);
+            rows.push((CustomerId::NONE, fault));
+        }
+        order.sort(hashes.iter().map(|(_, hash)| hash));
+        owners.clear();
+        owners.resize(hashes.len(), CustomerId::NONE);
+        table.get_each(order, owners);
+        let mut conflicts = Vec::new();
+        for ((row, _), &owner) in hashes.iter().zip(owners.iter()).filter(|(_, owner)| **owner != CustomerId::NONE) {
+            let place = &mut rows[*row as usize].0;
+            if *place != CustomerId::NONE && *place != owner {
+                conflicts.push(*row as usize);
+            }
+            *place = owner;
+        }
+        for (at, (customer, fault)) in rows.iter_mut().enumerate().filter(|(_, (_, fault))| fault.is_none()) {
+            let rejection = match *customer {
+                CustomerId::NONE => Rejection::IdentifierUnknown,
+                _ if conflicts.contains(&at) => Rejection::IdentifierConflict,
+                _ => continue,
+            };
+            let cells = Cells::of(&chunk.bytes, None, records, &records.records[at], self.dialect);
+            *fault = owner_fault(rejection, &filled_identifiers(&self.identifiers, cells, scratch));
+            *customer = CustomerId::NONE;
+        }
+    }
+
+    /// Reads the identifiers of a row; what is wrong with it, if anything is.
+    fn read_row(
+        &self,
+        record: &Record,
+        cells: Cells<'_>,
+        at: usize,
+        hashes: &mut Vec<(u32, IdentifierHash)>,
+        scratch: &mut Vec<u8>,
+        normalized: &mut Vec<u8>,
+    ) -> Option<Fault> {
+        if record.problem.is_some() {
+            return record_fault(record, cells, self.columns, self.read.iter().copied());
+        }
+        let before = hashes.len();
+        let (mut faults, mut is_filled) = (Faults::default(), false);
+        for &(kind, column) in &self.identifiers {
+            let cell = cells.text(column, scratch);
+            if is_blank(cell.as_bytes()) {
+                continue;
+            }
+            is_filled = true;
+            normalized.clear();
+            let read = match put_plain(kind, cell.as_bytes(), false, normalized) {
+                true => Ok(()),
+                false => normalize(kind, cell, self.region, false, normalized),
+            };
+            match read {
+                Ok(()) => hashes.push((at as u32, IdentifierHash::of(self.seed, kind, normalized))),
+                Err(problem) => {
+                    let name = kind.name();
+                    faults.add(Rejection::IdentifierInvalid, name, format!("{name} {} {problem}", quoted(cell)));
+                }
+            }
+        }
+        if !is_filled {
+            let names: Vec<&str> = self.identifiers.iter().map(|(kind, _)| kind.name()).collect();
+            let message = format!("no identifier is filled: one of {} is needed", names.join(", "));
+            faults.add(Rejection::IdentifierMissing, names.first().copied().unwrap_or_default(), message);
+        }
+        let fault = faults.first();
+        if fault.is_some() {
+            hashes.truncate(before);
+        }
+        fault
+    }
+
+    /// Goes over the rows of a parsed chunk in the order of the file: customers, and the stored forms of rejected rows, which
+    /// `lines` is moved on for.
+    pub fn each_row(
+        &self,
+        batch: &ListBatch,
+        lines: &mut u64,
+        mut visit: impl FnMut(Option<CustomerId>, Option<(Rejection, &[u8])>),
+    ) {
+        let mut stored = Vec::new();
+        for (record, (customer, fault)) in batch.records.records.iter().zip(&batch.rows) {
+            match fault {
+                None => visit(Some(*customer), None),
+                Some(fault) => {
+                    stored.clear();
+                    let (line, raw) = (*lines + 1 + u64::from(record.line), record.raw(&batch.chunk.bytes));
+                    let is_split = record.is_split(self.dialect);
+                    let Fault { rejection, column, message } = fault;
+                    RejectedRow::put(line, *rejection, is_split, column, message, raw, &mut stored);
+                    visit(None, Some((*rejection, &stored)));
+                }
+            }
+        }
+        *lines += u64::from(batch.records.lines);
+    }
+}
+
+impl ListBatch {
+    /// Puts in the next chunk.
+    pub fn fill(&mut self, chunk: Chunk) {
+        self.chunk = chunk;
+    }
+}
