@@ -310,6 +310,7 @@ impl Engine {
         let understood = self.understood_bulk(job, request, true)?;
         let mut held_filters = lock(&self.filters);
         let filters = &mut *held_filters;
+        filters.look();
         let view = self.store.view()?;
         let listed = match &understood.source {
             None => None,
@@ -514,6 +515,7 @@ impl Engine {
     fn select(&self, understood: &Understood, state: Option<&State>, among: Option<&Selection>) -> Result<Selected> {
         let mut held_filters = lock(&self.filters);
         let filters = &mut *held_filters;
+        filters.look();
         let view = self.store.view()?;
         let (amount, decimals) = (understood.bulk.command.amount, understood.program.decimals);
         let basis = basis_of(amount);

@@ -169,6 +169,11 @@ impl FilterColumns {
         *self = FilterColumns { looks: self.looks, ..FilterColumns::default() };
     }
 
+    /// Counts a look: from the second on, pages are kept in memory.
+    pub fn look(&mut self) {
+        self.looks += 1;
+    }
+
     /// The tiers by the numbers in their column.
     ///
     /// # Errors
@@ -195,7 +200,6 @@ impl FilterColumns {
     ) -> Result<Option<FilterView<'a>>> {
         let positions = store.positions();
         let ends = (records_end(store)?, log_end(store)?);
-        self.looks += 1;
         self.take_records(store, &positions, ends.0)?;
         let mut columns = BTreeMap::new();
         for &column in wanted {

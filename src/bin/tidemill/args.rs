@@ -405,6 +405,8 @@ pub enum BenchWork {
     Live,
     /// Dry runs of the same rows as other programs write them: UTF-16, `;`, quoted, CRLF, `.gz`, `.zst`
     Reading,
+    /// Count and credit customers by a filter, and credit all
+    W2,
     /// Import the same rows from a workbook, of at most 1,048,575 rows
     Xlsx,
 }

@@ -5,6 +5,7 @@
 
 #[path = "../../../benches/support/generator.rs"]
 mod generator;
+mod bulk;
 mod live;
 mod reading;
 mod sheet;
@@ -24,6 +25,7 @@ use tidemill::{
 
 pub use self::generator::CUSTOMERS_MAX;
 use self::{
+    bulk::Bulk,
     generator::{Extra, Totals, Workload},
     live::Live,
     reading::Reading,
@@ -216,6 +218,9 @@ struct Report {
     /// Points as a workbook.
     #[serde(skip_serializing_if = "Option::is_none")]
     sheet: Option<SheetWork>,
+    /// Bulk operations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bulk: Option<Bulk>,
     /// Whole processes that open the store for a job: a dry run of one row.
     open: Repeated,
     /// Whole processes that show one customer.
@@ -312,7 +317,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         ])?;
         Work::new(work, &finished, totals, &store)
     };
-    let (mut live, mut reading, mut sheet) = (None, Vec::new(), None);
+    let (mut live, mut reading, mut sheet, mut bulk) = (None, Vec::new(), None, None);
     for work in &args.works {
         match work {
             BenchWork::W0 => {}
@@ -340,6 +345,17 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
                 live = Some(live::measure(settings, &store, &input.points, &processed, workload)?);
             }
             BenchWork::Reading => reading = reading::measure(&input.points, &place.path, &run, &note)?,
+            BenchWork::W2 => {
+                note("w2: setting all balances, then bulk operations".to_owned());
+                let balances = input.points.with_file_name("balances.csv");
+                write_input(&balances, |out| generator::write_balances(workload, out))?;
+                let flags = ["--format=smile", "--mode=reset", "--reason=bench", "--again"];
+                let mut arguments: Vec<&OsStr> = vec!["import".as_ref(), "points".as_ref(), balances.as_os_str()];
+                arguments.extend(flags.map(AsRef::<OsStr>::as_ref));
+                run(&arguments)?;
+                let cold = || Ok(run(&bulk::COUNT.map(AsRef::as_ref))?.usage.process_s);
+                bulk = Some(bulk::measure(settings, &store, cold)?);
+            }
             BenchWork::Xlsx => sheet = Some(sheet::measure(&input.points, &place.path, &run, &note)?),
         }
     }
@@ -363,6 +379,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         live,
         reading,
         sheet,
+        bulk,
         open,
         customer_show,
         directory: args.keep.then(|| place.path.display().to_string()),
@@ -527,6 +544,9 @@ fn report_text(report: &Report) -> String {
     }
     if let Some(sheet) = &report.sheet {
         text += &sheet::text(sheet);
+    }
+    if let Some(bulk) = &report.bulk {
+        text += &bulk.text();
     }
     text += "\nWhole processes, median\n";
     text += &table("  ", &[Left, Right, Left], &repeated);
