@@ -20,7 +20,7 @@ use crate::{
         tier::Tiers,
         time::{Date, TimeZone, Timestamp},
     },
-    error::{Error, Result},
+    error::{CacheKind, Error, Result},
     import::{
         format::Kind,
         spool::{self, Spool, Spooled},
@@ -33,7 +33,7 @@ use crate::{
         summary::{Summary, SummaryParts},
     },
     store::{
-        FORMAT_VERSION, Store,
+        FORMAT_VERSION, Store, caches,
         filter_columns::FilterColumns,
         jobs::{self, Job},
         lock,
@@ -69,6 +69,9 @@ pub use running::RunningJob;
 use running::RunningJobs;
 use view::StoreView;
 
+/// How many kinds of caches there are that can be made again.
+const CACHE_KINDS: usize = 3;
+
 /// An open store and the means to work on it. One job runs at a time; a second one waits.
 pub struct Engine {
     store: Store,
@@ -81,6 +84,8 @@ pub struct Engine {
     /// makes the next one wait; empty after a dry run or an error.
     state: Mutex<Option<State>>,
     running: RunningJobs,
+    /// Damage to caches that was mended.
+    rebuilt: Mutex<Vec<String>>,
     /// What is known of the columns that filters scan. Taken before a view is, and never while one is held.
     filters: Mutex<FilterColumns>,
     /// Adjustments that wait for the state, or for a place between the rows of the job that has it.
@@ -158,6 +163,7 @@ impl Engine {
             opening: Duration::ZERO,
             state: Mutex::new(None),
             running: RunningJobs::default(),
+            rebuilt: Mutex::default(),
             filters: Mutex::default(),
             adjustments: AdjustQueue::default(),
         };
@@ -203,7 +209,27 @@ impl Engine {
                 return Ok(state);
             }
         }
-        self.pool.install(|| State::load(&self.store, needs))
+        let load = || self.pool.install(|| State::load(&self.store, needs));
+        let mut loaded = load();
+        // Each of the caches may be damaged, and none is twice, as it is empty then.
+        for _ in 0..CACHE_KINDS {
+            let Some(cache) = loaded.as_ref().err().and_then(Error::damaged_cache) else { break };
+            self.distrust(cache, loaded.as_ref().err())?;
+            loaded = load();
+        }
+        loaded
+    }
+
+    /// Makes a damaged cache again from the logs, and remembers to tell it. For whoever has the state.
+    fn distrust(&self, cache: CacheKind, error: Option<&Error>) -> Result<()> {
+        caches::distrust(&self.store, cache)?;
+        lock(&self.rebuilt).extend(error.map(|error| error.message().to_owned()));
+        Ok(())
+    }
+
+    /// What was found damaged since the last time that somebody asked, and was made again from the logs.
+    pub fn take_rebuilt(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.rebuilt))
     }
 
     /// The programs, in the order they were added.

@@ -27,6 +27,29 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// A cache that can be made again from the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheKind {
+    /// Runs of identifiers.
+    Identifiers,
+    /// Presence bits and attributes of customers.
+    Profiles,
+    /// Accounts, balances and lots.
+    Accounts,
+}
+
+impl CacheKind {
+    const ALL: [CacheKind; 3] = [CacheKind::Identifiers, CacheKind::Profiles, CacheKind::Accounts];
+
+    fn code(self) -> &'static str {
+        match self {
+            CacheKind::Identifiers => "identifiers_damaged",
+            CacheKind::Profiles => "profiles_damaged",
+            CacheKind::Accounts => "accounts_damaged",
+        }
+    }
+}
+
 /// An error that ends a job or command: where, what, and what to do now.
 #[derive(Clone, Debug)]
 pub struct Error {
@@ -93,6 +116,20 @@ impl Error {
     pub fn at(mut self, place: impl fmt::Display) -> Error {
         self.message = format!("{place}: {}", self.message);
         self
+    }
+
+    /// Says that it was a cache whose bytes contradict themselves: the logs have all that it held.
+    #[must_use]
+    pub fn of_cache(mut self, cache: CacheKind) -> Error {
+        if self.kind == ErrorKind::Corrupt {
+            self.code = cache.code();
+        }
+        self
+    }
+
+    /// The cache that is damaged, if it is one.
+    pub fn damaged_cache(&self) -> Option<CacheKind> {
+        CacheKind::ALL.into_iter().find(|cache| cache.code() == self.code)
     }
 
     /// The kind to act on.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Engine,
+    CACHE_KINDS, Engine,
     adjust::LiveDesk,
     balances, expectations,
     parameters::{JobSettings, Parameters},
@@ -184,7 +184,8 @@ impl Engine {
         let loading = Instant::now();
         let mut state = self.load(&mut held, &understood.needs())?;
         let listed = self.pool.install(|| self.listed(&understood, &state, progress))?;
-        let selected = self.select(&understood, Some(&state), listed.as_ref().map(|listed| &listed.selection))?;
+        let among = listed.as_ref().map(|listed| &listed.selection);
+        let selected = self.mended(Some(&held), || self.select(&understood, Some(&state), among))?;
         let listed = listed.unwrap_or_default();
         let load_s = loading.elapsed().as_secs_f64();
         let expects = job.max_rejects.is_some() || job.expect_rows.is_some() || job.expect_total.is_some();
@@ -306,6 +307,23 @@ impl Engine {
     /// # Errors
     /// As `bulk`.
     pub fn bulk_count(&self, job: &JobRequest, request: &BulkRequest, progress: &Progress) -> Result<CountView> {
+        self.mended(None, || self.count(job, request, progress))
+    }
+
+    /// Does it again where a cache was damaged, which is made again from the logs then. `held` is there if the state is ours.
+    fn mended<T>(&self, held: Option<&Option<State>>, work: impl Fn() -> Result<T>) -> Result<T> {
+        let mut result = work();
+        for _ in 0..CACHE_KINDS {
+            let Some(cache) = result.as_ref().err().and_then(Error::damaged_cache) else { break };
+            let lent = if held.is_none() { Some(self.state()) } else { None };
+            self.distrust(cache, result.as_ref().err())?;
+            drop(lent);
+            result = work();
+        }
+        result
+    }
+
+    fn count(&self, job: &JobRequest, request: &BulkRequest, progress: &Progress) -> Result<CountView> {
         let began = Instant::now();
         let understood = self.understood_bulk(job, request, true)?;
         let mut held_filters = lock(&self.filters);

@@ -35,7 +35,7 @@ use crate::{
         lot::Lots,
         time::Date,
     },
-    error::{Error, Result},
+    error::{CacheKind, Error, Result},
 };
 
 /// The families that hold generations.
@@ -210,6 +210,34 @@ pub fn write_behind(store: &Store, state: &mut State, lag_min: u64) -> Result<()
         // They are in a run now; in the next one too, they would have two owners.
         state.late_identifiers.clear();
     }
+    dropped.into_iter().try_for_each(|(family, generation)| drop_generation(store, family, generation))
+}
+
+/// Believes a stored cache no more: what it held is replayed from the logs from now on, until a job writes it anew.
+///
+/// # Errors
+/// When that cannot be noted.
+pub fn distrust(store: &Store, cache: CacheKind) -> Result<()> {
+    let mut positions = store.positions();
+    let mut dropped = Vec::new();
+    match cache {
+        CacheKind::Identifiers => {
+            dropped.extend(positions.runs.drain(..).map(|run| (family::IDENTIFIERS, run.generation)));
+            (positions.identifiers_next_record, positions.customers) = (0, 0);
+        }
+        CacheKind::Profiles => {
+            let old = std::mem::take(&mut positions.profiles);
+            dropped.extend([(family::PROFILES, old), (family::FILTERS, old)]);
+            (positions.profiles_customers, positions.profiles_next_record) = (0, 0);
+            positions.tiers.clear();
+        }
+        CacheKind::Accounts => {
+            let families = [family::ACCOUNTS, family::FILTERS, family::LOTS];
+            let old = std::mem::take(&mut positions.accounts).into_values();
+            dropped.extend(old.flat_map(|old| families.map(|family| (family, old.generation))));
+        }
+    }
+    store.set_positions(positions)?;
     dropped.into_iter().try_for_each(|(family, generation)| drop_generation(store, family, generation))
 }
 

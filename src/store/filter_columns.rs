@@ -32,7 +32,7 @@ use crate::{
         tier::Tiers,
         time::Date,
     },
-    error::{Error, Result},
+    error::{CacheKind, Error, Result},
 };
 
 /// Names a column.
@@ -53,6 +53,14 @@ impl ColumnId {
     /// The balance in a program.
     pub fn balance(program: ProgramId) -> ColumnId {
         ColumnId { attribute: Attribute::Balance, program }
+    }
+
+    /// The cache that it is a part of.
+    fn cache(self) -> CacheKind {
+        match self.attribute {
+            Attribute::Balance => CacheKind::Accounts,
+            Attribute::Ltv | Attribute::Orders | Attribute::Tier | Attribute::CreatedAt => CacheKind::Profiles,
+        }
     }
 
     /// The value of customers whom neither a page nor a change names.
@@ -208,7 +216,8 @@ impl FilterColumns {
             }
             let Some(kept) = self.kept.get_mut(&column) else { continue };
             if kept.resident.is_none() && kept.generation != 0 && self.looks > 1 {
-                kept.resident = Some(Arc::new(Resident::load(store, column, kept.generation, kept.covered)?));
+                let loaded = Resident::load(store, column, kept.generation, kept.covered);
+                kept.resident = Some(Arc::new(loaded.map_err(|error| error.of_cache(column.cache()))?));
             }
             let overdue = match column.attribute {
                 Attribute::Balance => match overdue(&positions, kept.first_day, column.program, today, state)? {
@@ -482,6 +491,11 @@ impl ColumnPages<'_> {
     /// # Errors
     /// `Corrupt` when the page is missing or damaged.
     pub fn page(&mut self, page: u32) -> Result<PageValues<'_>> {
+        let cache = self.column.cache();
+        self.stored_page(page).map_err(|error| error.of_cache(cache))
+    }
+
+    fn stored_page(&mut self, page: u32) -> Result<PageValues<'_>> {
         let view = self.view;
         let first = page * ROWS as u32;
         let covered = (view.covered as usize).div_ceil(ROWS) as u32;

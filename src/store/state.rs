@@ -31,7 +31,7 @@ use crate::{
         tier::{TierId, Tiers},
         time::{Date, Timestamp},
     },
-    error::{Error, Result},
+    error::{CacheKind, Error, Result},
 };
 
 /// What a job needs to have in memory.
@@ -252,14 +252,16 @@ impl State {
             ..State::default()
         };
         if !needs.kinds.is_empty() {
-            state.load_identifiers(store, &positions)?;
+            state.load_identifiers(store, &positions).map_err(|error| error.of_cache(CacheKind::Identifiers))?;
         }
         if needs.profiles {
-            state.profiles = Some(load_profiles(store, &positions)?);
+            let profiles = load_profiles(store, &positions);
+            state.profiles = Some(profiles.map_err(|error| error.of_cache(CacheKind::Profiles))?);
         }
         state.replay_records(store, &positions)?;
         for &program in &needs.programs {
-            let accounts = load_accounts(store, &positions, program, state.customers as usize)?;
+            let accounts = load_accounts(store, &positions, program, state.customers as usize);
+            let accounts = accounts.map_err(|error| error.of_cache(CacheKind::Accounts))?;
             state.accounts.insert(program, accounts);
         }
         state.replay_entries(store, &positions)?;

@@ -15,6 +15,7 @@
 mod addresses;
 mod backup;
 mod bad_input;
+mod caches;
 mod cmd;
 mod datasets;
 mod dialogue;

@@ -14,7 +14,7 @@ use crate::{
         Side::{Left, Right},
         counted, grouped, table,
     },
-    watch::watched,
+    watch::{note_rebuilt, watched},
 };
 
 /// `tidemill bulk credit`, `debit` and `reset`.
@@ -26,7 +26,9 @@ pub fn bulk(settings: &Settings, command: BulkCommand) -> Result<Exit> {
             if let Some(file) = args.request.selection.file.as_mut().filter(|file| is_stdin(file)) {
                 file.spooled = Some(engine.spool(std::io::stdin(), progress)?);
             }
-            engine.bulk_count(&args.job, &args.request, progress)
+            let view = engine.bulk_count(&args.job, &args.request, progress);
+            note_rebuilt(settings, &engine);
+            view
         })?;
         settings.output.result(&view, || count_text(&view))?;
         return Ok(Exit::Done);
@@ -36,7 +38,9 @@ pub fn bulk(settings: &Settings, command: BulkCommand) -> Result<Exit> {
         if let Some(file) = args.request.selection.file.as_mut().filter(|file| is_stdin(file)) {
             file.spooled = Some(engine.spool(std::io::stdin(), progress)?);
         }
-        engine.bulk(&args.job, &args.request, progress)
+        let summary = engine.bulk(&args.job, &args.request, progress);
+        note_rebuilt(settings, &engine);
+        summary
     })?;
     finished(settings, &summary, None)
 }

@@ -17,7 +17,7 @@ use crate::{
     exit::Exit,
     settings::Settings,
     summary::summary_text,
-    watch::watched,
+    watch::{note_rebuilt, watched},
 };
 
 /// `tidemill import points`.
@@ -28,7 +28,9 @@ pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
     let summary = watched(settings, |progress| {
         let engine = store(settings, dry_run, Kind::Points, &request.file)?;
         take_in(&engine, &mut request.file, no_spool, progress)?;
-        engine.import_points(&job, &request, progress)
+        let summary = engine.import_points(&job, &request, progress);
+        note_rebuilt(settings, &engine);
+        summary
     })?;
     finished(settings, &summary, job.rejects.as_deref())
 }
@@ -41,7 +43,9 @@ pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
     let summary = watched(settings, |progress| {
         let engine = store(settings, dry_run, Kind::Customers, &request.file)?;
         take_in(&engine, &mut request.file, no_spool, progress)?;
-        engine.import_customers(&job, &request, progress)
+        let summary = engine.import_customers(&job, &request, progress);
+        note_rebuilt(settings, &engine);
+        summary
     })?;
     finished(settings, &summary, job.rejects.as_deref())
 }

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use tidemill::{
+    engine::Engine,
     error::{Error, Result},
     job::progress::Progress,
 };
@@ -43,4 +44,14 @@ pub fn watched<T>(settings: &Settings, job: impl FnOnce(&Progress) -> Result<T>)
     // It does not panic, and if it did the job's result would count all the same.
     let _ = watcher.join();
     result
+}
+
+/// Says what was found damaged and mended: the disk that did this may do worse.
+pub fn note_rebuilt(settings: &Settings, engine: &Engine) {
+    for damage in engine.take_rebuilt() {
+        settings.output.note(format!(
+            "a cache was damaged and has been made again from the logs, nothing is lost ({damage}); check the disk, and run \
+             `tidemill verify`"
+        ));
+    }
 }
