@@ -23,3 +23,4 @@ pub mod apply;
 pub mod job;
 pub mod filter;
 pub mod bulk;
+pub mod expiry;
