@@ -20,4 +20,5 @@ pub mod account;
 pub mod lot;
 pub mod command;
 pub mod apply;
+pub mod undo;
 pub mod job;

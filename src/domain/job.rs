@@ -179,7 +179,7 @@ impl PointsCounts {
     #[inline]
     pub fn moved(&mut self, kind: EntryKind, amount: i64) {
         match kind {
-            EntryKind::Promise => self.promised += amount,
+            EntryKind::Promise | EntryKind::PromiseReversal => self.promised += amount,
             EntryKind::Expire => self.expired.0 -= i128::from(amount),
             EntryKind::PromiseExpire => self.promises_expired.0 -= i128::from(amount),
             _ if amount >= 0 => self.credited += amount,

@@ -332,7 +332,10 @@ fn ledger(store: &Store, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Result<()>
             for text in EntryText::OF_LOT {
                 lines.cell(page.text(at, text).unwrap_or_default());
             }
-            lines.buffer.push(b',');
+            match page.reversed(at) {
+                Some(reversed) => lines.number(reversed.0),
+                None => lines.buffer.push(b','),
+            }
             lines.number(u64::from(page.job.0));
             lines.number(entry.row);
             lines.buffer.push(b',');

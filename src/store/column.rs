@@ -81,6 +81,11 @@ impl<'a> Column<'a> {
         self.base.wrapping_add((raw & self.mask).cast_signed())
     }
 
+    /// Whether all its values are the same, as far as their width tells.
+    pub fn is_constant(&self) -> bool {
+        self.width == 0
+    }
+
     /// How many values it has.
     pub fn len(&self) -> usize {
         self.count
