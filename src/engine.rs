@@ -51,6 +51,7 @@ mod earlier;
 mod pass;
 mod adjust;
 mod expire;
+mod undo;
 mod erase;
 mod merge;
 mod look;
@@ -369,6 +370,11 @@ impl Engine {
             elapsed_ms: record.map_or(0, |record| record.elapsed_ms),
             bytes_read: record.map_or(0, |record| record.bytes_read),
         });
+        summary.undone_by = jobs::undone_by(&self.store, job.id)?;
+        if let Some(undo) = parameters.undo {
+            let undone = jobs::job(&self.store, undo.job)?;
+            summary.undo = Some(self.undo_sums(&undone, &counts, &parameters)?);
+        }
         summary.reason = parameters.reason;
         if let Some(layout) = parameters.layout {
             summary.input = Some(layout.path.display().to_string());

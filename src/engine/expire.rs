@@ -78,6 +78,7 @@ impl Engine {
             only_program: job.program.is_some(),
             key: None,
             phone_digits: None,
+            undo: None,
             notifications: None,
             rejects: None,
             processed: None,

@@ -14,6 +14,7 @@ use crate::{
         program::Program,
         time::{Date, TimeZone, Timestamp},
     },
+    engine::request::UndoRequest,
     import::{
         format::{ColumnField, Format},
         input::Layout,
@@ -109,6 +110,9 @@ pub struct Parameters {
     /// Where an event is written for each customer that it credits.
     #[serde(default)]
     pub notifications: Option<PathBuf>,
+    /// What an undo takes back, and how.
+    #[serde(default)]
+    pub undo: Option<UndoRequest>,
     /// Where rejected rows are written.
     pub rejects: Option<PathBuf>,
     /// Where a line for every row is written.
@@ -142,6 +146,7 @@ impl Parameters {
             key: None,
             notifications: None,
             phone_digits: None,
+            undo: None,
         }
     }
 

@@ -430,6 +430,11 @@ impl<'a> LedgerPage<'a> {
         })
     }
 
+    /// Whether any entry of the page has the key of its row.
+    pub fn has_row_keys(&self) -> bool {
+        self.others[usize::from(ROW_KEY_HIGH)].is_some()
+    }
+
     /// The key of the row that wrote the entry at this place, if it has one.
     pub fn row_key(&self, at: usize) -> Option<RowKey> {
         let high = self.other(ROW_KEY_HIGH, at).cast_unsigned();

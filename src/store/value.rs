@@ -37,6 +37,8 @@ pub enum Kind {
     RowKeyPage = 13,
     /// The note that a job's rejected rows were dropped.
     Forgotten = 15,
+    /// The jobs that undo a job.
+    Undos = 18,
 }
 
 /// Version of every body's layout; raised one by one when a layout changes.
