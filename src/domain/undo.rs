@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The only customer of lots that are planned with.
-pub const ALONE: CustomerId = CustomerId(0);
+const ALONE: CustomerId = CustomerId(0);
 
 /// What happens where points that are to be taken back were spent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -217,33 +217,33 @@ fn fits(balance: i64, amount: i64) -> bool {
     balance.checked_sub(amount).is_some_and(|after| after != i64::MIN)
 }
 
-/// Plans what becomes of one account. `lots` are those of [`ALONE`] that are not overdue, `balance` has no points of others;
-/// `events` stand in the order of their numbers, with lots named as they are called now. `merged_at` says when a customer
-/// became part of another, `terms` what a lot was that is gone (what remains of it does not count).
+/// Plans what becomes of one account. `balance` has no points that are overdue, `lots` are all there are; `events` stand in the
+/// order of their numbers, with lots named as they are called now. `merged_at` says when a customer became part of another,
+/// `terms` what a lot was that is gone (what remains of it does not count).
 ///
 /// # Errors
 /// Those of `terms`.
 pub fn plan<E>(
     balance: i64,
-    lots: Lots,
+    lots: impl Iterator<Item = Lot>,
     events: &[Event<'_>],
     rules: UndoRules,
     merged_at: impl Fn(CustomerId) -> Sequence,
     terms: impl FnMut(Sequence) -> Result<Lot, E>,
 ) -> Result<Plan, E> {
     let nets = nets(events);
-    let sum = |state| lots.of(ALONE).filter(move |lot| lot.state == state).map(|lot| i128::from(lot.remaining)).sum();
-    let mut working = Working {
-        balance,
-        in_lots: sum(LotState::Available),
-        promised: sum(LotState::Promised),
-        lots,
-        rules,
-        terms,
-        plan: Plan::default(),
-    };
-    let resets = Resets::of(events, &nets);
     let mut expired = expired(events, &nets);
+    let mut working =
+        Working { balance, in_lots: 0, promised: 0, lots: Lots::default(), rules, terms, plan: Plan::default() };
+    for lot in lots {
+        if lot.is_overdue(rules.today) {
+            // As good as expired, and before anything else happens to the account it is.
+            expired.entry(lot.credit).or_default().push((Sequence(u64::MAX), lot.remaining));
+        } else {
+            working.add(lot);
+        }
+    }
+    let resets = Resets::of(events, &nets);
     for (event, net) in events.iter().zip(&nets).rev().filter(|(event, net)| event.is_own && net.amount != 0) {
         let is_expiry = matches!(event.kind, EntryKind::Expire | EntryKind::PromiseExpire);
         let is_absorbed = !event.kind.is_of_promises() && resets.absorb(event, &merged_at);
@@ -359,6 +359,14 @@ struct Working<T> {
 }
 
 impl<T> Working<T> {
+    fn add(&mut self, lot: Lot) {
+        match lot.state {
+            LotState::Available => self.in_lots += i128::from(lot.remaining),
+            LotState::Promised => self.promised += i128::from(lot.remaining),
+        }
+        self.lots.insert(ALONE, lot);
+    }
+
     /// Takes back what an entry added. `over` is what has expired of its lot.
     fn take_back(&mut self, event: &Event<'_>, net: &Net, over: Option<&mut Vec<(Sequence, i64)>>) {
         let mut want = i64::try_from(net.amount).unwrap_or(i64::MAX);
@@ -561,8 +569,7 @@ mod tests {
     fn done(balance: i64, lots: &[&str], events: &[&str], on_spent: OnSpent, is_of_expiry: bool, gone: i32) -> String {
         let mut taken = vec![Vec::new(); events.len()];
         let events: Vec<Event<'_>> = events.iter().zip(&mut taken).map(|(text, taken)| event(text, taken)).collect();
-        let mut held = Lots::default();
-        lots.iter().for_each(|text| held.insert(ALONE, lot(text)));
+        let held = lots.iter().map(|text| lot(text));
         let rules = UndoRules { on_spent, today: Date::from_days(TODAY).unwrap(), is_of_expiry };
         let terms = |credit: Sequence| Ok::<_, ()>(lot(&format!("{}:0@{gone}", credit.0)));
         let plan = plan(balance, held, &events, rules, |_| Sequence(0), terms).unwrap();
@@ -611,6 +618,9 @@ mod tests {
             (90, &[], &["5 credit 50 lot=5", "other 7 expire -20 took=5:20"], Negative, "5 -30 → 60, expired 20"),
             (90, &["5:20@120"], &["5 credit 50 lot=5", "other 7 expire -20 took=5:20", "other 8 reversal 20 reverses=7 lot=5"], Keep,
              "5 -50 → 40 took 5:20"),
+            // What is over, and will expire before anything else, is as good as expired.
+            (30, &["5:40@99"], &["5 credit 50 lot=5"], Keep, "5 -10 → 20, expired 40"),
+            (30, &["5:40@99p"], &["5 promise 40 lot=5"], Keep, "expired 40"),
             // What paid an overdraft back is owed again.
             (20, &[], &["5 credit 50 beyond=30"], Keep, "5 -50 → -30"),
             (10, &[], &["5 credit 50 beyond=30"], Keep, "5 -40 → -30, spent 10"),
@@ -704,7 +714,7 @@ mod tests {
             let mut events = [own, set];
             events.sort_by_key(|event| event.sequence);
             let terms = |_| Err::<Lot, ()>(());
-            let plan = plan(90, Lots::default(), &events, rules, |_| Sequence(merged), terms).unwrap();
+            let plan = plan(90, std::iter::empty(), &events, rules, |_| Sequence(merged), terms).unwrap();
             assert_eq!(plan.changes.is_empty(), is_kept, "{owner} {sequence}");
         }
     }
@@ -723,7 +733,7 @@ mod tests {
             let mut none = Vec::new();
             let event = Event { kind, amount, ..event("5 credit 1", &mut none) };
             let terms = |_| Err::<Lot, ()>(());
-            let found = plan(balance, Lots::default(), &[event], rules, |_| Sequence(0), terms).unwrap();
+            let found = plan(balance, std::iter::empty(), &[event], rules, |_| Sequence(0), terms).unwrap();
             prop_assert_eq!(found.changes.first().map_or(0, |change| change.amount), change);
             let missing = missing.map_or(Missing::default(), |(why, amount)| Missing::of(why, i128::from(amount)));
             prop_assert_eq!(found.missing, missing);

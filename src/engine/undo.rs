@@ -49,8 +49,8 @@ use lines::{Cells, Identities, Line};
 mod events;
 mod lines;
 
-/// Entries of a batch, but for what is needed to end with a customer.
-const BATCH: usize = 1 << 13;
+/// Entries of a batch at most, but for what is needed to end with a customer. A window has whole batches.
+const BATCH_MAX: u64 = 1 << 13;
 
 /// What a batch of customers has on its way.
 #[derive(Default)]
@@ -262,7 +262,7 @@ impl Engine {
         let (mut spent, mut next) = (0, Some(0));
         while let Some(first) = next {
             let pass = events.pass(first, book)?;
-            let batches: Vec<(usize, usize)> = batches(&pass.records).collect();
+            let batches: Vec<(usize, usize)> = self.batches(&pass.records).collect();
             let in_batch = |&(start, end): &(usize, usize)| {
                 let mut spent = 0;
                 let records = &pass.records[start..end];
@@ -279,6 +279,21 @@ impl Engine {
             next = pass.next;
         }
         Ok(spent)
+    }
+
+    /// Cuts records into ranges that end with a customer.
+    fn batches<'a>(&self, records: &'a [Record]) -> impl Iterator<Item = (usize, usize)> + Send + use<'a> {
+        let length = BATCH_MAX.min(self.options.window_rows).max(1) as usize;
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let from = start;
+            let mut end = (from + length).min(records.len());
+            while end > from && end < records.len() && records[end].customer == records[end - 1].customer {
+                end += 1;
+            }
+            start = end;
+            (end > from).then_some((from, end))
+        })
     }
 
     fn events<'a>(&'a self, undo: &'a Undo<'_>, state: &'a State, end: u64) -> Result<Events<'a>> {
@@ -312,7 +327,7 @@ impl Engine {
             let mut next = u32::try_from(first).ok();
             while let Some(first) = next.filter(|_| !is_stopped) {
                 let pass = self.pool.install(|| events.pass(first, &book))?;
-                let mut cut = batches(&pass.records);
+                let mut cut = self.batches(&pass.records);
                 let mut work = |batch: &mut Batch| undo.apply(&pass, &mut book, batch);
                 pipeline::run(
                     &self.pool,
@@ -436,20 +451,6 @@ fn rules(undone: &Job, parameters: &Parameters, request: &UndoRequest) -> UndoRu
         today: parameters.settings.today,
         is_of_expiry: undone.start.kind == JobKind::Expire,
     }
-}
-
-/// Cuts records into ranges that end with a customer.
-fn batches(records: &[Record]) -> impl Iterator<Item = (usize, usize)> + Send + '_ {
-    let mut start = 0;
-    std::iter::from_fn(move || {
-        let from = start;
-        let mut end = (from + BATCH).min(records.len());
-        while end > from && end < records.len() && records[end].customer == records[end - 1].customer {
-            end += 1;
-        }
-        start = end;
-        (end > from).then_some((from, end))
-    })
 }
 
 /// The customers of the job's own entries.

@@ -7,7 +7,7 @@ use crate::{
         command::{OnOverdraft, ResolvedCommand},
         entry::{Detail, DetailAt, Entries, Entry, EntryKind, Refill},
         id::{CustomerId, JobId, ProgramId, Sequence},
-        lot::{Expired, Lot, LotState, Lots, Taken, split_debit},
+        lot::{Expired, Lot, LotState, Taken, split_debit},
         rejection::Rejection,
         time::{Date, Timestamp},
         undo::{self, Event, Plan, UndoRules},
@@ -402,7 +402,7 @@ impl AccountBook {
         Ok(Ok(expired))
     }
 
-    /// What becomes of an account when these entries are taken back, without doing it. What is overdue is as good as expired.
+    /// What becomes of an account when these entries are taken back, without doing it.
     /// `merged_at` and `terms` are those of [`undo::plan`].
     ///
     /// # Errors
@@ -415,11 +415,7 @@ impl AccountBook {
         merged_at: impl Fn(CustomerId) -> Sequence,
         terms: impl FnMut(Sequence) -> Result<Lot>,
     ) -> Result<Plan> {
-        let mut lots = Lots::default();
-        if let Some(accounts) = self.accounts(program) {
-            let valid = accounts.lots.of(customer).filter(|lot| !lot.is_overdue(rules.today));
-            valid.for_each(|lot| lots.insert(undo::ALONE, lot));
-        }
+        let lots = self.accounts(program).into_iter().flat_map(|accounts| accounts.lots.of(customer));
         undo::plan(self.balance(program, customer), lots, events, rules, merged_at, terms)
     }
 
