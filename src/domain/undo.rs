@@ -3,7 +3,8 @@
 //! Newest entry first, as if each had been the last thing that happened. What an entry added is taken back from where it went:
 //! its own lot, or the plain points if it made none; what is missing there, from what is available, in the order of debits.
 //! What it took goes back into the very lots that it came of, made again where they are gone, so that a job undone at once
-//! leaves the account as it was before. What cannot be taken or put back is kept, and says why.
+//! leaves the account as it was before. What is missing all the same is looked for once more at the end, among the points that
+//! came back by then: else whoever spent what a job gave would be given what it took. The rest is kept, and says why.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -233,8 +234,16 @@ pub fn plan<E>(
 ) -> Result<Plan, E> {
     let nets = nets(events);
     let mut expired = expired(events, &nets);
-    let mut working =
-        Working { balance, in_lots: 0, promised: 0, lots: Lots::default(), rules, terms, plan: Plan::default() };
+    let mut working = Working {
+        balance,
+        in_lots: 0,
+        promised: 0,
+        lots: Lots::default(),
+        rules,
+        terms,
+        plan: Plan::default(),
+        short: Vec::new(),
+    };
     for lot in lots {
         if lot.is_overdue(rules.today) {
             // As good as expired, and before anything else happens to the account it is.
@@ -259,6 +268,7 @@ pub fn plan<E>(
             working.put_back(event, net, is_expiry)?;
         }
     }
+    working.take_what_came_back();
     Ok(working.plan)
 }
 
@@ -347,7 +357,7 @@ fn left_of_taken(event: &Event<'_>, net: &Net) -> Vec<Taken> {
 }
 
 /// The account as it is while entries are taken back.
-struct Working<T> {
+struct Working<'a, T> {
     balance: i64,
     /// Sum of the available lots: what the balance has beyond it are plain points.
     in_lots: i128,
@@ -356,9 +366,11 @@ struct Working<T> {
     rules: UndoRules,
     terms: T,
     plan: Plan,
+    /// Points that were not there, by the entry that added them.
+    short: Vec<(&'a Event<'a>, i64)>,
 }
 
-impl<T> Working<T> {
+impl<'a, T> Working<'a, T> {
     fn add(&mut self, lot: Lot) {
         match lot.state {
             LotState::Available => self.in_lots += i128::from(lot.remaining),
@@ -368,7 +380,7 @@ impl<T> Working<T> {
     }
 
     /// Takes back what an entry added. `over` is what has expired of its lot.
-    fn take_back(&mut self, event: &Event<'_>, net: &Net, over: Option<&mut Vec<(Sequence, i64)>>) {
+    fn take_back(&mut self, event: &'a Event<'a>, net: &Net, over: Option<&mut Vec<(Sequence, i64)>>) {
         let mut want = i64::try_from(net.amount).unwrap_or(i64::MAX);
         for (_, gone) in over.into_iter().flatten().filter(|(sequence, _)| *sequence > event.sequence) {
             let part = want.min(*gone);
@@ -412,11 +424,27 @@ impl<T> Working<T> {
                 there
             }
             OnSpent::Keep | OnSpent::Refuse => {
-                self.plan.missing.add(UndoReason::Spent, i128::from(want - there));
+                if want > there {
+                    self.short.push((event, want - there));
+                }
                 there
             }
         };
         self.change(event, EntryKind::Reversal, -total, taken, None);
+    }
+
+    /// Takes what was missing of what older entries have put back since.
+    fn take_what_came_back(&mut self) {
+        for (event, want) in std::mem::take(&mut self.short) {
+            let there = want.min(self.balance.max(0));
+            let mut taken = Vec::new();
+            split_debit(self.lots.available(ALONE), there, &mut taken);
+            for &taken in &taken {
+                self.take(taken, LotState::Available);
+            }
+            self.plan.missing.add(UndoReason::Spent, i128::from(want - there));
+            self.change(event, EntryKind::Reversal, -there, taken, None);
+        }
     }
 
     fn take(&mut self, taken: Taken, state: LotState) {
@@ -651,6 +679,10 @@ mod tests {
             // The newest first.
             (70, &["4:50@120"], &["4 credit 50 lot=4", "5 credit 20"], Keep, "5 -20 → 50, 4 -50 → 0 took 4:50"),
             (20, &[], &["4 credit 50 lot=4", "5 debit -30 took=4:30"], Keep, "5 +30 → 50 into 4:30, 4 -50 → 0 took 4:30"),
+            // What was spent is taken of what comes back, or the customer would gain by it.
+            (0, &[], &["4 debit -35", "5 credit 50"], Keep, "4 +35 → 35, 5 -35 → 0, spent 15"),
+            (0, &[], &["4 debit -35", "5 credit 50"], Negative, "5 -50 → -50, 4 +35 → -15"),
+            (0, &[], &["4 debit -60 took=2:60", "5 credit 50"], Refuse, "4 +60 → 60 into 2:60, 5 -50 → 10 took 2:50"),
             // What was taken back before, and what came again.
             (20, &[], &["5 credit 50", "other 7 reversal -30 reverses=5"], Keep, "5 -20 → 0"),
             (50, &[], &["5 credit 50", "other 7 reversal -50 reverses=5", "other 8 reversal 50 reverses=7"], Keep, "5 -50 → 0"),

@@ -34,7 +34,7 @@ use crate::{
         progress::{Progress, Stage},
     },
     ledger::account_book::{AccountBook, BookRules, encode_entries},
-    report::summary::{Summary, SummaryParts, UndoSums},
+    report::summary::{Cost, Summary, SummaryParts, UndoSums},
     store::{
         caches, disk,
         jobs::{self, Job},
@@ -309,6 +309,7 @@ impl Engine {
         progress: &Progress,
     ) -> Result<(State, Summary)> {
         progress.set_stage(Stage::Applying);
+        let applying = Instant::now();
         let (id, start, parameters) = (undo.id, undo.start, undo.parameters);
         let (elapsed_before, main) = (checkpoint.elapsed_ms, parameters.program);
         let first = checkpoint.position.offset;
@@ -368,7 +369,9 @@ impl Engine {
             return Err(stopped(id));
         }
         book.give_back(&mut state);
+        let apply_s = applying.elapsed().as_secs_f64();
         let elapsed_ms = elapsed_before + (self.opening + began.elapsed()).as_millis() as u64;
+        let finishing = Instant::now();
         if let Some(id) = id {
             // Before it counts as done: whoever is killed in between forgets once more.
             if self.has_row_keys(undo.undone)? {
@@ -381,7 +384,17 @@ impl Engine {
                 .map_err(|error| error.of_job(id))?;
         }
         progress.set_stage(Stage::Done);
-        Ok((state, self.undo_summary(undo, &committed, elapsed_ms)?))
+        let mut summary = self.undo_summary(undo, &committed, elapsed_ms)?;
+        summary.cost = Some(Cost {
+            load_s: (applying - began).as_secs_f64(),
+            apply_s,
+            finish_s: finishing.elapsed().as_secs_f64(),
+            log_bytes: committed.log_bytes,
+            processed_bytes: committed.checkpoint.processed_bytes,
+            windows: committed.window_ms.len(),
+            window_ms: [0.5, 0.99, 1.0].map(|quantile| committed.window_ms.value_at_quantile(quantile)),
+        });
+        Ok((state, summary))
     }
 
     /// Whether rows of the job, or of the one whose undo it undoes, carried ids.
@@ -491,7 +504,7 @@ impl Undo<'_> {
         let main = self.parameters.program;
         let with_lines = self.parameters.processed.is_some();
         let records = &pass.records[range.0..range.1];
-        let mut last = None;
+        let (mut last, mut accounts) = (None, 0_u32);
         let mut at = 0;
         while let Some(record) = records.get(at) {
             let (customer, program) = record.account();
@@ -512,18 +525,22 @@ impl Undo<'_> {
                 at += account.len();
                 let plan;
                 (plan, missing) = self.plan(pass, account, book)?;
-                let expired = book.undo((program, customer), &plan, entries);
-                let points = output.counts.points_of(program, main);
-                points.expire(expired);
-                plan.changes.iter().for_each(|change| points.moved(change.kind, change.amount));
+                if !plan.changes.is_empty() {
+                    let expired = book.undo((program, customer), &plan, entries);
+                    let points = output.counts.points_of(program, main);
+                    points.expire(expired);
+                    plan.changes.iter().for_each(|change| points.moved(change.kind, change.amount));
+                }
                 amount = plan.changes.iter().map(|change| i128::from(change.amount)).sum();
                 done = plan.done;
             }
             let Some(status) = UndoStatus::of(done, &missing) else { continue };
             output.counts.undo.account(status, program, &missing);
             output.counts.outcome(if status == UndoStatus::Kept { Status::Unchanged } else { Status::Applied });
-            output.counts.customers_matched += u64::from(last != Some(customer));
+            accounts = if last == Some(customer) { accounts + 1 } else { 1 };
             last = Some(customer);
+            output.counts.customers_matched += u64::from(accounts == 1);
+            output.counts.customers_repeated += u64::from(accounts == 2);
             if with_lines {
                 let balance = book.balance(program, customer);
                 lines.push(Line { customer, program, status, amount, balance, missing });

@@ -344,7 +344,9 @@ impl<'a> StoredRowKeys<'a> {
     /// The same on the disk, in the runs from one on.
     fn look(&self, wanted: &RowKey, from: usize) -> Result<Option<u32>> {
         let runs = self.runs.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for run in runs.iter().skip(from).rev().filter(|run| run.keys > 0) {
+        // The oldest first: after an undo two jobs may have had one key, and the first that counts is the one that is known,
+        // wherever it is looked for.
+        for run in runs.iter().skip(from).filter(|run| run.keys > 0) {
             let page = run.page_of(wanted.high);
             let place = key::cache_page(run.generation, 0, ProgramId(0), page);
             let family = handle(self.store.db(), family::ROW_IDS)?;

@@ -385,6 +385,8 @@ mod tests {
             reason: Some(text("Diwali")),
             input: Some(text("points.csv")),
             encoding: Some(text("utf-8")),
+            undo: None,
+            undone_by: None,
             cost: None,
         }
     }
