@@ -20,6 +20,7 @@ pub mod account;
 pub mod lot;
 pub mod command;
 pub mod apply;
+pub mod undo;
 pub mod job;
 pub mod filter;
 pub mod bulk;

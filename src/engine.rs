@@ -54,6 +54,7 @@ mod pass;
 mod adjust;
 mod expire;
 mod bulk;
+mod undo;
 mod erase;
 mod merge;
 mod look;
@@ -407,6 +408,11 @@ impl Engine {
             elapsed_ms: record.map_or(0, |record| record.elapsed_ms),
             bytes_read: record.map_or(0, |record| record.bytes_read),
         });
+        summary.undone_by = jobs::undone_by(&self.store, job.id)?;
+        if let Some(undo) = parameters.undo {
+            let undone = jobs::job(&self.store, undo.job)?;
+            summary.undo = Some(self.undo_sums(&undone, &counts, &parameters)?);
+        }
         summary.reason = parameters.reason;
         summary.selection = parameters.bulk.map(|bulk| bulk.selection.text());
         if let Some(layout) = parameters.layout {

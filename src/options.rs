@@ -18,6 +18,9 @@ pub struct Options {
     /// Keys of rows that a job holds in memory before it writes them as a run: 48 MB of table. Fewer would be looked for in
     /// more runs.
     pub row_keys_max: usize,
+    /// Ledger entries that an undo holds in memory, 24 bytes each and some have more; the customers of the others come in a
+    /// second pass.
+    pub undo_records_max: usize,
     /// Free bytes that the store's disk must have before a window is committed.
     pub disk_free_min: u64,
 }
@@ -31,6 +34,7 @@ impl Default for Options {
             window_bytes: 256 << 20,
             cache_lag_entries_min: 1 << 20,
             row_keys_max: 1 << 21,
+            undo_records_max: 12 << 20,
             disk_free_min: 64 << 20,
         }
     }

@@ -52,6 +52,7 @@ use crate::{
         Engine, RunningJob,
         request::{
             AdjustRequest, CustomersRequest, ExpireRequest, JobRequest, MergeRequest, PointsRequest, ResumeRequest,
+            UndoRequest,
         },
         view::{
             AccountView, AdjustView, BackupView, CustomerView, EraseView, HistoryPage, MergeView, ProgramView,
@@ -166,6 +167,12 @@ impl Service {
     pub fn expire(&self, job: JobRequest, request: ExpireRequest) -> Job {
         let listed = (JobKind::Expire, PathBuf::new());
         self.begin(listed, job.no_wait, None, move |engine, _, progress| engine.expire(&job, &request, progress))
+    }
+
+    /// Starts to take an earlier job back.
+    pub fn undo(&self, job: JobRequest, request: UndoRequest) -> Job {
+        let listed = (JobKind::Undo, PathBuf::new());
+        self.begin(listed, job.no_wait, None, move |engine, _, progress| engine.undo(&job, &request, progress))
     }
 
     /// A program and the points in it, by the month in which they expire. Waits for a job that runs.

@@ -40,11 +40,13 @@ pub enum EntryKind {
     PromiseMergeOut = 12,
     /// As `MergeIn`, for promised points.
     PromiseMergeIn = 13,
+    /// As `Reversal`, for promised points.
+    PromiseReversal = 14,
 }
 
 impl EntryKind {
     /// Every kind, by ascending number.
-    pub const ALL: [EntryKind; 13] = [
+    pub const ALL: [EntryKind; 14] = [
         EntryKind::Credit,
         EntryKind::Debit,
         EntryKind::Reset,
@@ -58,6 +60,7 @@ impl EntryKind {
         EntryKind::MergeIn,
         EntryKind::PromiseMergeOut,
         EntryKind::PromiseMergeIn,
+        EntryKind::PromiseReversal,
     ];
 
     /// The word that exports and histories show.
@@ -76,6 +79,7 @@ impl EntryKind {
             EntryKind::MergeIn => "merge_in",
             EntryKind::PromiseMergeOut => "promise_merge_out",
             EntryKind::PromiseMergeIn => "promise_merge_in",
+            EntryKind::PromiseReversal => "promise_reversal",
         }
     }
 
@@ -89,8 +93,17 @@ impl EntryKind {
     pub fn is_of_promises(self) -> bool {
         matches!(
             self,
-            EntryKind::Promise | EntryKind::PromiseExpire | EntryKind::PromiseMergeOut | EntryKind::PromiseMergeIn
+            EntryKind::Promise
+                | EntryKind::PromiseExpire
+                | EntryKind::PromiseMergeOut
+                | EntryKind::PromiseMergeIn
+                | EntryKind::PromiseReversal
         )
+    }
+
+    /// Whether it takes an earlier entry back.
+    pub fn is_reversal(self) -> bool {
+        matches!(self, EntryKind::Reversal | EntryKind::PromiseReversal)
     }
 
     /// Whether it moves points between records of one person: all such entries of a program sum up to nothing.
@@ -200,10 +213,25 @@ impl Detail {
     }
 }
 
+/// The lot that a reversal puts points back into. What else is needed to make it again, if it is gone, stands in the entry
+/// (its last day) and in its detail (when the points were earned).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refill {
+    /// The entry that credited the lot.
+    pub lot: Sequence,
+    /// Whether that entry says what for.
+    pub is_referenced: bool,
+}
+
 /// Entries of a batch, with what only some of them have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entries {
     list: Vec<Entry>,
+    /// By place, what an entry takes back; 0: nothing. Shorter than the list where the last ones take nothing back: a job that
+    /// reverses nothing has none, and one that undoes another pays eight bytes an entry and not those of a detail.
+    reversed: Vec<Sequence>,
+    /// Which lots entries refill, by ascending place.
+    refills: Vec<(u32, Refill)>,
     details: Vec<Detail>,
     texts: Vec<u8>,
     taken: Vec<Taken>,
@@ -214,6 +242,8 @@ impl Entries {
     /// Empties it, keeping its buffers.
     pub fn clear(&mut self) {
         self.list.clear();
+        self.reversed.clear();
+        self.refills.clear();
         self.details.clear();
         self.texts.clear();
         self.taken.clear();
@@ -241,6 +271,35 @@ impl Entries {
     pub fn push_plain(&mut self, entry: Entry) {
         debug_assert!(entry.expires_on.is_none());
         self.list.push(entry);
+    }
+
+    /// Says what the entry that is added next takes back.
+    #[inline]
+    pub fn reverse(&mut self, reversed: Sequence) {
+        self.reversed.resize(self.list.len(), Sequence(0));
+        self.reversed.push(reversed);
+    }
+
+    /// Says which lot the entry that is added next refills.
+    pub fn refill(&mut self, refill: Refill) {
+        self.refills.push((self.list.len() as u32, refill));
+    }
+
+    /// Whether any entry may take another back.
+    pub fn has_reversals(&self) -> bool {
+        !self.reversed.is_empty()
+    }
+
+    /// What the entry at a place takes back.
+    #[inline]
+    pub fn reversed(&self, at: usize) -> Option<Sequence> {
+        self.reversed.get(at).copied().filter(|reversed| reversed.0 > 0)
+    }
+
+    /// The lot that the entry at a place refills.
+    pub fn refill_at(&self, at: usize) -> Option<Refill> {
+        let found = self.refills.binary_search_by_key(&(at as u32), |(place, _)| *place).ok()?;
+        self.refills.get(found).map(|(_, refill)| *refill)
     }
 
     /// Adds a detail that an entry can name.

@@ -5,8 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    entry::EntryKind, id::ProgramId, lot::Expired, outcome::Status, program::PROGRAM_DECIMALS_MAX,
-    rejection::Rejection, time::Timestamp,
+    entry::EntryKind,
+    id::ProgramId,
+    lot::Expired,
+    outcome::Status,
+    program::PROGRAM_DECIMALS_MAX,
+    rejection::Rejection,
+    time::Timestamp,
+    undo::{Missing, UndoReason, UndoStatus},
 };
 
 /// What a job does.
@@ -31,6 +37,8 @@ pub enum JobKind {
     EraseCustomer,
     /// Two records of one person, which become one.
     MergeCustomers,
+    /// An earlier job, taken back.
+    Undo,
 }
 
 impl JobKind {
@@ -51,7 +59,13 @@ impl JobKind {
             JobKind::BulkReset => "bulk-reset",
             JobKind::EraseCustomer => "erase-customer",
             JobKind::MergeCustomers => "merge-customers",
+            JobKind::Undo => "undo",
         }
+    }
+
+    /// Whether it can be taken back: not where what it did is more than points.
+    pub fn can_be_undone(self) -> bool {
+        !matches!(self, JobKind::EraseCustomer | JobKind::MergeCustomers)
     }
 }
 
@@ -193,7 +207,7 @@ impl PointsCounts {
     #[inline]
     pub fn moved(&mut self, kind: EntryKind, amount: i64) {
         match kind {
-            EntryKind::Promise => self.promised += amount,
+            EntryKind::Promise | EntryKind::PromiseReversal => self.promised += amount,
             EntryKind::Expire => self.expired.0 -= i128::from(amount),
             EntryKind::PromiseExpire => self.promises_expired.0 -= i128::from(amount),
             _ if amount >= 0 => self.credited += amount,
@@ -215,6 +229,56 @@ impl PointsCounts {
 
     fn amounts_total(&self) -> i128 {
         self.credits.in_file.0 - self.debits.in_file.0 + self.set.0 + self.unassigned.0
+    }
+}
+
+/// What became of the accounts of a job that is undone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoCounts {
+    /// Accounts of which all was taken back.
+    pub reversed: u64,
+    /// Those of which a part was.
+    pub partly_reversed: u64,
+    /// Those of which nothing was.
+    pub kept: u64,
+    /// The last two by reason, each account by its first one.
+    pub reasons: BTreeMap<UndoReason, u64>,
+    /// Points that stay as the job left them, positive, by program.
+    pub not_reversed: BTreeMap<u16, Total>,
+}
+
+impl UndoCounts {
+    /// Counts an account.
+    #[inline]
+    pub fn account(&mut self, status: UndoStatus, program: ProgramId, missing: &Missing) {
+        match status {
+            UndoStatus::Reversed => {
+                self.reversed += 1;
+                return;
+            }
+            UndoStatus::PartlyReversed => self.partly_reversed += 1,
+            UndoStatus::Kept => self.kept += 1,
+        }
+        if let Some(reason) = missing.reason() {
+            *self.reasons.entry(reason).or_default() += 1;
+        }
+        *self.not_reversed.entry(program.0).or_default() += Total(missing.total());
+    }
+
+    fn add(&mut self, other: &UndoCounts) {
+        self.reversed += other.reversed;
+        self.partly_reversed += other.partly_reversed;
+        self.kept += other.kept;
+        for (&reason, &count) in &other.reasons {
+            *self.reasons.entry(reason).or_default() += count;
+        }
+        for (&program, &points) in &other.not_reversed {
+            *self.not_reversed.entry(program).or_default() += points;
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        *self == UndoCounts::default()
     }
 }
 
@@ -255,6 +319,9 @@ pub struct Counts {
     pub customers_created: u64,
     /// Different customers named by more than one such row, created ones too: the row that creates one names it.
     pub customers_repeated: u64,
+    /// What an undo did.
+    #[serde(default, skip_serializing_if = "UndoCounts::is_none")]
+    pub undo: UndoCounts,
 }
 
 impl Counts {
@@ -303,6 +370,7 @@ impl Counts {
         self.customers_matched += other.customers_matched;
         self.customers_created += other.customers_created;
         self.customers_repeated += other.customers_repeated;
+        self.undo.add(&other.undo);
     }
 
     /// The sum of all amounts that can be read, debits negative, in units of 10^-`PROGRAM_DECIMALS_MAX`: what

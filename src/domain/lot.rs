@@ -452,6 +452,43 @@ impl Lots {
         Some(lot)
     }
 
+    /// A customer's lot by its credit.
+    pub fn get(&self, customer: CustomerId, credit: Sequence) -> Option<Lot> {
+        match self.heads.get(customer.index()).copied().unwrap_or(0) {
+            head if head & IS_TREE == 0 => LotsOf::List(self, head).find(|lot| lot.credit == credit),
+            head => self.trees[(head & !IS_TREE) as usize].get(credit),
+        }
+    }
+
+    /// Puts points back: `lot.remaining` more into the customer's lot of that credit, or the lot itself where it is gone. Its
+    /// terms are those it has, where it is there. False, and nothing, if it would not fit or has another state.
+    pub fn refill(&mut self, customer: CustomerId, lot: Lot) -> bool {
+        if lot.remaining <= 0 {
+            return false;
+        }
+        let Some(found) = self.get(customer, lot.credit) else {
+            self.insert(customer, lot);
+            return true;
+        };
+        let sum = found.remaining.checked_add(lot.remaining).filter(|_| found.state == lot.state);
+        let Some(sum) = sum else { return false };
+        self.note(customer, &found, lot.remaining, false);
+        let mut at = self.heads[customer.index()];
+        if at & IS_TREE != 0 {
+            self.trees[(at & !IS_TREE) as usize].set_remaining(&found, sum);
+            return true;
+        }
+        while at != 0 {
+            let node = &mut self.nodes[at as usize - 1];
+            if node.credit_and_state & CREDIT_MASK == lot.credit.0 {
+                node.remaining = sum;
+                break;
+            }
+            at = node.next;
+        }
+        true
+    }
+
     /// Keeps the index of last days true.
     fn note(&mut self, customer: CustomerId, lot: &Lot, change: i64, is_new: bool) {
         let Some(last_day) = lot.expires_on else { return };
@@ -558,7 +595,21 @@ mod tests {
             let mut plain: Vec<(u32, Lot)> = Vec::new();
             for (credit, (customer, step, amount, day, age)) in steps.into_iter().enumerate() {
                 let id = CustomerId(customer);
-                if step > 0 {
+                let own = plain.iter().position(|(owner, _)| *owner == customer);
+                if let (3, Some(at)) = (step, own) {
+                    let more = Lot { remaining: amount, ..plain[at].1 };
+                    prop_assert!(lots.refill(id, more));
+                    plain[at].1.remaining += amount;
+                    prop_assert_eq!(lots.get(id, more.credit), Some(plain[at].1));
+                    let too_much = Lot { remaining: i64::MAX, ..more };
+                    prop_assert!(!lots.refill(id, too_much));
+                } else if step == 2 {
+                    // One that is gone is made again.
+                    let new = lot(credit as u64 + 1, amount, (day > 0).then_some(day), age);
+                    prop_assert_eq!(lots.get(id, new.credit), None);
+                    prop_assert!(lots.refill(id, new));
+                    plain.push((customer, new));
+                } else if step > 0 {
                     let new = lot(credit as u64 + 1, amount, (day > 0).then_some(day), age);
                     lots.insert(id, new);
                     plain.push((customer, new));

@@ -327,6 +327,7 @@ impl Engine {
                 only_program: false,
                 key: None,
                 phone_digits: None,
+                undo: None,
                 notifications: None,
                 bulk: None,
                 rejects: None,

@@ -148,16 +148,22 @@ impl Engine {
             Some(source) => self.pool.install(|| input::fingerprint(source, &understood.bulk.identity))?,
             None => blake3::hash(understood.bulk.identity.as_bytes()).to_hex().to_string(),
         };
-        let earlier = jobs::jobs(&self.store)?
-            .into_iter()
-            .rev()
-            .filter(|earlier| earlier.start.kind == understood.kind && earlier.start.fingerprint == fingerprint)
-            .find(|earlier| match earlier.state() {
-                JobState::Unfinished => true,
-                // Only a file is known again: the same campaign may be meant every month.
-                JobState::Finished => understood.source.is_some(),
+        let mut earlier = None;
+        for job in jobs::jobs(&self.store)?.into_iter().rev() {
+            let is_same = job.start.kind == understood.kind && job.start.fingerprint == fingerprint;
+            let counts = match job.state() {
+                JobState::Unfinished => is_same,
+                // Only a file is known again: the same campaign may be meant every month. What was undone is no repeat.
+                JobState::Finished => {
+                    is_same && understood.source.is_some() && jobs::undone_by(&self.store, job.id)?.is_none()
+                }
                 JobState::Cancelled => false,
-            });
+            };
+            if counts {
+                earlier = Some(job);
+                break;
+            }
+        }
         match earlier {
             Some(earlier) if earlier.state() == JobState::Unfinished => {
                 if job.dry_run {

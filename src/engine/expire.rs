@@ -79,6 +79,7 @@ impl Engine {
             only_program: job.program.is_some(),
             key: None,
             phone_digits: None,
+            undo: None,
             notifications: None,
             bulk: None,
             rejects: None,

@@ -222,6 +222,7 @@ impl Engine {
                     .iter()
                     .map(|taken| TakenLine { lot: taken.lot.0, amount: text(taken.amount) })
                     .collect(),
+                reverses: dated.reversed.map(|reversed| reversed.0),
                 job: Some(dated.job).filter(|_| !public),
                 row: Some(dated.entry.row).filter(|_| !public),
                 reason: reason.filter(|_| !public),

@@ -15,6 +15,7 @@ use crate::{
         program::Program,
         time::{Date, TimeZone, Timestamp},
     },
+    engine::request::UndoRequest,
     import::{
         format::{ColumnField, Format},
         input::Layout,
@@ -113,6 +114,9 @@ pub struct Parameters {
     /// What a bulk operation does, and to whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bulk: Option<BulkParameters>,
+    /// What an undo takes back, and how.
+    #[serde(default)]
+    pub undo: Option<UndoRequest>,
     /// Where rejected rows are written.
     pub rejects: Option<PathBuf>,
     /// Where a line for every row is written.
@@ -147,6 +151,7 @@ impl Parameters {
             key: None,
             notifications: None,
             phone_digits: None,
+            undo: None,
         }
     }
 

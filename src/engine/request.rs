@@ -8,9 +8,11 @@ use crate::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown, Operation},
         filter::FilterText,
+        id::JobId,
         identifier::IdentifierKind,
         points::Conversion,
         time::{Date, DateStyle, Timestamp},
+        undo::OnSpent,
     },
     import::{format::Kind, source::Stream, spool::Spooled},
 };
@@ -266,6 +268,15 @@ pub struct MergeRequest {
 pub struct ExpireRequest {
     /// Lots whose last day is before this one; none: before today.
     pub as_of: Option<Date>,
+}
+
+/// A job to take back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndoRequest {
+    /// Its number.
+    pub job: JobId,
+    /// What happens where points that it added were spent.
+    pub on_spent: OnSpent,
 }
 
 /// What `store set` changes; none leaves a setting as it is, an empty text clears it.

@@ -110,6 +110,7 @@ impl Engine {
             only_program: false,
             key: None,
             phone_digits: None,
+            undo: None,
             notifications: None,
             bulk: None,
             rejects: absolute(job.rejects.as_deref())?,
@@ -162,6 +163,7 @@ impl Engine {
             only_program: false,
             key: request.key,
             phone_digits: request.phone_digits,
+            undo: None,
             notifications: absolute(request.notifications.as_deref())?,
             bulk: None,
             rejects: absolute(job.rejects.as_deref())?,
@@ -196,11 +198,11 @@ impl Engine {
                 return self.summary(&job);
             }
         };
-        if job.start.kind.is_bulk() {
-            return self.resume_bulk(&job, &mut held, began, progress);
-        }
-        if job.start.kind == JobKind::Expire {
-            return self.resume_expire(&job, &mut held, began, progress);
+        match job.start.kind {
+            JobKind::Expire => return self.resume_expire(&job, &mut held, began, progress),
+            JobKind::Undo => return self.resume_undo(&job, request, &mut held, began, progress),
+            kind if kind.is_bulk() => return self.resume_bulk(&job, &mut held, began, progress),
+            _ => {}
         }
         let mut parameters = parameters_of(&job)?;
         let layout = parameters.layout.clone();
@@ -257,13 +259,21 @@ impl Engine {
             _ if run.layout.is_stream => String::new(),
             _ => self.pool.install(|| input::fingerprint(&run.source, &identity))?,
         };
-        let earlier = jobs::jobs(&self.store)?
+        let same = jobs::jobs(&self.store)?
             .into_iter()
             .rev()
             .filter(|earlier| earlier.start.kind == run.kind && !fingerprint.is_empty())
             .filter(|earlier| earlier.start.fingerprint == fingerprint)
             // One that was given up before its first row left nothing that could be done twice.
-            .find(|earlier| earlier.state() != JobState::Cancelled || earlier.rows_read() > 0);
+            .filter(|earlier| earlier.state() != JobState::Cancelled || earlier.rows_read() > 0);
+        let mut earlier = None;
+        for job in same {
+            // Nor did one that was undone.
+            if jobs::undone_by(&self.store, job.id)?.is_none() {
+                earlier = Some(job);
+                break;
+            }
+        }
         match earlier {
             Some(earlier) if earlier.state() == JobState::Unfinished => {
                 let run = taken_up(run, &earlier, request.dry_run, |layout| self.found_again(layout))?;

@@ -120,6 +120,9 @@ pub struct HistoryLine {
     /// What it took of lots that are dated, referenced or promised, in that order; what is missing came of permanent points.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<TakenLine>,
+    /// The entry that it takes back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reverses: Option<u64>,
     /// The job that wrote it; left out of what the customer may see.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<JobId>,

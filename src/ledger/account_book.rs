@@ -5,11 +5,12 @@ use crate::{
         account::{Account, SEQUENCE_MAX},
         apply::{Effect, apply, left_of_credit},
         command::{OnOverdraft, ResolvedCommand},
-        entry::{DetailAt, Entries, Entry, EntryKind},
+        entry::{Detail, DetailAt, Entries, Entry, EntryKind, Refill},
         id::{CustomerId, JobId, ProgramId, Sequence},
         lot::{Expired, Lot, LotState, Taken, split_debit},
         rejection::Rejection,
         time::{Date, Timestamp},
+        undo::{self, Event, Plan, UndoRules},
     },
     error::{Error, Result},
     job::output::Output,
@@ -399,6 +400,112 @@ impl AccountBook {
             self.enter(plain, &taken, entries);
         }
         Ok(Ok(expired))
+    }
+
+    /// What becomes of an account when these entries are taken back, without doing it.
+    /// `merged_at` and `terms` are those of [`undo::plan`].
+    ///
+    /// # Errors
+    /// Those of `terms`.
+    pub fn plan_undo(
+        &self,
+        (program, customer): (ProgramId, CustomerId),
+        events: &[Event<'_>],
+        rules: UndoRules,
+        merged_at: impl Fn(CustomerId) -> Sequence,
+        terms: impl FnMut(Sequence) -> Result<Lot>,
+    ) -> Result<Plan> {
+        let lots = self.accounts(program).into_iter().flat_map(|accounts| accounts.lots.of(customer));
+        undo::plan(self.balance(program, customer), lots, events, rules, merged_at, terms)
+    }
+
+    /// Does what was planned for an account as it is: what is overdue expires before, then each change is an entry of its own.
+    /// A plan without changes changes nothing. Returns what expired.
+    pub fn undo(
+        &mut self,
+        (program, customer): (ProgramId, CustomerId),
+        plan: &Plan,
+        entries: &mut Entries,
+    ) -> Expired {
+        if plan.changes.is_empty() {
+            return Expired::default();
+        }
+        if let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut) {
+            accounts.make_room_for(customer);
+        }
+        let expired = self.expire(program, customer, self.rules.today, 0, entries);
+        for change in &plan.changes {
+            entries.reverse(change.reverses);
+            let detail = match change.refill {
+                Some(lot) => {
+                    entries.refill(Refill { lot: lot.credit, is_referenced: lot.is_referenced });
+                    entries.add_detail(Detail::credited_at(Some(lot.credited_at)))
+                }
+                None => DetailAt::NONE,
+            };
+            let entry = Entry {
+                customer,
+                program,
+                kind: change.kind,
+                amount: change.amount,
+                balance_after: change.balance_after,
+                previous: Sequence(0),
+                row: 0,
+                expires_on: change.refill.and_then(|lot| lot.expires_on),
+                detail,
+            };
+            self.enter(entry, &change.taken, entries);
+            if let Some(lot) = change.refill.filter(|lot| lot.remaining > 0)
+                && let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut)
+            {
+                let fits = accounts.refill_lot(customer, lot);
+                debug_assert!(fits, "a plan puts back what fits");
+            }
+        }
+        expired
+    }
+
+    /// The balance of an account that is there and has no lots.
+    #[inline]
+    pub fn plain_balance(&self, program: ProgramId, customer: CustomerId) -> Option<i64> {
+        let account = self.accounts(program)?.list.get(customer.index())?;
+        (!account.has_lots()).then_some(account.balance)
+    }
+
+    /// Takes an entry back by one that changes such a balance.
+    #[inline]
+    pub fn undo_plain(
+        &mut self,
+        (program, customer): (ProgramId, CustomerId),
+        reversed: Sequence,
+        amount: i64,
+        entries: &mut Entries,
+    ) {
+        debug_assert!(self.next_sequence < SEQUENCE_MAX);
+        let accounts = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut);
+        let Some(accounts) = accounts else { return };
+        let Some(account) = accounts.list.get_mut(customer.index()) else { return };
+        let balance_after = account.balance + amount;
+        entries.reverse(reversed);
+        entries.push_plain(Entry {
+            customer,
+            program,
+            kind: EntryKind::Reversal,
+            amount,
+            balance_after,
+            previous: account.newest(),
+            row: 0,
+            expires_on: None,
+            detail: DetailAt::NONE,
+        });
+        *account = Account::new(balance_after, Sequence(self.next_sequence), false);
+        self.next_sequence += 1;
+        accounts.total += i128::from(amount);
+    }
+
+    /// A lot of an account by its credit.
+    pub fn lot(&self, program: ProgramId, customer: CustomerId, credit: Sequence) -> Option<Lot> {
+        self.accounts(program)?.lots.get(customer, credit)
     }
 
     /// Adds an entry behind its account's newest, and takes what it took of lots. Returns its number.

@@ -333,7 +333,10 @@ fn ledger(store: &impl Readable, texts: &Texts<'_>, lines: &mut Lines<'_>) -> Re
             for text in EntryText::OF_LOT {
                 lines.cell(page.text(at, text).unwrap_or_default());
             }
-            lines.buffer.push(b',');
+            match page.reversed(at) {
+                Some(reversed) => lines.number(reversed.0),
+                None => lines.buffer.push(b','),
+            }
             lines.number(u64::from(page.job.0));
             lines.number(entry.row);
             lines.buffer.push(b',');

@@ -7,8 +7,9 @@ use serde::Serialize;
 use crate::{
     domain::{
         id::JobId,
-        job::{Accounting, Counts, JobKind, JobState, PointsCounts, Total},
+        job::{Accounting, Counts, JobKind, JobState, PointsCounts, Total, UndoCounts},
         rejection::Rejection,
+        undo::UndoReason,
     },
     report::amount::amount_text,
 };
@@ -114,6 +115,55 @@ pub struct CustomerCounts {
     pub repeated: u64,
 }
 
+/// What became of the accounts that an undone job had changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct UndoSums {
+    /// The job that is undone.
+    pub undoes: JobId,
+    /// Accounts of which all was taken back.
+    pub reversed: u64,
+    /// Those of which a part was.
+    pub partly_reversed: u64,
+    /// Those of which nothing was.
+    pub kept: u64,
+    /// The last two by reason, each account by its first one.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// Points of the program that stay as the job left them, decimal text.
+    pub not_reversed: String,
+    /// The same of other programs, by code, where there are any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub other_not_reversed: BTreeMap<String, String>,
+    /// Customers that the job created or changed, which stay.
+    pub customers_stay: u64,
+}
+
+impl UndoSums {
+    /// What the counts of an undo are in words. `main` is the job's program with its decimals; `not_reversed` has all programs'
+    /// codes and decimals.
+    pub fn new(
+        undoes: JobId,
+        counts: &UndoCounts,
+        main: (u16, u8),
+        not_reversed: BTreeMap<u16, (String, u8, Total)>,
+        customers_stay: u64,
+    ) -> UndoSums {
+        let of_main = counts.not_reversed.get(&main.0).copied().unwrap_or_default();
+        let others = not_reversed.into_iter().filter(|(program, _)| *program != main.0);
+        UndoSums {
+            undoes,
+            reversed: counts.reversed,
+            partly_reversed: counts.partly_reversed,
+            kept: counts.kept,
+            reasons: counts.reasons.iter().map(|(reason, &count)| (UndoReason::code(*reason), count)).collect(),
+            not_reversed: amount_text(of_main.0, main.1),
+            other_not_reversed: others
+                .map(|(_, (code, decimals, points))| (code, amount_text(points.0, decimals)))
+                .collect(),
+            customers_stay,
+        }
+    }
+}
+
 /// The summary of a job.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
@@ -167,6 +217,12 @@ pub struct Summary {
     pub input: Option<String>,
     /// The encoding that it was read in.
     pub encoding: Option<String>,
+    /// What an undo did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undo: Option<UndoSums>,
+    /// The job that has undone this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<JobId>,
     /// What the job's rows and windows cost; only right after the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
@@ -277,6 +333,8 @@ impl Summary {
             selection: None,
             input: None,
             encoding: None,
+            undo: None,
+            undone_by: None,
             cost: None,
         }
     }

@@ -51,6 +51,11 @@ impl ColdAccount {
         if let Some(lot) = page.lot_of(at, entry) {
             lots.insert(ALONE, lot);
         }
+        if let Some(lot) = page.refill_of(at, entry)
+            && !lots.refill(ALONE, lot)
+        {
+            return Err(Error::corrupt(format!("entry {} puts more into a lot than fits", sequence.0)));
+        }
         Ok(())
     }
 }
@@ -70,6 +75,8 @@ pub struct DatedEntry {
     pub texts: [Option<String>; EntryText::ALL.len()],
     /// What it took of lots.
     pub taken: Vec<Taken>,
+    /// The entry that it takes back.
+    pub reversed: Option<Sequence>,
 }
 
 impl DatedEntry {
@@ -304,6 +311,6 @@ pub fn entry(store: &impl Readable, sequence: Sequence) -> Result<DatedEntry> {
         return Err(missing());
     }
     let texts = EntryText::ALL.map(|text| page.text(at, text).map(str::to_owned));
-    let taken = page.taken(at);
-    Ok(DatedEntry { sequence, job: page.job, time: page.time, entry: page.entry(at)?, texts, taken })
+    let (taken, reversed) = (page.taken(at), page.reversed(at));
+    Ok(DatedEntry { sequence, job: page.job, time: page.time, entry: page.entry(at)?, texts, taken, reversed })
 }

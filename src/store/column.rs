@@ -97,6 +97,11 @@ impl<'a> Column<'a> {
         (self.width, self.bytes)
     }
 
+    /// Whether all its values are the same, as far as their width tells.
+    pub fn is_constant(&self) -> bool {
+        self.width == 0
+    }
+
     /// How many values it has.
     pub fn len(&self) -> usize {
         self.count

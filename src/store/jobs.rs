@@ -27,6 +27,8 @@ const RECORD: u32 = 0;
 const FORGOTTEN: u32 = 1;
 /// In window 0: the first part of whom the job means.
 const SELECTION: u32 = 1024;
+/// In window 0: the jobs that undo this one, oldest first.
+const UNDOS: u32 = 2;
 const TOUCHED: u32 = 1;
 const REJECTS: u32 = 2;
 /// Raw bytes of rejected rows in one value.
@@ -252,6 +254,41 @@ pub fn job(store: &impl Readable, id: JobId) -> Result<Job> {
 pub fn jobs(store: &impl Readable) -> Result<Vec<Job>> {
     let newest = store.newest_job()?;
     (1..=newest.0).map(|number| job(store, JobId(number))).collect()
+}
+
+/// The jobs that undo this one or did, oldest first, whatever became of them. Costs one lookup, however many jobs there are.
+///
+/// # Errors
+/// `Corrupt` when the note is damaged.
+pub fn undos(store: &Store, id: JobId) -> Result<Vec<JobId>> {
+    let stored = store.log().get(LogKey::Job(id, 0, UNDOS))?;
+    let open = |stored: Vec<u8>| open_json(Kind::Undos, &stored, &format!("the undos of job {id}"));
+    stored.map(open).transpose().map(Option::unwrap_or_default)
+}
+
+/// Adds to a commit that a job begins to undo another.
+///
+/// # Errors
+/// As `undos`.
+pub fn put_undo(store: &Store, commit: &mut Commit, undone: JobId, undo: JobId) -> Result<()> {
+    let mut all = undos(store, undone)?;
+    all.push(undo);
+    commit.put(LogKey::Job(undone, 0, UNDOS), &sealed_json(Kind::Undos, &all)?);
+    Ok(())
+}
+
+/// The job that has undone this one, if one has that was not undone itself since. One that has not ended, or was given up in
+/// the middle, does not count.
+///
+/// # Errors
+/// `Corrupt` when a record is damaged.
+pub fn undone_by(store: &Store, id: JobId) -> Result<Option<JobId>> {
+    for undo in undos(store, id)?.into_iter().rev() {
+        if job(store, undo)?.state() == JobState::Finished && undone_by(store, undo)?.is_none() {
+            return Ok(Some(undo));
+        }
+    }
+    Ok(None)
 }
 
 /// Goes over the rejected rows of a job, in the order of the file.

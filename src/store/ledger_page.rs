@@ -8,11 +8,13 @@
 //! |---|---|
 //! | 8 | last day, as days since 0000-12-31; 0: none |
 //! | 10, 11, 12, 13, 15 | reference type and id, promotion, reason, comment: number of a text, then the page's texts |
+//! | 16 | how far back the entry lies that this one takes back; 0: none |
 //! | 17, 18, 19 | how many lots an entry took of; and for each the distance of its entry, and the amount |
 //! | 20 | when the points were earned, as milliseconds since that of column 8; 0: not said |
 //! | 21, 22 | the row's own key: its upper half; its lower quarter and the hash of the content |
+//! | 23 | the lot that a reversal refills: twice the distance of its credit, and 1 more if that says what for; 0: none |
 //!
-//! 9 (former last day), 14 (reason type) and 16 (reversed entry) are kept for what follows. A reader that meets a column it
+//! 9 (former last day) and 14 (reason type) are kept for what follows. A reader that meets a column it
 //! does not know refuses the page instead of dropping what it says.
 
 use std::collections::HashMap;
@@ -25,7 +27,7 @@ use super::{
 use crate::{
     domain::{
         apply::left_of_credit,
-        entry::{Detail, DetailAt, Entries, Entry, EntryKind, EntryText, RowKey},
+        entry::{Detail, DetailAt, Entries, Entry, EntryKind, EntryText, Refill, RowKey},
         id::{CustomerId, JobId, ProgramId, Sequence},
         lot::{Lot, LotState, Taken},
         time::{Date, Timestamp},
@@ -45,16 +47,18 @@ const BALANCE_AFTER: u8 = 5;
 const DISTANCE: u8 = 6;
 const ROW: u8 = 7;
 const EXPIRES_ON: u8 = 8;
+const REVERSES: u8 = 16;
 const TAKEN_COUNT: u8 = 17;
 const TAKEN_LOT: u8 = 18;
 const TAKEN_AMOUNT: u8 = 19;
 const CREDITED_AT: u8 = 20;
 const ROW_KEY_HIGH: u8 = 21;
 const ROW_KEY_REST: u8 = 22;
+const REFILLS: u8 = 23;
 /// Columns that every page has, which are the lowest numbers.
 const ALWAYS: usize = 7;
 /// One more than the highest number.
-const NUMBERS: usize = 23;
+const NUMBERS: usize = 24;
 const HEADER_BYTES: usize = 23;
 
 /// The column of a text.
@@ -77,6 +81,7 @@ pub fn encode(
     range: std::ops::Range<usize>,
     out: &mut Vec<u8>,
 ) {
+    let places = range.start;
     let list = &entries.list()[range];
     debug_assert!(list.len() <= ENTRIES_MAX);
     let start = value::begin(Kind::LedgerPage, out);
@@ -106,6 +111,20 @@ pub fn encode(
         columns += 1;
         out.push(EXPIRES_ON);
         column::pack(n, |at| list[at].expires_on.map_or(0, |day| i64::from(day.ordinal())), out);
+    }
+    if entries.has_reversals() && (0..n).any(|at| entries.reversed(places + at).is_some()) {
+        columns += 1;
+        out.push(REVERSES);
+        let reversed = |at: usize| entries.reversed(places + at).unwrap_or(Sequence(0));
+        column::pack(n, |at| distance(first.0 + at as u64, reversed(at)), out);
+        if (0..n).any(|at| entries.refill_at(places + at).is_some()) {
+            columns += 1;
+            out.push(REFILLS);
+            let stored = |at: usize, refill: Refill| {
+                distance(first.0 + at as u64, refill.lot) << 1 | i64::from(refill.is_referenced)
+            };
+            column::pack(n, |at| entries.refill_at(places + at).map_or(0, |refill| stored(at, refill)), out);
+        }
     }
     if entries.has_details() && list.iter().any(|entry| !entry.detail.is_none()) {
         columns += encode_details(first, entries, list, out);
@@ -241,7 +260,9 @@ impl<'a> LedgerPage<'a> {
                     let lots: Option<Column<'_>> = others[usize::from(TAKEN_LOT)];
                     lots.ok_or_else(|| damaged("a column is missing"))?.len()
                 }
-                1..=7 | EXPIRES_ON | TAKEN_COUNT | CREDITED_AT | ROW_KEY_HIGH | ROW_KEY_REST => count,
+                1..=7 | EXPIRES_ON | REVERSES | REFILLS | TAKEN_COUNT | CREDITED_AT | ROW_KEY_HIGH | ROW_KEY_REST => {
+                    count
+                }
                 _ if text.is_some() => count,
                 _ => return Err(damaged("it has a column that this version does not know")),
             };
@@ -360,6 +381,60 @@ impl<'a> LedgerPage<'a> {
         })
     }
 
+    /// Whether an entry of the page may be of one of these kinds: by the column alone, which most often has one value.
+    pub fn may_have_kind(&self, is_wanted: impl Fn(EntryKind) -> bool) -> bool {
+        let kinds = &self.always[usize::from(KIND) - 1];
+        let mut found = [false; EntryKind::ALL.len() + 1];
+        let is_of_one = kinds.is_constant();
+        for at in 0..if is_of_one { self.count.min(1) } else { self.count } {
+            let kind = usize::try_from(kinds.get(at)).unwrap_or(0);
+            // An unknown kind is found out when the entry is read.
+            found[if kind < found.len() { kind } else { 0 }] = true;
+        }
+        found[0] || EntryKind::ALL.iter().any(|&kind| found[kind as usize] && is_wanted(kind))
+    }
+
+    /// What the entry at this place takes back.
+    #[inline]
+    pub fn reversed(&self, at: usize) -> Option<Sequence> {
+        let sequence = self.first.0 + at as u64;
+        let distance = self.other(REVERSES, at).cast_unsigned();
+        sequence.checked_sub(distance).filter(|_| distance > 0).map(Sequence)
+    }
+
+    /// The lot that the entry at this place refills, and whether its credit says what for.
+    #[inline]
+    pub fn refill(&self, at: usize) -> Option<Refill> {
+        let stored = self.other(REFILLS, at).cast_unsigned();
+        let credit = (self.first.0 + at as u64).checked_sub(stored >> 1).filter(|_| stored > 1)?;
+        Some(Refill { lot: Sequence(credit), is_referenced: stored & 1 != 0 })
+    }
+
+    /// What the entry at this place puts back into a lot: the lot with that much in it; none if it refills none, or if all of
+    /// it paid an overdraft back.
+    #[inline]
+    pub fn refill_of(&self, at: usize, entry: &Entry) -> Option<Lot> {
+        let refill = self.refill(at)?;
+        let (remaining, state) = match entry.kind {
+            EntryKind::Reversal => (left_of_credit(entry.amount, entry.balance_after), LotState::Available),
+            EntryKind::PromiseReversal => (entry.amount, LotState::Promised),
+            _ => return None,
+        };
+        (remaining > 0).then(|| Lot {
+            credit: refill.lot,
+            remaining,
+            expires_on: entry.expires_on,
+            credited_at: self.credited_at(at),
+            state,
+            is_referenced: refill.is_referenced,
+        })
+    }
+
+    /// Whether any entry of the page has the key of its row.
+    pub fn has_row_keys(&self) -> bool {
+        self.others[usize::from(ROW_KEY_HIGH)].is_some()
+    }
+
     /// The key of the row that wrote the entry at this place, if it has one.
     pub fn row_key(&self, at: usize) -> Option<RowKey> {
         let high = self.other(ROW_KEY_HIGH, at).cast_unsigned();
@@ -462,7 +537,12 @@ mod tests {
             let entry = Entry {
                 customer: CustomerId(u32::try_from(at * 7919 % 1_000_003).unwrap()),
                 program: ProgramId(0),
-                kind: if at % 9 == 0 { EntryKind::Debit } else { EntryKind::Credit },
+                kind: match at % 9 {
+                    0 => EntryKind::Debit,
+                    1 | 6 if with_details => EntryKind::Reversal,
+                    2 if with_details => EntryKind::PromiseReversal,
+                    _ => EntryKind::Credit,
+                },
                 amount: if at % 9 == 0 { -100 } else { 5000 },
                 balance_after: i64::try_from(at).unwrap() * 31 - 5,
                 previous: Sequence(if at % 3 == 0 { 0 } else { 1000 + at - at % 3 }),
@@ -470,6 +550,12 @@ mod tests {
                 expires_on: if with_details && at % 2 == 0 { Date::from_days(20_000 + at as i32) } else { None },
                 detail,
             };
+            if with_details && at % 5 == 1 {
+                entries.reverse(Sequence(1 + at / 2));
+                if at % 2 == 0 {
+                    entries.refill(Refill { lot: Sequence(1 + at / 3), is_referenced: at % 4 == 0 });
+                }
+            }
             let lots = |n: u64| (0..n).map(|lot| Taken { lot: Sequence(at + lot), amount: 1 + lot.cast_signed() });
             let taken: Vec<Taken> = lots(if with_details && at % 9 == 0 { at % 4 } else { 0 }).collect();
             entries.push(entry, &taken);
@@ -493,6 +579,7 @@ mod tests {
         let read: Vec<Entry> = (0..500).map(|at| opened.entry(at).unwrap()).collect();
         assert_eq!(read, entries.list());
         assert!(!opened.has_details());
+        assert!((0..500).all(|at| opened.reversed(at).is_none() && opened.refill(at).is_none()));
         assert!(LedgerPage::open(Sequence(2001), &page).is_err());
     }
 
@@ -502,7 +589,7 @@ mod tests {
         let page = page_of(2000, &entries);
         let opened = LedgerPage::open(Sequence(2000), &page).unwrap();
         assert!(opened.has_details());
-        let (mut start, mut taken) = (0, Vec::new());
+        let (mut start, mut taken, mut refilled) = (0, Vec::new(), 0);
         for (at, entry) in entries.list().iter().enumerate() {
             assert_eq!(opened.entry(at).unwrap(), Entry { detail: DetailAt::NONE, ..*entry });
             let none = Detail::default();
@@ -513,10 +600,22 @@ mod tests {
             assert_eq!(opened.is_referenced(at), entries.is_referenced(detail));
             assert_eq!(opened.credited_at(at), detail.credited_at.unwrap_or(opened.time));
             assert_eq!(opened.row_key(at), detail.row_key);
+            assert_eq!(opened.reversed(at), entries.reversed(at));
+            assert_eq!(opened.refill(at), entries.refill_at(at));
+            if let Some(lot) = opened.refill_of(at, entry) {
+                assert!(entry.kind.is_reversal(), "{entry:?}");
+                assert_eq!(
+                    (Some(lot.credit), lot.expires_on),
+                    (opened.refill(at).map(|refill| refill.lot), entry.expires_on)
+                );
+                refilled += 1;
+            }
             opened.taken_from(&mut start, at, &mut taken);
             assert_eq!(taken, entries.taken(detail));
             assert_eq!(opened.taken(at), taken);
         }
+        assert!(refilled > 0);
+        assert!(opened.may_have_kind(EntryKind::is_reversal) && !opened.may_have_kind(EntryKind::is_merge));
     }
 
     /// How many lots each entry takes of, how far back they lie, and how much it takes of each.
@@ -611,6 +710,7 @@ mod tests {
                 value::seal(0, &mut forged);
                 if let Ok(opened) = LedgerPage::open(Sequence(1), &forged) {
                     let (mut start, mut taken) = (0, Vec::new());
+                    opened.may_have_kind(EntryKind::is_merge);
                     for at in 0..opened.count() {
                         drop(opened.entry(at));
                         EntryText::ALL.iter().for_each(|&text| {
@@ -618,6 +718,9 @@ mod tests {
                         });
                         opened.credited_at(at);
                         opened.row_key(at);
+                        opened.reversed(at);
+                        opened.refill(at);
+                        drop(opened.entry(at).map(|entry| opened.refill_of(at, &entry)));
                         opened.taken(at);
                         opened.taken_from(&mut start, at, &mut taken);
                     }

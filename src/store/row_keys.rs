@@ -12,7 +12,7 @@
 //! A run's pages: number of keys (4 bytes), then each key's upper half, lower quarter, and hash of the content, sorted.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque, hash_map::Entry},
     path::PathBuf,
     sync::{
         Arc, RwLock,
@@ -344,7 +344,9 @@ impl<'a> StoredRowKeys<'a> {
     /// The same on the disk, in the runs from one on.
     fn look(&self, wanted: &RowKey, from: usize) -> Result<Option<u32>> {
         let runs = self.runs.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        for run in runs.iter().skip(from).rev().filter(|run| run.keys > 0) {
+        // The oldest first: after an undo two jobs may have had one key, and the first that counts is the one that is known,
+        // wherever it is looked for.
+        for run in runs.iter().skip(from).filter(|run| run.keys > 0) {
             let page = run.page_of(wanted.high);
             let place = key::cache_page(run.generation, 0, ProgramId(0), page);
             let family = handle(self.store.db(), family::ROW_IDS)?;
@@ -535,17 +537,28 @@ impl<'a> RecentRowKeys<'a> {
         RecentRowKeys { stored, table: KeyTable::new(keys_max), written: VecDeque::new(), keys_max }
     }
 
-    /// Takes in what the log has beyond the stored runs.
+    /// Takes in what the log has beyond the stored runs, but for jobs that were undone.
     ///
     /// # Errors
     /// `Corrupt` when the log is damaged.
     pub fn replay(&mut self, store: &Store) -> Result<()> {
         let positions = store.positions().row_keys;
         let from = LogKey::Ledger(Sequence(positions.next_sequence));
+        // Rows of a job that was undone are as if they had never come.
+        let mut known: HashMap<JobId, bool> = HashMap::new();
+        let mut is_undone = |job: JobId| -> Result<bool> {
+            Ok(match known.entry(job) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(place) => *place.insert(jobs::undone_by(store, job)?.is_some()),
+            })
+        };
         store.log().scan(from, LogKey::Ledger(Sequence(u64::MAX)), |key, stored| {
             let LogKey::Ledger(first) = key else { return Ok(false) };
             let page = LedgerPage::open(first, stored)?;
-            for at in (0..page.count()).filter(|_| page.has_details()) {
+            if !page.has_row_keys() || is_undone(page.job)? {
+                return Ok(true);
+            }
+            for at in 0..page.count() {
                 page.row_key(at).map_or(Ok(()), |key| self.insert(key))?;
             }
             Ok(true)
@@ -553,6 +566,9 @@ impl<'a> RecentRowKeys<'a> {
         for job in positions.next_job..=store.newest_job()?.0 {
             let mut keys = Vec::new();
             jobs::touched(store, JobId(job), |touch| keys.extend(touch.row_key))?;
+            if keys.is_empty() || is_undone(JobId(job))? {
+                continue;
+            }
             keys.into_iter().try_for_each(|key| self.insert(key))?;
         }
         // Nothing is under way yet that could have looked before a run was written.
@@ -632,6 +648,18 @@ impl<'a> RecentRowKeys<'a> {
         store.set_positions(positions)?;
         dropped.iter().try_for_each(|run| caches::drop_generation(store, family::ROW_IDS, run.generation))
     }
+}
+
+/// Forgets all runs, so that the next job that asks for keys learns them from the log again: what of it counts has changed,
+/// because a job was undone, or its undo was.
+///
+/// # Errors
+/// When the database fails; the runs then stay as they were.
+pub fn forget(store: &Store) -> Result<()> {
+    let mut positions = store.positions();
+    let runs = std::mem::take(&mut positions.row_keys).runs;
+    store.set_positions(positions)?;
+    runs.iter().try_for_each(|run| caches::drop_generation(store, family::ROW_IDS, run.generation))
 }
 
 /// Writes the keys of several runs as one, page by page: of each run a sixteenth is in memory at a time.

@@ -84,8 +84,18 @@ impl Accounts {
         }
     }
 
+    /// Puts points back into a lot of an account that is there, or makes it again, and flags the account. False if they do not
+    /// fit.
+    pub fn refill_lot(&mut self, customer: CustomerId, lot: Lot) -> bool {
+        let fits = self.lots.refill(customer, lot);
+        if let Some(account) = self.list.get_mut(customer.index()) {
+            *account = Account::new(account.balance, account.newest(), self.lots.has(customer));
+        }
+        fits
+    }
+
     /// Takes in the entry at a place of a page, as it stands in the log: what it says of the balance, of the lots it took
-    /// of, and of the one it makes. `taken` is what `LedgerPage::taken_from` says of it.
+    /// of, and of the one it makes or refills. `taken` is what `LedgerPage::taken_from` says of it.
     ///
     /// # Errors
     /// `Corrupt` when its customer or a lot is not there.
@@ -106,6 +116,11 @@ impl Accounts {
         }
         if let Some(lot) = page.lot_of(at, entry) {
             self.add_lot(entry.customer, lot);
+        }
+        if let Some(lot) = page.refill_of(at, entry)
+            && !self.refill_lot(entry.customer, lot)
+        {
+            return Err(Error::corrupt(format!("entry {} puts more into lot {} than fits", sequence.0, lot.credit.0)));
         }
         Ok(())
     }

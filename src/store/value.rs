@@ -39,6 +39,8 @@ pub enum Kind {
     Forgotten = 15,
     /// Whom a job means.
     Selection = 20,
+    /// The jobs that undo a job.
+    Undos = 18,
 }
 
 /// Version of every body's layout; raised one by one when a layout changes.

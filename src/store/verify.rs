@@ -288,6 +288,15 @@ fn replay_ledger(store: &impl Readable, replayed: &mut Replayed, findings: &mut 
             if sum > 0 && sum > -i128::from(entry.amount) {
                 findings.problem(format!("ledger entry {sequence}: it took more of lots than its amount"));
             }
+            let reversed = page.reversed(at);
+            if reversed.is_some() != entry.kind.is_reversal() {
+                findings.problem(format!(
+                    "ledger entry {sequence} is a reversal of nothing, or takes back what it must not"
+                ));
+            }
+            if page.refill(at).is_some() && (entry.amount <= 0 || sum > 0) {
+                findings.problem(format!("ledger entry {sequence} refills a lot, and takes points"));
+            }
             if is_promise {
                 *replayed.promised.entry(entry.program).or_default() += i128::from(entry.amount);
             }
@@ -312,7 +321,7 @@ fn replay_ledger(store: &impl Readable, replayed: &mut Replayed, findings: &mut 
                     hash_of_texts([own(0), own(1), &format!("{:x}", hash_of_texts([""; 3]))])
                 })
             };
-            let mut bytes = [0; 85];
+            let mut bytes = [0; 93];
             bytes[..16].copy_from_slice(&identity.to_le_bytes());
             bytes[16..32].copy_from_slice(&code.to_le_bytes());
             bytes[32..40].copy_from_slice(&sequence.to_le_bytes());
@@ -321,8 +330,13 @@ fn replay_ledger(store: &impl Readable, replayed: &mut Replayed, findings: &mut 
             bytes[56..64].copy_from_slice(&entry.row.to_le_bytes());
             bytes[64] = entry.kind as u8;
             bytes[65..81].copy_from_slice(&text.to_le_bytes());
-            bytes[81..].copy_from_slice(&entry.expires_on.map_or(i32::MAX, Date::days).to_le_bytes());
-            findings.digests.ledger = findings.digests.ledger.wrapping_add(xxh3_128(&bytes));
+            bytes[81..85].copy_from_slice(&entry.expires_on.map_or(i32::MAX, Date::days).to_le_bytes());
+            // Of an entry that takes nothing back the hash is the one that it always was.
+            let length = reversed.map_or(85, |reversed| {
+                bytes[85..].copy_from_slice(&reversed.0.to_le_bytes());
+                93
+            });
+            findings.digests.ledger = findings.digests.ledger.wrapping_add(xxh3_128(&bytes[..length]));
         }
         next = page.end().0;
         Ok(true)

@@ -286,7 +286,7 @@ fn run_killed(world: &World, random: &mut Random) -> Outcome {
         assert!(matches!(exit, Some(0 | 3)));
         let summary = binary.run(&["job", "show", &number.to_string()]).expect(0).json;
         let said = Said { summary, processed: binary.read(&processed), rejects: binary.read(&rejects) };
-        steps.push(StepOutcome { dry: None, real: Some(said) });
+        steps.push(StepOutcome { dry: None, real: Some(said), refused: None });
     }
     Outcome { content: Content::of_binary(&binary), steps }
 }

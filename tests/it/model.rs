@@ -18,11 +18,13 @@ use tidemill::{
         identifier::IdentifierKind,
         program::Program,
         time::{Date, Timestamp},
+        undo,
     },
     engine::{
         Engine,
         request::{
             CustomersRequest, ExpireRequest, FileRequest, JobRequest, PointsRequest, ResumeRequest, SettingsChange,
+            UndoRequest,
         },
         view::{CustomerView, HistoryPage, ProgramView},
     },
@@ -40,8 +42,9 @@ use super::support::{
         calendar::{Day, Moment, day_text},
         customers::CustomersOptions,
         points::{Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions},
+        undo::OnSpent,
     },
-    model_strategies::{CURRENCIES, Dry, PROGRAMS, Step, Work, World, world},
+    model_strategies::{CURRENCIES, Dry, PROGRAMS, Step, Work, World, job_before, world},
 };
 pub use expected::compare;
 use expected::{compare_shown, compare_totals, summary_totals};
@@ -61,6 +64,8 @@ pub struct Outcome {
 pub struct StepOutcome {
     pub dry: Option<Said>,
     pub real: Option<Said>,
+    /// The code by which it was refused, and then nothing was said.
+    pub refused: Option<String>,
 }
 
 /// What it said of one run.
@@ -232,6 +237,15 @@ fn do_step(engine: &Engine, step: &Step, job: &JobRequest, path: &Path, progress
             let program = program.map(|place| PROGRAMS[place].to_owned());
             engine.expire(&JobRequest { program, ..job.clone() }, &ExpireRequest { as_of: as_of.map(date) }, progress)
         }
+        Work::Undo { back, on_spent } => {
+            let ended = u32::try_from(engine.jobs()?.len()).expect("a few jobs");
+            let on_spent = match on_spent {
+                OnSpent::Keep => undo::OnSpent::Keep,
+                OnSpent::Negative => undo::OnSpent::Negative,
+                OnSpent::Refuse => undo::OnSpent::Refuse,
+            };
+            engine.undo(job, &UndoRequest { job: JobId(job_before(ended, *back)), on_spent }, progress)
+        }
     }
 }
 
@@ -263,17 +277,17 @@ fn run(world: &World, way: &Way) -> (Outcome, Shown) {
         let job = job_request(step.program, step.now, &step.reason, &step.comment);
         // Where there is a file, there are reports.
         let reports = |of: &str| {
-            let report = |name| step.written().is_some().then(|| path(&format!("{of}{name}")));
-            (report("processed"), report("rejects"))
+            let report = |name, is_wanted: bool| is_wanted.then(|| path(&format!("{of}{name}")));
+            (report("processed", step.has_processed()), report("rejects", step.written().is_some()))
         };
         let mut outcome = StepOutcome::default();
         if step.dry != Dry::No {
             let before = Content::of(&engine);
             let (processed, rejects) = reports("dry-");
             let job = JobRequest { dry_run: true, processed, rejects, ..job.clone() };
-            let summary = do_step(&engine, step, &job, &input, &Progress::default()).expect("a dry run");
+            let done = do_step(&engine, step, &job, &input, &Progress::default());
             assert_eq!(Content::of(&engine).difference(&before), None, "a dry run of step {place} changed something");
-            outcome.dry = Some(said(&summary, &job));
+            outcome.dry = done_or_refused(done, &mut outcome).map(|summary| said(&summary, &job));
         }
         if step.dry != Dry::Only {
             number += 1;
@@ -287,8 +301,8 @@ fn run(world: &World, way: &Way) -> (Outcome, Shown) {
             let mut done = stopped_at(stops.next(), |progress| do_step(&engine, step, &job, &input, progress));
             let summary = loop {
                 match done {
-                    Ok(summary) => break summary,
-                    Err(error) => assert_eq!(error.kind(), ErrorKind::Stopped, "{error}"),
+                    Err(error) if error.kind() == ErrorKind::Stopped => {}
+                    done => break done_or_refused(done, &mut outcome),
                 }
                 drop(engine);
                 engine = open();
@@ -298,13 +312,26 @@ fn run(world: &World, way: &Way) -> (Outcome, Shown) {
             };
             let verified = engine.verify().expect("a store that can be read");
             assert!(verified.ok, "step {place}: {:#?}", verified.problems);
-            outcome.real = Some(said(&summary, &job));
+            number -= u32::from(summary.is_none());
+            outcome.real = summary.map(|summary| said(&summary, &job));
         }
         steps.push(outcome);
     }
     let outcome = Outcome { content: Content::of(&engine), steps };
     let shown = shown(&engine, &outcome.content);
     (outcome, shown)
+}
+
+/// The summary of a step that was done; an undo may be refused.
+fn done_or_refused(done: Result<Summary>, outcome: &mut StepOutcome) -> Option<Summary> {
+    match done {
+        Ok(summary) => Some(summary),
+        Err(error) => {
+            assert!(matches!(error.kind(), ErrorKind::Refused | ErrorKind::NotFound), "{error}");
+            outcome.refused = Some(error.code().to_owned());
+            None
+        }
+    }
 }
 
 fn said(summary: &Summary, job: &JobRequest) -> Said {
@@ -361,6 +388,7 @@ fn compare_ways(world: &World, way: &Way, (found, found_shown): &(Outcome, Shown
     let (expected, expected_shown) = expected;
     for (number, (found, expected)) in found.steps.iter().zip(&expected.steps).enumerate() {
         let step = &world.steps[number];
+        assert_eq!(found.refused, expected.refused, "step {number}, {way:?}");
         for (found, expected) in [(&found.dry, &expected.dry), (&found.real, &expected.real)] {
             let (Some(found), Some(expected)) = (found, expected) else { continue };
             let name = |report| format!("step {number}, {report}, {way:?}");

@@ -14,7 +14,7 @@ mod values;
 
 pub use bulk::BulkCommand;
 pub use file::{CustomersArgs, ImportCommand, PointsArgs, PreviewArgs};
-pub use points::{AddArgs, AdjustArgs, AdjustCommand, DebitArgs, ExpireArgs};
+pub use points::{AddArgs, AdjustArgs, AdjustCommand, DebitArgs, ExpireArgs, UndoArgs};
 pub use values::check_threads;
 use values::{job_id, lines, moment, threads};
 use who::{FromFlag, IdentifierFlag};
@@ -106,7 +106,7 @@ pub enum Command {
     /// Show, merge or erase one customer
     #[command(subcommand)]
     Customer(CustomerCommand),
-    /// List jobs, go on with them or give them up, and get their rejected rows
+    /// List jobs, go on with them, give them up or undo them, and get their rejected rows
     #[command(subcommand)]
     Job(JobCommand),
     /// Write customers, balances, the ledger or lots as CSV
@@ -208,6 +208,8 @@ pub enum JobCommand {
     Resume(ResumeArgs),
     /// Give up a job that was interrupted: what it applied stays, and it cannot be resumed
     Cancel(JobArgs),
+    /// Take back what a job did to points; customers that it imported stay
+    Undo(UndoArgs),
     /// Write the rejected rows of a job as CSV
     Rejects(RejectsArgs),
     /// Drop the rejected rows of a job that has ended

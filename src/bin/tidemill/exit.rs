@@ -12,7 +12,7 @@ Exit codes:
     0  done, every row good, or nothing to do
     1  failed: the message says what was done and how to go on
     2  wrong usage
-    3  done, with rejected rows
+    3  done, with rejected rows, or points that an undo had to keep
     4  refused, nothing changed: a repeated file, `--max-rejects`, `--expect-rows`, `--expect-total`
   130  stopped by Ctrl-C (SIGINT) at a commit: repeat the command to go on
   143  stopped by SIGTERM, likewise

@@ -55,7 +55,8 @@ pub fn finished(settings: &Settings, summary: &Summary, rejects: Option<&Path>) 
     let input = summary.input.as_deref().unwrap_or_default();
     let correction = rejects.map(|file| Correction::of(std::env::args(), input, file));
     settings.output.result(summary, || summary_text(summary, correction.as_ref()))?;
-    Ok(Exit::of_rejected(summary.rows.rejected))
+    let left = summary.undo.as_ref().map_or(0, |undo| undo.partly_reversed + undo.kept);
+    Ok(Exit::of_rejected(summary.rows.rejected + left))
 }
 
 /// Whether a file is standard input.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tidemill::{engine::request::ResumeRequest, error::Result, report::summary::Summary};
 
 use crate::{
-    args::{JobArgs, RejectsArgs, ResumeArgs},
+    args::{JobArgs, RejectsArgs, ResumeArgs, UndoArgs},
     exit::Exit,
     file::{check_output, write_rows},
     import::finished,
@@ -36,6 +36,13 @@ pub fn show(settings: &Settings, args: JobArgs) -> Result<Exit> {
 pub fn resume(settings: &Settings, args: ResumeArgs) -> Result<Exit> {
     let request = ResumeRequest { without_processed: args.without_processed, no_wait: args.no_wait };
     let summary = watched(settings, |progress| settings.open()?.resume(args.job.job, &request, progress))?;
+    finished(settings, &summary, None)
+}
+
+/// `tidemill job undo`.
+pub fn undo(settings: &Settings, args: UndoArgs) -> Result<Exit> {
+    let (job, request) = args.request();
+    let summary = watched(settings, |progress| settings.open()?.undo(&job, &request, progress))?;
     finished(settings, &summary, None)
 }
 
@@ -73,8 +80,10 @@ fn list_text(jobs: &[Summary]) -> String {
     rows.extend(jobs.iter().map(|job| {
         vec![
             job.job.map_or(String::new(), |number| number.to_string()),
-            kind_text(job.kind).to_owned(),
-            job.state.word().to_owned(),
+            job.undo
+                .as_ref()
+                .map_or_else(|| kind_text(job.kind).to_owned(), |undo| format!("undo job {}", undo.undoes)),
+            job.undone_by.map_or_else(|| job.state.word().to_owned(), |undo| format!("undone by job {undo}")),
             grouped(job.rows.read),
             grouped(job.rows.rejected),
             grouped(&job.points.credited),

@@ -81,6 +81,7 @@ fn run(settings: &Settings, command: Command) -> Result<Exit> {
         Command::Job(JobCommand::Resume(resume)) => job::resume(settings, resume),
         Command::Job(JobCommand::Cancel(cancel)) => job::cancel(settings, cancel),
         Command::Job(JobCommand::Rejects(rejects)) => job::rejects(settings, &rejects),
+        Command::Job(JobCommand::Undo(undo)) => job::undo(settings, undo),
         Command::Job(JobCommand::Forget(forget)) => job::forget(settings, forget),
         Command::Export(export) => export::export(settings, &export),
         Command::Program(ProgramCommand::Add(add)) => program::add(settings, &add),

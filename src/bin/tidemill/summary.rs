@@ -54,6 +54,7 @@ pub fn kind_text(kind: JobKind) -> &'static str {
         JobKind::BulkReset => "bulk reset",
         JobKind::EraseCustomer => "erase customer",
         JobKind::MergeCustomers => "merge customers",
+        JobKind::Undo => "undo",
     }
 }
 
@@ -76,11 +77,18 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         let encoding = encoding.map_or(String::new(), |encoding| format!(", read as {encoding}"));
         fact("file", format!("`{input}`{format}{encoding}, {}", bytes(summary.bytes_read)));
     }
+    if let Some(undo) = summary.undone_by {
+        fact("undone", format!("by job {undo}"));
+    }
+    if let Some(undo) = &summary.undo {
+        fact("undoes", format!("job {}", undo.undoes));
+    }
     if let Some(reason) = &summary.reason {
         fact("reason", one_line(reason));
     }
     match summary.kind {
         JobKind::Expire => fact("accounts", accounts_text(&summary.rows)),
+        JobKind::Undo => undo_texts(summary).into_iter().for_each(|(label, text)| fact(label, text)),
         // What it did is in no row.
         JobKind::EraseCustomer | JobKind::MergeCustomers => {}
         JobKind::ImportPoints | JobKind::ImportCustomers | JobKind::Adjust => fact("rows", rows_text(&summary.rows)),
@@ -114,14 +122,17 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         );
     }
     fact("balance", balance_text(&summary.balance, summary.dry_run));
-    if summary.kind != JobKind::Expire && !summary.kind.is_bulk() {
+    if !matches!(summary.kind, JobKind::Expire | JobKind::Undo) && !summary.kind.is_bulk() {
         fact("customers", customers_text(summary));
+    }
+    if let Some(undo) = summary.undo.as_ref().filter(|undo| undo.customers_stay > 0) {
+        fact("customers", format!("{} that the job created or changed stay", grouped(undo.customers_stay)));
     }
     if !summary.ignored_columns.is_empty() {
         let columns = if summary.ignored_columns.len() == 1 { "column" } else { "columns" };
         fact("ignored", format!("the {columns} `{}`", summary.ignored_columns.join("`, `")));
     }
-    let pace = if summary.rows_per_s > 0.0 && summary.kind != JobKind::Expire {
+    let pace = if summary.rows_per_s > 0.0 && !matches!(summary.kind, JobKind::Expire | JobKind::Undo) {
         format!(", {} rows/s", grouped(summary.rows_per_s.round() as u64))
     } else {
         String::new()
@@ -176,6 +187,35 @@ fn selected_text(rows: &RowCounts) -> String {
         0 => "none".to_owned(),
         _ => rows_text(rows).replacen(" read: ", ": ", 1),
     }
+}
+
+/// What became of the accounts, why some were kept, and how many points stay.
+fn undo_texts(summary: &Summary) -> Vec<(&'static str, String)> {
+    let Some(undo) = &summary.undo else { return Vec::new() };
+    let outcomes = [(undo.reversed, "reversed"), (undo.partly_reversed, "partly reversed"), (undo.kept, "kept")];
+    let outcomes: Vec<_> = outcomes
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, outcome)| format!("{} {outcome}", grouped(*count)))
+        .collect();
+    let accounts = if outcomes.is_empty() { "none with points to take back".to_owned() } else { outcomes.join(", ") };
+    let mut texts = vec![("accounts", accounts)];
+    let meaning = |code: &str| match code {
+        "absorbed" => "the balance was set since",
+        "spent" => "points were spent",
+        "expired" => "points have expired",
+        _ => "the sum would not fit",
+    };
+    texts.extend(
+        undo.reasons.iter().map(|(code, &count)| ("", format!("{} `{code}`: {}", grouped(count), meaning(code)))),
+    );
+    if !is_zero(&undo.not_reversed) {
+        texts.push(("", format!("{} stay as the job left them", grouped(&undo.not_reversed))));
+    }
+    for (program, points) in &undo.other_not_reversed {
+        texts.push(("", format!("{} of program `{program}` stay as the job left them", grouped(points))));
+    }
+    texts
 }
 
 fn rows_text(rows: &RowCounts) -> String {
@@ -363,8 +403,11 @@ mod tests {
             ignored_columns: vec![text("note"), text("shop")],
             files: vec![text("rejects.csv")],
             reason: Some(text("Diwali")),
+            selection: None,
             input: Some(text("points.csv")),
             encoding: Some(text("utf-8")),
+            undo: None,
+            undone_by: None,
             cost: None,
         }
     }

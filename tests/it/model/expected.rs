@@ -14,8 +14,9 @@ use super::{
             Answer, Entry, Kind, Model, Report, Sums,
             account::Lot,
             calendar::{Day, day, day_text, moment_text},
+            undo::Undone,
         },
-        model_strategies::{Dry, Step, Work, World},
+        model_strategies::{Dry, Step, Work, World, job_before},
     },
     Outcome, Said, Shown,
 };
@@ -40,8 +41,12 @@ pub fn run_model(world: &World) -> (Model, Vec<Report>) {
                 let as_of = as_of.unwrap_or(changed.begin(&job).today);
                 changed.expire(as_of, *program, &job)
             }
+            Work::Undo { back, on_spent } => {
+                let undone = changed.undo(job_before(number, *back), *on_spent, &job);
+                undone.unwrap_or_else(|code| Report { refused: Some(code), ..Report::default() })
+            }
         };
-        if step.dry != Dry::Only {
+        if step.dry != Dry::Only && report.refused.is_none() {
             (model, number) = (changed, number + 1);
         }
         reports.push(report);
@@ -53,6 +58,11 @@ pub fn run_model(world: &World) -> (Model, Vec<Report>) {
 pub fn compare(world: &World, outcome: &Outcome) -> Model {
     let (model, reports) = run_model(world);
     for (number, ((step, found), report)) in world.steps.iter().zip(&outcome.steps).zip(&reports).enumerate() {
+        assert_eq!(found.refused.as_deref(), report.refused, "step {number}");
+        if report.refused.is_some() {
+            assert!(found.dry.is_none() && found.real.is_none());
+            continue;
+        }
         for (said, is_dry) in [(&found.dry, true), (&found.real, false)] {
             let Some(said) = said else { continue };
             let name = format!("step {number}, dry run: {is_dry}");
@@ -60,6 +70,8 @@ pub fn compare(world: &World, outcome: &Outcome) -> Model {
             assert_eq!(said.summary["dry_run"], is_dry, "{name}");
             if step.written().is_some() {
                 compare_reports(said, report, &model, &name);
+            } else if step.has_processed() {
+                compare_undone(said, report, &model, &name);
             }
         }
         assert_eq!(found.dry.is_some(), step.dry != Dry::No);
@@ -108,6 +120,45 @@ fn compare_reports(said: &Said, report: &Report, model: &Model, name: &str) {
     assert_eq!(listed.collect::<Vec<_>>(), rejected.collect::<Vec<_>>(), "{name}");
 }
 
+/// What an undo tells of each account, and counts.
+fn compare_undone(said: &Said, report: &Report, model: &Model, name: &str) {
+    let cells = |undone: &Undone| {
+        let mut cells = name_cells(model, undone.customer);
+        let points = |units| points(model, undone.program, units);
+        cells.extend([model.programs[undone.program].code.clone(), undone.status.to_owned(), undone.code.to_owned()]);
+        cells.extend([points(undone.amount), points(undone.balance.into())]);
+        cells
+    };
+    let expected: Vec<Vec<String>> = report.undone.iter().map(cells).collect();
+    let without_message = |mut cells: Vec<String>| {
+        cells.remove(7);
+        cells
+    };
+    let found: Vec<Vec<String>> = rows(&said.processed).into_iter().map(without_message).collect();
+    compare_rows(&format!("{name}: processed"), &found, &expected);
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut stay = vec![0; model.programs.len()];
+    for undone in &report.undone {
+        *counts.entry(undone.status).or_default() += 1;
+        stay[undone.program] += undone.stay;
+        if !undone.code.is_empty() {
+            *counts.entry(undone.code).or_default() += 1;
+        }
+    }
+    let undo = &said.summary["undo"];
+    for status in ["reversed", "partly_reversed", "kept"] {
+        assert_eq!(undo[status], counts.remove(status).unwrap_or(0), "{name}: {status}");
+    }
+    let reasons: BTreeMap<&str, u64> = undo["reasons"]
+        .as_object()
+        .expect("counts")
+        .iter()
+        .map(|(code, count)| (&**code, count.as_u64().expect("a count")))
+        .collect();
+    assert_eq!(reasons, counts, "{name}");
+    assert_eq!(undo["not_reversed"], points(model, report.main_program, stay[report.main_program]), "{name}");
+}
+
 /// The cells that an answer has in the processed report; those of message and customer are not the model's.
 pub fn answer_cells(answer: &Answer, model: &Model) -> [String; 5] {
     let amount = |amount: Option<i64>| match amount {
@@ -146,7 +197,7 @@ fn totals(model: &Model, step: &Step, report: &Report) -> BTreeMap<String, Strin
         totals.insert("unreadable rows".to_owned(), report.unread_rows.to_string());
     }
     for (program, sums) in report.programs.iter().enumerate() {
-        if program == step.main_program() || sums.is_named {
+        if program == report.main_program || sums.is_named {
             totals.extend(program_totals(model, program, sums, has_file));
         }
     }
@@ -319,7 +370,12 @@ pub fn ledger_row(model: &Model, at: usize) -> Vec<String> {
     cells.extend([entry.amount, entry.balance_after].map(|units| points(model, entry.program, units.into())));
     cells.extend([entry.expires_on.map(day_text).unwrap_or_default(), String::new()]);
     cells.extend(entry.reference.clone());
-    cells.extend([String::new(), entry.job.to_string(), entry.line.to_string(), String::new()]);
+    cells.extend([
+        entry.reverses.map(|reversed| reversed.to_string()).unwrap_or_default(),
+        entry.job.to_string(),
+        entry.line.to_string(),
+        String::new(),
+    ]);
     cells.extend([entry.reason.clone(), entry.comment.clone()]);
     cells
 }

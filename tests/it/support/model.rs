@@ -52,20 +52,32 @@
 //!   column that is missing says as much as an empty cell. A row that is known by its id counts
 //!   as the reset that it was, and is known after its last day too.
 //! - A file that sets balances counts the first row of a customer in each program.
+//! - An undo goes over a job's entries from the newest back. One that was set since by another job is absorbed, promises are
+//!   not; nor is anything by a setting that was taken back to the last point.
+//! - What an entry added is taken of its own lot, or of the plain points, then in the order of debits, then becomes the
+//!   overdraft again that it had paid back. What has expired of its lot, or is over, is not taken of others. What is missing
+//!   is looked for once more at the end, among what came back.
+//! - What an entry took goes into its lots, then to the plain points; the other way round if it had made an overdraft. A lot
+//!   that is over gets nothing. Lots that ended on a job's way and are over are not told of.
+//! - What is over of an account expires before its first reversal, and does not if there is none.
+//! - An undo has an answer for each account that it changes, or of which something stays.
+//! - Row ids of an undone job are new again; of two jobs that had one, the first one that counts is the one that is known.
 
 use std::collections::{BTreeMap, HashMap};
 
-use account::Lot;
+use account::{Account, Lot};
 use calendar::{Day, Moment};
 pub use cells::Code;
 pub use customers::Customer;
 use points::{Command, Decision};
+use undo::{Made, Undone};
 
 pub mod calendar;
 pub mod cells;
 pub mod account;
 pub mod customers;
 pub mod points;
+pub mod undo;
 mod tests;
 
 /// The sorts of identifier, in the order of the columns.
@@ -131,7 +143,7 @@ pub struct Entry {
     /// Place in [`Model::customers`].
     pub customer: usize,
     pub program: usize,
-    /// `credit`, `debit`, `reset`, `promise`, `expire` or `promise_expire`.
+    /// `credit`, `debit`, `reset`, `promise`, `expire`, `promise_expire`, `reversal` or `promise_reversal`.
     pub kind: &'static str,
     pub amount: i64,
     pub balance_after: i64,
@@ -144,6 +156,12 @@ pub struct Entry {
     pub reference: [String; 3],
     pub reason: String,
     pub comment: String,
+    /// The account before and after it.
+    pub before: Account,
+    pub after: Account,
+    /// The number of the entry that it takes back, and that of the lot that it refills.
+    pub reverses: Option<u64>,
+    pub refills: Option<u64>,
 }
 
 /// What became of one row.
@@ -223,6 +241,12 @@ pub struct Report {
     pub unread_rows: u64,
     /// Debits with a last day.
     pub expiries_ignored: u64,
+    /// What an undo tells of accounts.
+    pub undone: Vec<Undone>,
+    /// The program that an undo's summary tells first.
+    pub main_program: usize,
+    /// Why the whole job was refused.
+    pub refused: Option<Code>,
 }
 
 impl Report {
@@ -252,6 +276,10 @@ pub struct Model {
     owners: HashMap<(Kind, String), usize>,
     /// What was said with each row id of a program and customer.
     row_ids: HashMap<(usize, usize, String), Vec<String>>,
+    /// The same of all jobs, undone ones too, in their order.
+    said: Vec<(u32, (usize, usize, String), Vec<String>)>,
+    /// In their order.
+    jobs: Vec<Made>,
 }
 
 /// A job while it runs: what it remembers from row to row.
@@ -268,6 +296,8 @@ pub struct Run {
     resets: HashMap<(usize, usize), i64>,
     /// Whether it does nothing but expire.
     is_expiry: bool,
+    /// The job that it undoes.
+    undoes: Option<u32>,
     report: Report,
 }
 
@@ -290,6 +320,8 @@ impl Model {
             zone_minutes,
             owners: HashMap::new(),
             row_ids: HashMap::new(),
+            said: Vec::new(),
+            jobs: Vec::new(),
         }
     }
 
@@ -311,7 +343,7 @@ impl Model {
 
     /// Expires what was over before a day: of one program, or of all. Its rows are the accounts that had something.
     pub fn expire(&mut self, as_of: Day, program: Option<usize>, job: &Job) -> Report {
-        let mut run = Run { is_expiry: true, ..self.begin(job) };
+        let mut run = Run { is_expiry: true, ..self.begin(&Job { program: program.unwrap_or(0), ..job.clone() }) };
         for program in (0..self.programs.len()).filter(|&place| program.is_none_or(|only| only == place)) {
             for customer in 0..self.customers.len() {
                 let expired = self.customers[customer].accounts[program].over_on(as_of);
@@ -337,17 +369,20 @@ impl Model {
             seen: BTreeMap::new(),
             resets: HashMap::new(),
             is_expiry: false,
-            report: Report { programs, ..Report::default() },
+            undoes: None,
+            report: Report { programs, main_program: job.program, ..Report::default() },
         }
     }
 
-    fn end(&self, run: Run) -> Report {
+    fn end(&mut self, run: Run) -> Report {
+        let Run { job, is_expiry, undoes, .. } = &run;
+        self.jobs.push(Made { number: job.number, program: job.program, is_expiry: *is_expiry, undoes: *undoes });
         let mut report = run.report;
         for entry in &self.ledger[run.first_entry..] {
             let (sums, points) = (&mut report.programs[entry.program], i128::from(entry.amount));
             sums.is_named = true;
             match entry.kind {
-                "promise" => sums.promised += points,
+                "promise" | "promise_reversal" => sums.promised += points,
                 "promise_expire" => {}
                 "expire" => sums.expired -= points,
                 _ if points > 0 => sums.credited += points,
@@ -375,7 +410,7 @@ impl Model {
     ) {
         let program = command.program;
         self.expire_lots(customer, program, &decision.expired, run);
-        self.customers[customer].accounts[program] = decision.account;
+        let before = std::mem::replace(&mut self.customers[customer].accounts[program], decision.account);
         if let Some((kind, amount)) = decision.effect.moved {
             let or = |own: &str, of_job: &str| if own.is_empty() { of_job.to_owned() } else { own.to_owned() };
             self.ledger.push(Entry {
@@ -384,6 +419,7 @@ impl Model {
                 reference: command.terms.reference.clone(),
                 reason: or(reason, &run.job.reason),
                 comment: or(comment, &run.job.comment),
+                before,
                 ..self.entry(customer, program, kind, amount, run)
             });
         }
@@ -392,10 +428,12 @@ impl Model {
     /// Ends lots, in this order, by an entry each.
     pub fn expire_lots(&mut self, customer: usize, program: usize, lots: &[Lot], run: &Run) {
         for lot in lots {
+            let before = self.customers[customer].accounts[program].clone();
             self.customers[customer].accounts[program].lots.retain(|held| held != lot);
             let kind = if lot.is_promised { "promise_expire" } else { "expire" };
             let amount = -i64::try_from(lot.remaining).expect("a part of what was added");
-            let mut entry = Entry { expires_on: lot.expires_on, ..self.entry(customer, program, kind, amount, run) };
+            let entry = self.entry(customer, program, kind, amount, run);
+            let mut entry = Entry { expires_on: lot.expires_on, before, ..entry };
             if !run.is_expiry {
                 // What ends on the way of another job is not what that job tells of.
                 (entry.reason, entry.comment) = Default::default();
@@ -406,7 +444,8 @@ impl Model {
 
     /// An entry on an account as it is now.
     fn entry(&self, customer: usize, program: usize, kind: &'static str, amount: i64, run: &Run) -> Entry {
-        let balance = self.customers[customer].accounts[program].balance();
+        let account = &self.customers[customer].accounts[program];
+        let balance = account.balance();
         Entry {
             customer,
             program,
@@ -420,6 +459,10 @@ impl Model {
             reference: Default::default(),
             reason: run.job.reason.clone(),
             comment: run.job.comment.clone(),
+            before: Account::default(),
+            after: account.clone(),
+            reverses: None,
+            refills: None,
         }
     }
 }

@@ -25,6 +25,7 @@ use super::model::{
     calendar::{Day, Moment, day, moment_text},
     customers::{CustomersFormat, CustomersOptions},
     points::{Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions},
+    undo::OnSpent,
 };
 
 pub mod written;
@@ -86,6 +87,11 @@ pub enum Work {
         as_of: Option<Day>,
         program: Option<usize>,
     },
+    /// Takes back the job that came so many before, of those that ended.
+    Undo {
+        back: u32,
+        on_spent: OnSpent,
+    },
 }
 
 impl World {
@@ -103,7 +109,7 @@ impl World {
 
     /// The same without dry runs, and without what can be done by one command only that is not repeated.
     pub fn of_imports(mut self) -> World {
-        self.steps.retain(|step| !matches!(step.work, Work::Expire { .. }));
+        self.steps.retain(|step| step.written().is_some());
         self.steps.iter_mut().for_each(|step| step.dry = Dry::No);
         self
     }
@@ -114,16 +120,13 @@ impl Step {
     pub fn written(&self) -> Option<&Written> {
         match &self.work {
             Work::Customers(written, _) | Work::Points(written, _) => Some(written),
-            Work::Expire { .. } => None,
+            Work::Expire { .. } | Work::Undo { .. } => None,
         }
     }
 
-    /// The program that a summary tells first: expiry in all of them names none, which is the store's first.
-    pub fn main_program(&self) -> usize {
-        match self.work {
-            Work::Expire { program, .. } => program.unwrap_or(0),
-            Work::Customers(..) | Work::Points(..) => self.program,
-        }
+    /// Whether it writes a processed report.
+    pub fn has_processed(&self) -> bool {
+        !matches!(self.work, Work::Expire { .. })
     }
 
     /// What the model takes.
@@ -139,7 +142,7 @@ impl Step {
         let mut arguments = match self.work {
             Work::Customers(..) => vec!["import", "customers"],
             Work::Points(..) => vec!["import", "points"],
-            Work::Expire { .. } => unreachable!("it is no import"),
+            Work::Expire { .. } | Work::Undo { .. } => unreachable!("it is no import"),
         };
         arguments.extend(["--encoding", "utf-8", "--program", PROGRAMS[self.program]]);
         for (flag, text) in [("--reason", &self.reason), ("--comment", &self.comment)] {
@@ -187,6 +190,11 @@ impl Step {
     }
 }
 
+/// The number of the job that came so many before the next one, among those that ended; of none, the first.
+pub fn job_before(ended: u32, back: u32) -> u32 {
+    ended.saturating_sub(back).max(1)
+}
+
 impl CustomersOptions {
     /// The format's name; none: its file's header says it.
     pub fn format_name(&self) -> Option<&'static str> {
@@ -214,14 +222,14 @@ pub fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// A customers file, then one to six further jobs; each file has at most `rows_max` rows of its own.
+/// A customers file, then one to seven further jobs; each file has at most `rows_max` rows of its own.
 pub fn world(rows_max: usize) -> impl Strategy<Value = World> {
     bases().prop_flat_map(move |(base, zone, decimals)| {
         let opening = customers_plan(base, rows_max);
         let opening = (opening, any_circumstances(base)).prop_map(|(work, rest)| StepPlan { work, ..rest });
         let later =
             (any_work(base, rows_max), any_circumstances(base)).prop_map(|(work, rest)| StepPlan { work, ..rest });
-        (opening, prop::collection::vec(later, 1..=6)).prop_map(move |(first, later)| {
+        (opening, prop::collection::vec(later, 1..=7)).prop_map(move |(first, later)| {
             let steps = steps(std::iter::once(first).chain(later));
             World { zone, decimals, steps }
         })
@@ -252,6 +260,7 @@ enum WorkPlan {
     Customers(FilePlan, CustomersOptions, Sent),
     Points(FilePlan, PointsOptions, Sent),
     Expire { days_ago: Option<Day>, program: Option<usize> },
+    Undo { back: u32, on_spent: OnSpent },
 }
 
 /// Whether a file is an earlier one.
@@ -287,6 +296,7 @@ fn any_circumstances(base: Day) -> impl Strategy<Value = StepPlan> {
 
 fn any_work(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
     let program = prop_oneof![2 => Just(None), 1 => (0..3_usize).prop_map(Some)];
+    let on_spent = select(vec![OnSpent::Keep, OnSpent::Keep, OnSpent::Negative, OnSpent::Refuse]);
     let days_ago = prop_oneof![2 => Just(None), 1 => (0..20_i64).prop_map(Some)];
     let sent = prop_oneof![
         5 => Just(Sent::New),
@@ -299,6 +309,7 @@ fn any_work(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
         5 => customers_plan(base, rows_max),
         12 => points,
         3 => (days_ago, program).prop_map(|(days_ago, program)| WorkPlan::Expire { days_ago, program }),
+        8 => (prop_oneof![3 => Just(0), 2 => Just(1), 2 => 0..6_u32], on_spent).prop_map(|(back, on_spent)| WorkPlan::Undo { back, on_spent }),
     ]
 }
 
@@ -333,6 +344,7 @@ fn steps(plans: impl Iterator<Item = StepPlan>) -> Vec<Step> {
                 let sign = if plan.dry == Dry::Only { 1 } else { -1 };
                 Work::Expire { as_of: days_ago.map(|days| plan.now / 86_400 + sign * (days + 1)), program }
             }
+            WorkPlan::Undo { back, on_spent } => Work::Undo { back, on_spent },
             WorkPlan::Points(mut file, mut options, how) if matches!(options.format, Format::Tidemill(_)) => {
                 if let (Some((earlier, as_before, program)), Sent::Again { is_appended, is_rewritten }) = (&sent, how) {
                     file.rows = with_rows_of(earlier, file.rows, is_appended);

@@ -1,16 +1,20 @@
 //! What commands take that change points: of one customer, or of all whose points have expired.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use tidemill::{
     domain::{
         command::OnOverdraft,
+        id::JobId,
         time::{Date, Timestamp},
+        undo::OnSpent,
     },
-    engine::request::{ExpireRequest, JobRequest, PointsExpiry},
+    engine::request::{ExpireRequest, JobRequest, PointsExpiry, UndoRequest},
 };
 
 use super::{
-    values::{ON_OVERDRAFT, day, days_of_validity, moment, one_of},
+    values::{ON_OVERDRAFT, ON_SPENT, day, days_of_validity, job_id, moment, one_of},
     who::IdentifierFlags,
 };
 
@@ -96,6 +100,29 @@ impl ExpireArgs {
     pub fn request(self) -> (JobRequest, ExpireRequest) {
         let ExpireJobFlags { program, change } = self.job;
         (JobRequest { program, ..change.request() }, ExpireRequest { as_of: self.as_of })
+    }
+}
+
+#[derive(Args)]
+pub struct UndoArgs {
+    /// The number of the job to take back
+    #[arg(value_name = "N", value_parser = job_id)]
+    job: JobId,
+    /// What to do where points that it added were spent [default: keep]
+    #[arg(long, value_name = "WHAT", value_parser = one_of(ON_SPENT), help_heading = "The job")]
+    on_spent: Option<OnSpent>,
+    /// Write what became of each account to this file
+    #[arg(long, value_name = "FILE", help_heading = "The job")]
+    processed: Option<PathBuf>,
+    #[command(flatten)]
+    change: ChangeFlags,
+}
+
+impl UndoArgs {
+    /// What the engine is asked for.
+    pub fn request(self) -> (JobRequest, UndoRequest) {
+        let job = JobRequest { processed: self.processed, ..self.change.request() };
+        (job, UndoRequest { job: self.job, on_spent: self.on_spent.unwrap_or_default() })
     }
 }
 

@@ -8,6 +8,7 @@ use tidemill::{
         identifier::IdentifierKind,
         points::{Conversion, Rounding},
         time::{Date, DateStyle, Timestamp},
+        undo::OnSpent,
     },
     engine::request::MaxRejects,
     import::format::Kind,
@@ -28,6 +29,9 @@ pub const ON_UNKNOWN: &[(&str, OnUnknown)] = &[("reject", OnUnknown::Reject), ("
 /// Of `--on-overdraft`.
 pub const ON_OVERDRAFT: &[(&str, OnOverdraft)] =
     &[("reject", OnOverdraft::Reject), ("clamp", OnOverdraft::Clamp), ("allow", OnOverdraft::Allow)];
+/// Of `--on-spent`.
+pub const ON_SPENT: &[(&str, OnSpent)] =
+    &[("keep", OnSpent::Keep), ("negative", OnSpent::Negative), ("refuse", OnSpent::Refuse)];
 /// Of `--round`.
 pub const ROUNDINGS: &[(&str, Rounding)] =
     &[("down", Rounding::Down), ("half-up", Rounding::HalfUp), ("up", Rounding::Up)];

@@ -4,10 +4,10 @@ use std::{path::Path, time::Instant};
 
 use serde::Serialize;
 use tidemill::{
-    domain::{filter::FilterText, time::Date},
+    domain::{filter::FilterText, time::Date, undo::OnSpent},
     engine::{
         Engine,
-        request::{BulkOperation, BulkRequest, JobRequest, Points, SelectionRequest},
+        request::{BulkOperation, BulkRequest, JobRequest, Points, SelectionRequest, UndoRequest},
     },
     error::{Error, Result},
     job::progress::Progress,
@@ -43,6 +43,8 @@ pub struct Bulk {
     credit_all_durable_s: Vec<f64>,
     /// The same until the call returns: with the caches written.
     credit_all_s: Vec<f64>,
+    /// W2d: undoing each of those, until the call returns.
+    undo_all_s: Vec<f64>,
 }
 
 /// The filter of the works: some 16,000 of 10 million customers.
@@ -113,7 +115,8 @@ pub fn measure(settings: &Settings, store: &Path, cold: impl Fn() -> Result<f64>
         }
     }
     let everybody = credit(SelectionRequest { all: true, ..SelectionRequest::default() });
-    let (mut customers, mut credit_all_durable_s, mut credit_all_s) = (0, Vec::new(), Vec::new());
+    let (mut customers, mut credit_all_durable_s, mut credit_all_s, mut undo_all_s) =
+        (0, Vec::new(), Vec::new(), Vec::new());
     for run in 0..RUNS {
         let begun = Instant::now();
         let summary = engine.bulk(&job(format!("bench all {run}")), &everybody, &Progress::default())?;
@@ -122,8 +125,23 @@ pub fn measure(settings: &Settings, store: &Path, cold: impl Fn() -> Result<f64>
         customers = summary.rows.applied;
         credit_all_durable_s.push(cost.load_s + cost.apply_s);
         credit_all_s.push(elapsed_s);
+        let job_id = summary.job.ok_or_else(|| Error::internal("a bulk operation has no job"))?;
+        let undo = UndoRequest { job: job_id, on_spent: OnSpent::Keep };
+        let begun = Instant::now();
+        engine.undo(&job("bench undo".to_owned()), &undo, &Progress::default())?;
+        undo_all_s.push(begun.elapsed().as_secs_f64());
     }
-    Ok(Bulk { matches, count_s, count_first_s, count_cold_s, credit_s, customers, credit_all_durable_s, credit_all_s })
+    Ok(Bulk {
+        matches,
+        count_s,
+        count_first_s,
+        count_cold_s,
+        credit_s,
+        customers,
+        credit_all_durable_s,
+        credit_all_s,
+        undo_all_s,
+    })
 }
 
 impl Bulk {
@@ -141,6 +159,7 @@ impl Bulk {
             row("w2b credit them", &self.credit_s),
             row("w2c credit all, durable", &self.credit_all_durable_s),
             row("  with the caches", &self.credit_all_s),
+            row("w2d undo that", &self.undo_all_s),
         ];
         format!(
             "\nBulk operations, median: {} matches, {} customers\n{}",

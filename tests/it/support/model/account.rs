@@ -73,6 +73,47 @@ impl Account {
         self.available() - self.overdraft
     }
 
+    /// The lot of an entry, if there is some of it left in this state.
+    pub fn lot(&self, entry: u64, is_promised: bool) -> Option<&Lot> {
+        self.lots.iter().find(|lot| !lot.is_plain() && (lot.entry, lot.is_promised) == (entry, is_promised))
+    }
+
+    /// The permanent points without reference.
+    pub fn plain(&self) -> i128 {
+        self.lots.iter().filter(|lot| lot.is_plain()).map(|lot| lot.remaining).sum()
+    }
+
+    /// Takes points of a lot that has them, or of the plain points.
+    pub fn take_of(&mut self, lot: Option<u64>, points: i128) {
+        let is_it = |held: &&mut Lot| lot.map_or(held.is_plain(), |lot| !held.is_plain() && held.entry == lot);
+        if let Some(held) = self.lots.iter_mut().find(is_it) {
+            held.remaining -= points;
+        }
+        self.lots.retain(|lot| lot.remaining > 0);
+    }
+
+    /// Puts points back: what pays an overdraft, the rest into a lot, or to the plain points, which may be new ones.
+    pub fn put_back(&mut self, lot: Option<&Lot>, points: i128, entry: u64) {
+        let is_promised = lot.is_some_and(|lot| lot.is_promised);
+        let paid = if is_promised { 0 } else { points.min(self.overdraft) };
+        self.overdraft -= paid;
+        let remaining = points - paid;
+        match lot.and_then(|lot| self.lots.iter_mut().find(|held| !held.is_plain() && held.entry == lot.entry)) {
+            Some(held) => held.remaining += remaining,
+            None => {
+                let plain = Lot {
+                    entry,
+                    remaining,
+                    is_promised: false,
+                    expires_on: None,
+                    reference: Default::default(),
+                    credited_at: 0,
+                };
+                self.add(lot.map_or(plain, |lot| Lot { remaining, ..lot.clone() }));
+            }
+        }
+    }
+
     fn available(&self) -> i128 {
         self.lots.iter().filter(|lot| !lot.is_promised).map(|lot| lot.remaining).sum()
     }
@@ -157,7 +198,8 @@ impl Account {
         }
     }
 
-    fn take(&mut self, points: i128) {
+    /// Takes points in the order of debits, and owes what is not there.
+    pub fn take(&mut self, points: i128) {
         let mut left = points;
         for next in self.in_order().iter().filter(|lot| !lot.is_promised) {
             let lot = self.lots.iter_mut().find(|lot| *lot == next).expect("it is one of ours");

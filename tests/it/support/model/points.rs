@@ -235,7 +235,9 @@ impl Model {
     /// Remembers a good row: its id, and what it reset the customer to.
     pub fn remember(&mut self, asked: &Asked, command: &Command, customer: usize, run: &mut Run) {
         if !asked.row_id.is_empty() {
-            self.row_ids.insert((command.program, customer, asked.row_id.clone()), asked.said.clone());
+            let key = (command.program, customer, asked.row_id.clone());
+            self.said.push((run.job.number, key.clone(), asked.said.clone()));
+            self.row_ids.insert(key, asked.said.clone());
         }
         if let Wanted::Set(to) = command.wanted {
             run.resets.entry((command.program, customer)).or_insert(to);

@@ -6,7 +6,7 @@ use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use super::{
     super::model::{Model, Report, calendar},
-    CLOCK_YEARS, Dry, Work, World, world,
+    CLOCK_YEARS, Dry, Work, World, job_before, world,
 };
 
 proptest! {
@@ -74,7 +74,19 @@ fn random_worlds_meet_every_status_code_and_kind() {
         "updated",
     ]);
     assert_eq!(words, expected);
-    assert_eq!(kinds, BTreeSet::from(["credit", "debit", "expire", "promise", "promise_expire", "reset"]));
+    assert_eq!(
+        kinds,
+        BTreeSet::from([
+            "credit",
+            "debit",
+            "expire",
+            "promise",
+            "promise_expire",
+            "promise_reversal",
+            "reset",
+            "reversal",
+        ])
+    );
     assert!(good * 10 > rows * 4 && good * 10 < rows * 8, "{good} of {rows} rows are good");
     assert!(known * 100 > rows && ignored * 100 > rows, "of {rows} rows {known} are known, {ignored} have a last day");
 }
@@ -88,6 +100,10 @@ fn run(world: &World) -> (Model, Vec<Report>) {
         Work::Expire { as_of, program } => {
             let today = calendar::day_of(step.now, world.zone.1);
             model.expire(as_of.unwrap_or(today), *program, &step.job(number))
+        }
+        Work::Undo { back, on_spent } => {
+            let undone = model.undo(job_before(number - 1, *back), *on_spent, &step.job(number));
+            undone.unwrap_or_else(|code| Report { refused: Some(code), ..Report::default() })
         }
     });
     let reports = reports.collect();
