@@ -5,6 +5,7 @@
 
 #[path = "../../../benches/support/generator.rs"]
 mod generator;
+mod exporting;
 mod live;
 mod reading;
 mod sheet;
@@ -24,6 +25,7 @@ use tidemill::{
 
 pub use self::generator::CUSTOMERS_MAX;
 use self::{
+    exporting::Exported,
     generator::{Extra, Totals, Workload},
     live::Live,
     reading::Reading,
@@ -216,6 +218,9 @@ struct Report {
     /// Points as a workbook.
     #[serde(skip_serializing_if = "Option::is_none")]
     sheet: Option<SheetWork>,
+    /// The ledger written to files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exports: Vec<Exported>,
     /// Whole processes that open the store for a job: a dry run of one row.
     open: Repeated,
     /// Whole processes that show one customer.
@@ -312,7 +317,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         ])?;
         Work::new(work, &finished, totals, &store)
     };
-    let (mut live, mut reading, mut sheet) = (None, Vec::new(), None);
+    let (mut live, mut reading, mut sheet, mut exports) = (None, Vec::new(), None, Vec::new());
     for work in &args.works {
         match work {
             BenchWork::W0 => {}
@@ -340,6 +345,12 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
                 live = Some(live::measure(settings, &store, &input.points, &processed, workload)?);
             }
             BenchWork::Reading => reading = reading::measure(&input.points, &place.path, &run, &note)?,
+            BenchWork::Export => {
+                if !args.works.contains(&BenchWork::W1) {
+                    import("export", &input.points, "nector", &input.points_totals)?;
+                }
+                exports = exporting::measure(&place.path, &run, &note)?;
+            }
             BenchWork::Xlsx => sheet = Some(sheet::measure(&input.points, &place.path, &run, &note)?),
         }
     }
@@ -363,6 +374,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         live,
         reading,
         sheet,
+        exports,
         open,
         customer_show,
         directory: args.keep.then(|| place.path.display().to_string()),
@@ -527,6 +539,9 @@ fn report_text(report: &Report) -> String {
     }
     if let Some(sheet) = &report.sheet {
         text += &sheet::text(sheet);
+    }
+    if !report.exports.is_empty() {
+        text += &exporting::text(&report.exports);
     }
     text += "\nWhole processes, median\n";
     text += &table("  ", &[Left, Right, Left], &repeated);
