@@ -147,9 +147,12 @@ pub fn write(
         Ok(())
     };
     let failed = |error: std::io::Error| Error::io("the export", &error);
-    if format.shape == Shape::Csv {
+    if !is_parquet {
+        // NDJSON has no header, but what is packed begins with a member of it: a file without any is no packed file.
         let mut header = Vec::new();
-        text::write_header(columns, &mut header);
+        if format.shape == Shape::Csv {
+            text::write_header(columns, &mut header);
+        }
         out.write_all(&encoder.packed(header)?).map_err(failed)?;
     }
     let mut count = 0;

@@ -186,7 +186,7 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "ENTRY")]
     pub before: Option<u64>,
     /// Lines of a page
-    #[arg(long, value_name = "N", default_value = "50", value_parser = lines)]
+    #[arg(long, visible_alias = "limit", value_name = "N", default_value = "50", value_parser = lines)]
     pub lines: usize,
     /// Leave out what the customer may not see
     #[arg(long)]

@@ -525,7 +525,9 @@ fn report_text(report: &Report) -> String {
     ];
     let mut sides = vec![Left];
     sides.resize(1 + report.works.len(), Right);
-    text += &table("  ", &sides, &rows);
+    if !report.works.is_empty() {
+        text += &table("  ", &sides, &rows);
+    }
     let repeated =
         [("open for a job", &report.open), ("customer show", &report.customer_show)].map(|(label, repeated)| {
             let runs = repeated.runs_s.iter().map(|&run| millis(run)).collect::<Vec<_>>().join(", ");

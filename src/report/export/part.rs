@@ -51,14 +51,11 @@ impl Encoder {
         Ok(())
     }
 
-    /// The bytes, packed.
+    /// The bytes, packed. Of no bytes that is a member or frame without content.
     ///
     /// # Errors
     /// When they cannot be packed, which is a lack of memory.
     pub fn packed(&self, bytes: Vec<u8>) -> Result<Vec<u8>> {
-        if bytes.is_empty() {
-            return Ok(bytes);
-        }
         let packed = match self.format.packing {
             Packing::Plain => return Ok(bytes),
             Packing::Gzip => {
@@ -106,7 +103,9 @@ impl<'a> Rows<'a> {
     /// As `end`.
     pub fn finish(mut self) -> Result<Table> {
         self.encoder.encode(&mut self.table, self.part)?;
-        self.part.bytes = self.encoder.packed(std::mem::take(&mut self.part.bytes))?;
+        if !self.part.bytes.is_empty() {
+            self.part.bytes = self.encoder.packed(std::mem::take(&mut self.part.bytes))?;
+        }
         Ok(self.table)
     }
 }
