@@ -110,9 +110,7 @@ pub fn write(
     let needs = Needs { kinds: Vec::new(), profiles: true, programs: needed };
     let mut state = pool.install(|| State::load(view, &needs))?;
     let identities = if what == Export::Ledger {
-        let identities = Identities::gather(view, pool, &state)?;
-        state = State::default();
-        identities
+        Identities::gather(view, pool, std::mem::take(&mut state))?
     } else {
         Identities::default()
     };

@@ -8,7 +8,7 @@ use super::{
     Texts,
     flow::{self, Pages, Source},
     part::Rows,
-    people::{each_customer, identity, merged_into, profiles},
+    people::{each_customer, identity, merged_into},
     table::{ColumnType, Kind, MISSING, column, required},
 };
 use crate::{
@@ -73,18 +73,19 @@ const NOWHERE: u64 = u64::MAX;
 const LENGTHS_BYTES: usize = 8;
 
 impl Identities {
-    /// Gathers them.
+    /// Gathers them, of a state that has the profiles.
     ///
     /// # Errors
     /// `Corrupt` when a record is damaged.
-    pub fn gather(view: &impl Readable, pool: &ThreadPool, state: &State) -> Result<Identities> {
-        let profiles = profiles(state)?;
+    pub fn gather(view: &impl Readable, pool: &ThreadPool, state: State) -> Result<Identities> {
+        // The rest of the profiles would be in the way: a gigabyte of names is next.
+        let newest = state.profiles.map(|profiles| profiles.newest).unwrap_or_default();
         let mut found = Identities { places: vec![NOWHERE; state.customers as usize], blocks: Vec::new() };
         let mut merged = BTreeMap::new();
         let gather = |pages: &Pages, gathered: &mut Gathered| {
             gathered.places.clear();
             gathered.merged.clear();
-            each_customer(view, profiles, pages, |id, customer| {
+            each_customer(view, &newest, pages, |id, customer| {
                 gathered.merged.extend(merged_into(customer).map(|into| (id, into)));
                 let texts = identity(customer);
                 gathered.places.push((id, gathered.block.len() as u32));

@@ -71,10 +71,11 @@ pub const LOTS: [ColumnType; 12] = [
     column("credited_at", Kind::Time),
 ];
 
-/// Goes over the customers that came to be by the records of some pages, each with everything that its records say.
+/// Goes over the customers that came to be by the records of some pages, each with everything that its records say;
+/// `newest` has the newest record of each.
 pub fn each_customer(
     view: &impl Readable,
-    profiles: &Profiles,
+    newest: &[u64],
     pages: &Pages,
     mut visit: impl FnMut(CustomerId, &CustomerChange<'_>) -> Result<()>,
 ) -> Result<()> {
@@ -84,7 +85,7 @@ pub fn each_customer(
             if record.previous.is_some() {
                 continue;
             }
-            let newest = profiles.newest.get(record.customer.index()).copied().unwrap_or(record.number);
+            let newest = newest.get(record.customer.index()).copied().unwrap_or(record.number);
             if newest == record.number {
                 visit(record.customer, &record.change)?;
             } else {
@@ -96,7 +97,7 @@ pub fn each_customer(
 }
 
 /// The profiles of a state that has them.
-pub fn profiles(state: &State) -> Result<&Profiles> {
+fn profiles(state: &State) -> Result<&Profiles> {
     state.profiles.as_ref().ok_or_else(|| Error::internal("the profiles were not loaded"))
 }
 
@@ -119,7 +120,7 @@ fn put_identity(rows: &mut Rows<'_>, customer: &CustomerChange<'_>) {
 /// The rows of `CUSTOMERS`.
 pub fn customers(view: &impl Readable, state: &State, pages: &Pages, rows: &mut Rows<'_>) -> Result<()> {
     let profiles = profiles(state)?;
-    each_customer(view, profiles, pages, |id, customer| {
+    each_customer(view, &profiles.newest, pages, |id, customer| {
         // Of one who was erased there is nothing to tell, and one who was merged is told as another.
         if customer.is_nameless() {
             return Ok(());
@@ -158,7 +159,7 @@ pub fn balances(
     pages: &Pages,
     rows: &mut Rows<'_>,
 ) -> Result<()> {
-    each_customer(view, profiles(state)?, pages, |id, customer| {
+    each_customer(view, &profiles(state)?.newest, pages, |id, customer| {
         if merged_into(customer).is_some() {
             return Ok(());
         }
@@ -187,7 +188,7 @@ pub fn lots(
     pages: &Pages,
     rows: &mut Rows<'_>,
 ) -> Result<()> {
-    each_customer(view, profiles(state)?, pages, |id, customer| {
+    each_customer(view, &profiles(state)?.newest, pages, |id, customer| {
         if merged_into(customer).is_some() {
             return Ok(());
         }
