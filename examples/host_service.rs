@@ -14,6 +14,7 @@ use tidemill::{
     engine::request::{AdjustRequest, FileRequest, JobRequest, PointsExpiry, PointsRequest},
     error::ErrorKind,
     options::Options,
+    report::export::{Export, format::ExportFormat},
     service::Service,
 };
 use tokio::{
@@ -58,7 +59,7 @@ async fn serve(store: &Path) -> Result<(), Box<dyn std::error::Error>> {
 
     // An export goes to any `AsyncWrite`: the body of a response, for example.
     let mut csv = Vec::new();
-    let rows = service.export(tidemill::report::export::Export::Balances { nonzero: true }, &mut csv).await?;
+    let rows = service.export(Export::Balances { nonzero: true }, ExportFormat::CSV, &mut csv).await?;
     println!("{rows} balances in {} bytes", csv.len());
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::{
     job::progress::{Progress, Stage},
     options::Options,
     report::{
-        export::{self, Export},
+        export::{self, Export, format::ExportFormat},
         rejects,
         summary::{Summary, SummaryParts},
     },
@@ -365,19 +365,19 @@ impl Engine {
         self.store.settings().zone().day_of(now.unwrap_or_else(clock::now))
     }
 
-    /// Writes an export as CSV on one committed state; returns the number of rows. Jobs go on meanwhile, and are not waited
-    /// for.
+    /// Writes an export of one committed state; returns the number of rows. Jobs go on meanwhile, and are not waited for.
     ///
     /// # Errors
-    /// When the logs are damaged, or `out` fails.
-    pub fn export(&self, what: Export, out: &mut dyn Write) -> Result<u64> {
+    /// When the logs are damaged, or `out` fails, with which it ends at once; `Usage` when an amount does not fit into a
+    /// column of Parquet.
+    pub fn export(&self, what: Export, format: ExportFormat, out: &mut dyn Write) -> Result<u64> {
         let view = self.store.view()?;
         let texts = |id: JobId| {
             let job = jobs::job(&view, id)?;
             let parameters = parameters_of(&job)?;
             Ok((job.start.kind, parameters.reason, parameters.comment))
         };
-        export::write(&view, what, self.today(None), &texts, out)
+        export::write(&view, &self.readers, what, format, self.today(None), &texts, out)
     }
 
     /// Programs with their codes and decimals, and a sum of each.

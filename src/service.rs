@@ -66,7 +66,10 @@ use crate::{
         progress::{Progress, Stage},
     },
     options::Options,
-    report::{export::Export, summary::Summary},
+    report::{
+        export::{Export, format::ExportFormat},
+        summary::Summary,
+    },
 };
 
 mod job;
@@ -346,13 +349,18 @@ impl Service {
         merged
     }
 
-    /// Writes an export as CSV on one consistent state; returns the number of rows. Dropping the future ends it.
+    /// Writes an export of one committed state; returns the number of rows. Dropping the future ends it.
     ///
     /// # Errors
     /// As [`Engine::export`].
-    pub async fn export(&self, what: Export, out: &mut (impl AsyncWrite + Unpin + ?Sized)) -> Result<u64> {
+    pub async fn export(
+        &self,
+        what: Export,
+        format: ExportFormat,
+        out: &mut (impl AsyncWrite + Unpin + ?Sized),
+    ) -> Result<u64> {
         let engine = Arc::clone(&self.engine);
-        stream::write(&self.runtime, out, move |pipe| engine.export(what, pipe)).await
+        stream::write(&self.runtime, out, move |pipe| engine.export(what, format, pipe)).await
     }
 
     /// Writes a job's rejected rows as CSV; returns how many there are.

@@ -7,7 +7,7 @@ use tidemill::{
     engine::request::{AdjustRequest, ResumeRequest},
     error::ErrorKind,
     job::progress::Stage,
-    report::export::Export,
+    report::export::{Export, format::ExportFormat},
     service::{Job, Service},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -247,7 +247,7 @@ fn reads_adjustments_and_exports_are_those_of_the_engine() {
         assert_eq!(unknown.kind(), ErrorKind::NotFound);
         for what in [Export::Customers, Export::Ledger, Export::Balances { nonzero: true }, Export::Lots] {
             let mut written = Vec::new();
-            service.export(what, &mut written).await.expect("an export");
+            service.export(what, ExportFormat::CSV, &mut written).await.expect("an export");
             assert_eq!(String::from_utf8(written).expect("UTF-8"), export(service.engine(), what));
         }
         let mut rejects = Vec::new();
@@ -255,7 +255,7 @@ fn reads_adjustments_and_exports_are_those_of_the_engine() {
         // A reader that goes away ends an export, and nothing waits for it.
         let (mut out, reader) = duplex(10);
         drop(reader);
-        let error = service.export(Export::Customers, &mut out).await.expect_err("nobody reads");
+        let error = service.export(Export::Customers, ExportFormat::CSV, &mut out).await.expect_err("nobody reads");
         assert_eq!(error.kind(), ErrorKind::Storage, "{error:?}");
         assert!(service.info().await.is_ok() && service.verify().await.expect("it can be read").ok);
     });

@@ -109,7 +109,7 @@ pub enum Command {
     /// List jobs, go on with them, give them up or undo them, and get their rejected rows
     #[command(subcommand)]
     Job(JobCommand),
-    /// Write customers, balances, the ledger or lots as CSV
+    /// Write customers, balances, the ledger or lots as CSV, NDJSON or Parquet
     Export(ExportArgs),
     /// The store's points programs
     #[command(subcommand)]
@@ -191,7 +191,7 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "ENTRY")]
     pub before: Option<u64>,
     /// Lines of a page
-    #[arg(long, value_name = "N", default_value = "50", value_parser = lines)]
+    #[arg(long, visible_alias = "limit", value_name = "N", default_value = "50", value_parser = lines)]
     pub lines: usize,
     /// Leave out what the customer may not see
     #[arg(long)]
@@ -249,12 +249,24 @@ pub struct ExportArgs {
     /// What to export
     #[arg(value_name = "WHAT")]
     pub what: ExportWhat,
-    /// The file, ending in `.csv`; `-` or none is standard output
+    /// The file, ending in `.csv`, `.ndjson` (each also with `.gz` or `.zst`) or `.parquet`; `-` or none is standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// How rows go to standard output; a file's ending says it
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<ExportTextFormat>,
     /// Leave out balances of zero (balances only)
     #[arg(long)]
     pub nonzero: bool,
+}
+
+/// What standard output can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportTextFormat {
+    /// CSV, as without this flag
+    Csv,
+    /// A JSON object a line
+    Ndjson,
 }
 
 /// What can be exported.
@@ -411,6 +423,8 @@ pub enum BenchWork {
     W2,
     /// Import the same rows from a workbook, of at most 1,048,575 rows
     Xlsx,
+    /// Export the ledger, as Parquet, CSV and NDJSON, after the points are imported
+    Export,
 }
 
 #[cfg(test)]

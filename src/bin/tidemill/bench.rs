@@ -6,6 +6,7 @@
 #[path = "../../../benches/support/generator.rs"]
 mod generator;
 mod bulk;
+mod exporting;
 mod live;
 mod reading;
 mod sheet;
@@ -26,6 +27,7 @@ use tidemill::{
 pub use self::generator::CUSTOMERS_MAX;
 use self::{
     bulk::Bulk,
+    exporting::Exported,
     generator::{Extra, Totals, Workload},
     live::Live,
     reading::Reading,
@@ -221,6 +223,9 @@ struct Report {
     /// Bulk operations.
     #[serde(skip_serializing_if = "Option::is_none")]
     bulk: Option<Bulk>,
+    /// The ledger written to files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exports: Vec<Exported>,
     /// Whole processes that open the store for a job: a dry run of one row.
     open: Repeated,
     /// Whole processes that show one customer.
@@ -317,7 +322,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         ])?;
         Work::new(work, &finished, totals, &store)
     };
-    let (mut live, mut reading, mut sheet, mut bulk) = (None, Vec::new(), None, None);
+    let (mut live, mut reading, mut sheet, mut bulk, mut exports) = (None, Vec::new(), None, None, Vec::new());
     for work in &args.works {
         match work {
             BenchWork::W0 => {}
@@ -356,6 +361,12 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
                 let cold = || Ok(run(&bulk::COUNT.map(AsRef::as_ref))?.usage.process_s);
                 bulk = Some(bulk::measure(settings, &store, cold)?);
             }
+            BenchWork::Export => {
+                if !args.works.contains(&BenchWork::W1) {
+                    import("export", &input.points, "nector", &input.points_totals)?;
+                }
+                exports = exporting::measure(&place.path, &run, &note)?;
+            }
             BenchWork::Xlsx => sheet = Some(sheet::measure(&input.points, &place.path, &run, &note)?),
         }
     }
@@ -380,6 +391,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         reading,
         sheet,
         bulk,
+        exports,
         open,
         customer_show,
         directory: args.keep.then(|| place.path.display().to_string()),
@@ -530,7 +542,9 @@ fn report_text(report: &Report) -> String {
     ];
     let mut sides = vec![Left];
     sides.resize(1 + report.works.len(), Right);
-    text += &table("  ", &sides, &rows);
+    if !report.works.is_empty() {
+        text += &table("  ", &sides, &rows);
+    }
     let repeated =
         [("open for a job", &report.open), ("customer show", &report.customer_show)].map(|(label, repeated)| {
             let runs = repeated.runs_s.iter().map(|&run| millis(run)).collect::<Vec<_>>().join(", ");
@@ -547,6 +561,9 @@ fn report_text(report: &Report) -> String {
     }
     if let Some(bulk) = &report.bulk {
         text += &bulk.text();
+    }
+    if !report.exports.is_empty() {
+        text += &exporting::text(&report.exports);
     }
     text += "\nWhole processes, median\n";
     text += &table("  ", &[Left, Right, Left], &repeated);

@@ -49,11 +49,9 @@ pub fn check_output(settings: &Settings, output: Option<&Path>, endings: &[&str]
     let ends_so = |path: &Path| {
         path.extension().is_some_and(|ending| endings.iter().any(|known| ending.eq_ignore_ascii_case(known)))
     };
-    match output.filter(|path| path.as_os_str() != "-") {
-        None if settings.output.is_json() => {
-            Err(Error::usage("with `--json` standard output holds the JSON document, so the rows need a file")
-                .hint("name one with `-o FILE`"))
-        }
+    let output = output.filter(|path| path.as_os_str() != "-");
+    check_json_output(settings, output)?;
+    match output {
         Some(path) if !ends_so(path) => {
             let what = match endings {
                 [only] => format!("does not end in `.{only}`, the only kind of file that is written"),
@@ -64,6 +62,19 @@ pub fn check_output(settings: &Settings, output: Option<&Path>, endings: &[&str]
         }
         None | Some(_) => Ok(()),
     }
+}
+
+/// Refuses rows on a standard output that shall hold a JSON document.
+///
+/// # Errors
+///
+/// When that is so.
+pub fn check_json_output(settings: &Settings, output: Option<&Path>) -> Result<()> {
+    if output.is_none() && settings.output.is_json() {
+        return Err(Error::usage("with `--json` standard output holds the JSON document, so the rows need a file")
+            .hint("name one with `-o FILE`"));
+    }
+    Ok(())
 }
 
 /// Writes a new file; one that exists is left alone, since somebody may have worked in it.

@@ -1,7 +1,10 @@
 //! What a store holds, as its exports and digests tell it, and in which part two stores differ.
 
 use serde_json::{Value, json};
-use tidemill::{engine::Engine, report::export::Export};
+use tidemill::{
+    engine::Engine,
+    report::export::{Export, format::ExportFormat},
+};
 
 use super::binary::Binary;
 
@@ -52,7 +55,7 @@ impl Content {
 /// An export as text.
 pub fn export(engine: &Engine, what: Export) -> String {
     let mut bytes = Vec::new();
-    engine.export(what, &mut bytes).expect("an export");
+    engine.export(what, ExportFormat::CSV, &mut bytes).expect("an export");
     String::from_utf8(bytes).expect("exports are UTF-8")
 }
 

@@ -1,0 +1,110 @@
+//! Pages of a log on their way through the workers: read in order, worked on side by side, taken in order.
+
+use rayon::ThreadPool;
+
+use crate::{
+    domain::id::Sequence,
+    error::Result,
+    job::pipeline,
+    store::{key::LogKey, view::Readable},
+};
+
+/// Bytes of pages that are worked on together, however few records they have.
+const PAGES_BYTES_MAX: usize = 16 << 20;
+
+/// Which log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Customer records.
+    Customers,
+    /// Ledger entries.
+    Ledger,
+}
+
+impl Source {
+    fn key(self, number: u64) -> LogKey {
+        match self {
+            Source::Customers => LogKey::Customers(number),
+            Source::Ledger => LogKey::Ledger(Sequence(number)),
+        }
+    }
+
+    fn number(self, key: LogKey) -> Option<u64> {
+        match (self, key) {
+            (Source::Customers, LogKey::Customers(number)) => Some(number),
+            (Source::Ledger, LogKey::Ledger(sequence)) => Some(sequence.0),
+            _ => None,
+        }
+    }
+}
+
+/// Stored pages that follow each other.
+#[derive(Default)]
+pub struct Pages {
+    bytes: Vec<u8>,
+    /// The number of each page's first record, and where its bytes end.
+    ends: Vec<(u64, usize)>,
+}
+
+impl Pages {
+    /// Each page: the number of its first record, and its bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        starts.zip(&self.ends).map(|(start, &(first, end))| (first, &self.bytes[start..end]))
+    }
+
+    /// Replaces them by those from `next` on, with at most so many records unless one page has more. Moves `next` on.
+    fn read(&mut self, view: &impl Readable, source: Source, records_max: u64, next: &mut u64) -> Result<bool> {
+        self.bytes.clear();
+        self.ends.clear();
+        let (from, mut end) = (*next, u64::MAX);
+        view.log().scan(source.key(from), source.key(u64::MAX), |key, stored| {
+            let Some(number) = source.number(key) else { return Ok(false) };
+            let first = self.ends.first().map_or(number, |(first, _)| *first);
+            // The records of the last page are not counted yet, which is what its successor's number is for.
+            if !self.ends.is_empty() && (number - first >= records_max || self.bytes.len() >= PAGES_BYTES_MAX) {
+                end = number;
+                return Ok(false);
+            }
+            self.bytes.extend_from_slice(stored);
+            self.ends.push((number, self.bytes.len()));
+            Ok(true)
+        })?;
+        *next = end;
+        Ok(!self.ends.is_empty())
+    }
+}
+
+/// Pages and what is made of them.
+#[derive(Default)]
+struct Batch<P> {
+    pages: Pages,
+    product: P,
+}
+
+/// Has the workers of `pool` make something of all pages of a log, about `records_max` records at a time, and gives it to
+/// `take` in the order of the pages. What `take` leaves in a product is there when it is used again.
+///
+/// Memory: two products more than the pool has threads, each with its pages.
+///
+/// # Errors
+/// The first of any part; `Corrupt` when the log cannot be read.
+pub fn each<P: Default + Send>(
+    view: &impl Readable,
+    pool: &ThreadPool,
+    source: Source,
+    records_max: u64,
+    work: impl Fn(&Pages, &mut P) -> Result<()> + Sync,
+    mut take: impl FnMut(&mut P) -> Result<()>,
+) -> Result<()> {
+    let mut next = 0;
+    pipeline::run(
+        pool,
+        pool.current_num_threads() + 2,
+        |batch: &mut Batch<P>| batch.pages.read(view, source, records_max, &mut next),
+        |batch| work(&batch.pages, &mut batch.product),
+        |_| Ok(()),
+        |_| Ok(()),
+        |batch| take(&mut batch.product),
+    )
+}
