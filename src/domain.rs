@@ -21,3 +21,4 @@ pub mod lot;
 pub mod command;
 pub mod apply;
 pub mod job;
+pub mod message;

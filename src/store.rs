@@ -42,6 +42,7 @@ pub mod rewrite;
 pub mod cold;
 pub mod verify;
 pub mod jobs;
+pub mod outbox;
 pub mod disk;
 pub mod memory;
 pub mod backup;

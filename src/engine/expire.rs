@@ -7,6 +7,7 @@ use super::{
     parameters::{JobSettings, Parameters},
     parameters_of,
     request::{ExpireRequest, JobRequest},
+    tell::notify_of,
     view::{MonthView, ProgramView},
 };
 use crate::{
@@ -79,6 +80,7 @@ impl Engine {
             key: None,
             phone_digits: None,
             notifications: None,
+            notify: notify_of(job)?,
             rejects: None,
             processed: None,
             settings,

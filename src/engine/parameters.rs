@@ -9,6 +9,7 @@ use crate::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
         id::ProgramId,
         identifier::IdentifierKind,
+        message::Notify,
         phone::Region,
         points::Conversion,
         program::Program,
@@ -109,6 +110,9 @@ pub struct Parameters {
     /// Where an event is written for each customer that it credits.
     #[serde(default)]
     pub notifications: Option<PathBuf>,
+    /// Whom it tells when it ends. The outbox reads this too, by its name (`store::outbox`).
+    #[serde(default)]
+    pub notify: Notify,
     /// Where rejected rows are written.
     pub rejects: Option<PathBuf>,
     /// Where a line for every row is written.
@@ -141,6 +145,7 @@ impl Parameters {
             processed: None,
             key: None,
             notifications: None,
+            notify: Notify::default(),
             phone_digits: None,
         }
     }

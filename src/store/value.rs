@@ -37,6 +37,8 @@ pub enum Kind {
     RowKeyPage = 13,
     /// The note that a job's rejected rows were dropped.
     Forgotten = 15,
+    /// A message of the outbox.
+    Message = 16,
 }
 
 /// Version of every body's layout; raised one by one when a layout changes.

@@ -8,9 +8,10 @@ use crate::{
     args::{JobArgs, RejectsArgs, ResumeArgs},
     exit::Exit,
     file::{check_output, write_rows},
-    import::finished,
+    import::told,
     settings::Settings,
     summary::{kind_text, summary_text},
+    tell::after_job,
     text::{
         Side::{Left, Right},
         counted, grouped, table,
@@ -35,14 +36,21 @@ pub fn show(settings: &Settings, args: JobArgs) -> Result<Exit> {
 /// `tidemill job resume`.
 pub fn resume(settings: &Settings, args: ResumeArgs) -> Result<Exit> {
     let request = ResumeRequest { without_processed: args.without_processed, no_wait: args.no_wait };
-    let summary = watched(settings, |progress| settings.open()?.resume(args.job.job, &request, progress))?;
-    finished(settings, &summary, None)
+    let (engine, summary) = watched(settings, |progress| {
+        let engine = settings.open()?;
+        let summary = engine.resume(args.job.job, &request, progress)?;
+        Ok((engine, summary))
+    })?;
+    told(settings, &engine, &summary, None)
 }
 
 /// `tidemill job cancel`. It succeeds whatever the job's rows gave.
 pub fn cancel(settings: &Settings, args: JobArgs) -> Result<Exit> {
-    let summary = settings.open()?.cancel(args.job)?;
+    let engine = settings.open()?;
+    let summary = engine.cancel(args.job)?;
     settings.output.result(&summary, || summary_text(&summary, None))?;
+    // Whoever waits for the job hears that nothing more comes of it.
+    after_job(settings, &engine);
     Ok(Exit::Done)
 }
 

@@ -10,6 +10,7 @@ use tidemill::{
 };
 
 use super::{
+    notify::NotifyArgs,
     values::{ON_OVERDRAFT, day, days_of_validity, moment, one_of},
     who::IdentifierFlags,
 };
@@ -89,13 +90,15 @@ struct ExpireJobFlags {
     program: Option<String>,
     #[command(flatten)]
     change: ChangeFlags,
+    #[command(flatten)]
+    notify: NotifyArgs,
 }
 
 impl ExpireArgs {
     /// What the engine is asked for.
     pub fn request(self) -> (JobRequest, ExpireRequest) {
-        let ExpireJobFlags { program, change } = self.job;
-        (JobRequest { program, ..change.request() }, ExpireRequest { as_of: self.as_of })
+        let ExpireJobFlags { program, change, notify } = self.job;
+        (JobRequest { program, ..notify.asked(change.request()) }, ExpireRequest { as_of: self.as_of })
     }
 }
 
