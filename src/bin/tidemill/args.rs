@@ -12,7 +12,6 @@ mod points;
 mod who;
 mod values;
 
-pub use notify::NotifyArgs;
 pub use file::{CustomersArgs, ImportCommand, PointsArgs, PreviewArgs};
 pub use points::{AddArgs, AdjustArgs, AdjustCommand, DebitArgs, ExpireArgs};
 pub use values::check_threads;
