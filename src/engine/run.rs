@@ -21,8 +21,8 @@ use crate::{
         pass::Pass,
         reading::understood,
         reports::{self, absolute},
-        tell::notify_of,
         request::{CustomersRequest, JobRequest, PointsRequest, ResumeRequest},
+        tell::notify_of,
     },
     error::{Error, ErrorKind, Result},
     import::{

@@ -130,7 +130,8 @@ impl Engine {
                     tried.push(message);
                 }
             }
-            let next = tried.iter().filter(|message| message.state == MessageState::Waiting).filter_map(|m| m.due).min();
+            let next =
+                tried.iter().filter(|message| message.state == MessageState::Waiting).filter_map(|m| m.due).min();
             let wait_ms = next.map(|due| (due.millis() - clock::now().millis()).max(1).unsigned_abs());
             let wait = match wait_ms.map(Duration::from_millis) {
                 Some(wait) if began.elapsed() + wait < within => wait,
@@ -171,7 +172,8 @@ impl Engine {
                 Err(failure) => Err(failure),
             };
             let failure = result.err();
-            let noted = failure.as_ref().map(|failure| (failure.message.as_str(), failure.retry_after, failure.is_final));
+            let noted =
+                failure.as_ref().map(|failure| (failure.message.as_str(), failure.retry_after, failure.is_final));
             let mut message = message.clone();
             back_off::note(&mut message, clock::now(), noted);
             outbox::note(&self.store, [&message])?;
@@ -200,8 +202,7 @@ impl Engine {
                     0 => email::Attached::Nothing,
                     _ => email::attach(message.job, |out| self.write_rejects(message.job, out)).map_err(unread)?,
                 };
-                let email =
-                    email::Ready::new(smtp, &message.recipient, &message.id, now, &summary, &text, attached)?;
+                let email = email::Ready::new(smtp, &message.recipient, &message.id, now, &summary, &text, attached)?;
                 Ok(Ready::Email(email))
             }
         }

@@ -51,7 +51,11 @@ impl SmtpOptions {
     pub fn check(&self) -> std::result::Result<(), String> {
         self.from.parse::<Mailbox>().map_err(|error| format!("the sender `{}` is no address: {error}", self.from))?;
         let is_here = self.host == "localhost"
-            || self.host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+            || self
+                .host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
         if self.security == Security::None && !is_here && !self.allow_insecure {
             return Err(format!("`{}` is another host, and would be spoken to without TLS", self.host));
         }
@@ -188,7 +192,8 @@ impl Ready {
         attached: Attached,
     ) -> std::result::Result<Ready, Failure> {
         options.check().map_err(Failure::new)?;
-        let from: Mailbox = options.from.parse().map_err(|error| Failure::of_error("the sender is no address", &error))?;
+        let from: Mailbox =
+            options.from.parse().map_err(|error| Failure::of_error("the sender is no address", &error))?;
         let to: Address = to.parse().map_err(|error| Failure::of_error("it is no e-mail address", &error))?;
         let message_id = format!("<{id}@{}>", from.email.domain());
         let since_epoch = Duration::from_millis(now.millis().try_into().unwrap_or(0));
@@ -226,12 +231,15 @@ impl Ready {
     pub fn send(self) -> std::result::Result<(), Failure> {
         let options = &self.options;
         let failed = |error: &lettre::transport::smtp::Error| {
-            let what = if error.is_timeout() {
-                format!("the SMTP server `{}` does not answer", options.host)
-            } else {
-                format!("the SMTP server `{}` did not take it", options.host)
-            };
-            Failure::of_error(&what, error)
+            let server = format!("the SMTP server `{}`", options.host);
+            if is_silence(error) {
+                return Failure::new(format_args!(
+                    "{server} does not answer within {} s",
+                    options.timeout.as_secs_f64()
+                ));
+            }
+            let answered = error.is_permanent() || error.is_transient();
+            Failure::of_error(&format!("{server} {}", if answered { "refused it" } else { "cannot be used" }), error)
         };
         let tls = || TlsParameters::new(options.host.clone()).map_err(|error| failed(&error));
         let tls = match options.security {
@@ -254,6 +262,13 @@ impl Ready {
     pub fn formatted(&self) -> Vec<u8> {
         self.message.formatted()
     }
+}
+
+/// Whether the other side just said nothing in time; the system has several words for that.
+fn is_silence(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(io, Some(std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut))
+        || error.source().is_some_and(is_silence)
 }
 
 /// The rejected rows of a job as an attachment; `write` writes them as CSV and says how many they are.
@@ -342,7 +357,8 @@ mod tests {
         ] {
             assert_eq!(options(host, security, allow_insecure).check().is_ok(), is_good, "{host} {security:?}");
         }
-        let from = SmtpOptions { from: "a@b.example\r\nBcc: c@d.example".to_owned(), ..options("x", Security::Tls, false) };
+        let from =
+            SmtpOptions { from: "a@b.example\r\nBcc: c@d.example".to_owned(), ..options("x", Security::Tls, false) };
         assert!(from.check().is_err());
     }
 }

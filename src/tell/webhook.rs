@@ -85,9 +85,11 @@ impl Ready {
     /// # Errors
     /// When it may not be called, cannot be reached, or answers with anything but 2xx.
     pub fn send(self) -> Result<(), Failure> {
-        let secret = self.options.secret.as_ref().ok_or_else(|| Failure::new("no secret is set that signs webhooks"))?;
-        let key = signature::key(secret)
-            .ok_or_else(|| Failure::new("the secret that signs webhooks is too short, or not base64 behind `whsec_`"))?;
+        let secret =
+            self.options.secret.as_ref().ok_or_else(|| Failure::new("no secret is set that signs webhooks"))?;
+        let key = signature::key(secret).ok_or_else(|| {
+            Failure::new("the secret that signs webhooks is too short, or not base64 behind `whsec_`")
+        })?;
         check_url(&self.url, self.options.allow_private).map_err(Failure::new)?;
         let (_, host, port) = parts(&self.url).map_err(Failure::new)?;
         let addresses = resolve(host, port, self.options.timeout)?;
@@ -100,7 +102,7 @@ impl Ready {
             .header("webhook-timestamp", timestamp_s.to_string())
             .header("webhook-signature", signature::sign(&key, &self.id, timestamp_s, &self.body))
             .send(&self.body[..]);
-        let mut answer = answer.map_err(|error| Failure::of_error("it cannot be called", &error))?;
+        let mut answer = answer.map_err(|error| Failure::of_error("it cannot be reached", &error))?;
         let status = answer.status().as_u16();
         let wish = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.trim().parse().ok());
         // What it says is not kept: the status is the answer.
@@ -113,7 +115,9 @@ impl Ready {
 fn answered(status: u16, retry_after: Option<Duration>) -> Result<(), Failure> {
     let failure = match status {
         200..=299 => return Ok(()),
-        300..=399 => Failure::new(format_args!("it answered {status}, and redirects are not followed: name the URL that it leads to")),
+        300..=399 => Failure::new(format_args!(
+            "it answered {status}, and redirects are not followed: name the URL that it leads to"
+        )),
         410 => Failure { is_final: true, ..Failure::new("it answered 410: it is gone for good") },
         _ => Failure::new(format_args!("it answered {status}")),
     };
@@ -170,8 +174,8 @@ impl Resolver for Pinned {
 }
 
 fn agent(addresses: Vec<SocketAddr>, timeout: Duration, needs_tls: bool) -> Agent {
-    let mut tls = TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let mut tls =
+        TlsConfig::builder().unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()));
     if needs_tls {
         tls = tls.root_certs(RootCerts::Specific(Arc::clone(roots())));
     }

@@ -79,7 +79,8 @@ impl Settings {
         };
         let tell = TellSettings::resolve(file.smtp, file.webhook, file.notify, |name| std::env::var(name).ok());
         let tell = tell.map_err(|message| {
-            Error::usage(format!("`{SETTINGS_FILE}`: {message}")).hint("see `tidemill notify --help` for what it may say")
+            Error::usage(format!("`{SETTINGS_FILE}`: {message}"))
+                .hint("see `tidemill notify --help` for what it may say")
         })?;
         Ok(Settings {
             is_store_given: flags.store.is_some(),

@@ -134,7 +134,8 @@ impl TellSettings {
         const WHERE: &str = "nothing was changed; see `tidemill notify --help` for the settings";
         if !notify.emails.is_empty() {
             let smtp = self.options.smtp.as_ref().ok_or_else(|| {
-                Error::usage("`--notify-email` needs a server: `host` and `from` of `[smtp]` in `tidemill.toml`").hint(WHERE)
+                Error::usage("`--notify-email` needs a server: `host` and `from` of `[smtp]` in `tidemill.toml`")
+                    .hint(WHERE)
             })?;
             smtp.check().map_err(|why| Error::usage(format!("`[smtp]` in `tidemill.toml`: {why}")).hint(WHERE))?;
             if smtp.username.is_some() && smtp.password.is_none() {
@@ -145,8 +146,10 @@ impl TellSettings {
             }
         }
         if !notify.webhooks.is_empty() && self.options.webhook.secret.is_none() {
-            return Err(Error::usage(format!("`--notify-webhook` needs a secret to sign with: `{WEBHOOK_SECRET}` is not set"))
-                .hint("nothing was changed; put a secret of at least 16 bytes into that environment variable"));
+            return Err(Error::usage(format!(
+                "`--notify-webhook` needs a secret to sign with: `{WEBHOOK_SECRET}` is not set"
+            ))
+            .hint("nothing was changed; put a secret of at least 16 bytes into that environment variable"));
         }
         for url in &notify.webhooks {
             webhook::check_url(url, self.options.webhook.allow_private).map_err(|why| {

@@ -64,8 +64,7 @@ impl Binary {
     /// A directory with the same files. Tables, which RocksDB never changes, are the very same: who means to damage one
     /// must write it anew.
     pub fn copy(&self) -> Binary {
-        let copy =
-            Binary {
+        let copy = Binary {
             flags: self.flags.clone(),
             variables: self.variables.clone(),
             program: self.program.clone(),

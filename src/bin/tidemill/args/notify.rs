@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn several_may_be_told_and_nobody_by_mistake() {
-        let line = "x --notify-email a@x.example,b@x.example --notify-email c@x.example --notify-webhook https://x.example/h";
+        let line =
+            "x --notify-email a@x.example,b@x.example --notify-email c@x.example --notify-webhook https://x.example/h";
         let notify = Line::try_parse_from(line.split(' ')).unwrap().notify.notify();
         assert_eq!(notify.emails, ["a@x.example", "b@x.example", "c@x.example"]);
         assert_eq!(notify.webhooks, ["https://x.example/h"]);
