@@ -5,7 +5,7 @@
 //! the same id.
 
 use std::{
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -159,27 +159,46 @@ impl Engine {
     ) -> Result<Vec<Message>> {
         let began = Instant::now();
         let now = clock::now();
-        let on_their_way: Vec<_> =
-            some.iter().map(|message| self.ready(options, message, now).and_then(send)).collect();
-        let mut tried = Vec::new();
-        for (message, sending) in some.iter().zip(on_their_way) {
-            let result = match sending {
-                Ok(answer) => match wait(&answer, began, within, is_stopped) {
-                    Some(result) => result,
-                    // It was stopped: nobody knows what becomes of it.
-                    None => continue,
-                },
-                Err(failure) => Err(failure),
-            };
+        let (sender, answers) = channel();
+        for (at, message) in some.iter().enumerate() {
+            let begun = self.ready(options, message, now).and_then(|ready| send(ready, at, sender.clone()));
+            if let Err(failure) = begun {
+                // The receiver is here.
+                let _ = sender.send((at, Err(failure)));
+            }
+        }
+        drop(sender);
+        let mut tried: Vec<Option<Message>> = some.iter().map(|_| None).collect();
+        let note = |tried: &mut Vec<Option<Message>>, at: usize, result: std::result::Result<(), Failure>| {
             let failure = result.err();
             let noted =
                 failure.as_ref().map(|failure| (failure.message.as_str(), failure.retry_after, failure.is_final));
-            let mut message = message.clone();
+            let mut message = some[at].clone();
             back_off::note(&mut message, clock::now(), noted);
             outbox::note(&self.store, [&message])?;
-            tried.push(message);
+            tried[at] = Some(message);
+            Ok::<(), Error>(())
+        };
+        // Each is noted when it is known, so that as few as can be are sent twice if this process ends now.
+        while tried.iter().any(Option::is_none) && !is_stopped() {
+            let silence = match answers.recv_timeout(LOOK_EVERY) {
+                Ok((at, result)) => {
+                    note(&mut tried, at, result)?;
+                    continue;
+                }
+                Err(RecvTimeoutError::Timeout) if began.elapsed() < within => continue,
+                Err(RecvTimeoutError::Timeout) => {
+                    Failure::new(format_args!("there was no answer within {:.1} s", within.as_secs_f64()))
+                }
+                Err(RecvTimeoutError::Disconnected) => Failure::new("sending it panicked"),
+            };
+            for at in 0..some.len() {
+                if tried[at].is_none() {
+                    note(&mut tried, at, Err(silence.clone()))?;
+                }
+            }
         }
-        Ok(tried)
+        Ok(tried.into_iter().flatten().collect())
     }
 
     /// Makes what a message says, of the job's record as it is now.
@@ -209,36 +228,15 @@ impl Engine {
     }
 }
 
-/// What became of an attempt, when that is known.
-type Answer = Receiver<std::result::Result<(), Failure>>;
+/// The place of a message among those that are sent side by side, and what became of it.
+type Answer = (usize, std::result::Result<(), Failure>);
 
 /// Sends a message on a thread of its own, which nobody has to wait for: what a name server or a server that answers a byte a
 /// minute makes of time limits is not ours to say.
-fn send(ready: Ready) -> std::result::Result<Answer, Failure> {
-    let (sender, answer) = channel();
+fn send(ready: Ready, at: usize, answers: Sender<Answer>) -> std::result::Result<(), Failure> {
     let sending = thread::Builder::new().name("tell".into()).spawn(move || {
-        let _ = sender.send(ready.send());
+        let result = ready.send();
+        let _ = answers.send((at, result));
     });
-    sending.map(|_| answer).map_err(|error| Failure::new(format_args!("no thread can be started: {error}")))
-}
-
-/// Waits for the answer; none if it is to stop.
-fn wait(
-    answer: &Answer,
-    began: Instant,
-    within: Duration,
-    is_stopped: &impl Fn() -> bool,
-) -> Option<std::result::Result<(), Failure>> {
-    loop {
-        match answer.recv_timeout(LOOK_EVERY) {
-            Ok(result) => return Some(result),
-            Err(RecvTimeoutError::Disconnected) => return Some(Err(Failure::new("sending it panicked"))),
-            Err(RecvTimeoutError::Timeout) if is_stopped() => return None,
-            Err(RecvTimeoutError::Timeout) if began.elapsed() >= within => {
-                let seconds = within.as_secs_f64();
-                return Some(Err(Failure::new(format_args!("there was no answer within {seconds:.1} s"))));
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-        }
-    }
+    sending.map(drop).map_err(|error| Failure::new(format_args!("no thread can be started: {error}")))
 }

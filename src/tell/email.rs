@@ -49,7 +49,9 @@ impl SmtpOptions {
     /// # Errors
     /// What is wrong with them.
     pub fn check(&self) -> std::result::Result<(), String> {
-        self.from.parse::<Mailbox>().map_err(|error| format!("the sender `{}` is no address: {error}", self.from))?;
+        let from = self.from.parse::<Mailbox>();
+        let from = from.map_err(|error| format!("the sender `{}` is no address: {error}", self.from))?;
+        check_address(from.email.as_ref()).map_err(|why| format!("the sender `{}`: {why}", self.from))?;
         let is_here = self.host == "localhost"
             || self
                 .host
@@ -256,11 +258,6 @@ impl Ready {
             transport = transport.credentials(Credentials::new(username.clone(), password));
         }
         transport.build().send(&self.message).map(drop).map_err(|error| failed(&error))
-    }
-
-    /// The e-mail as it is handed over.
-    pub fn formatted(&self) -> Vec<u8> {
-        self.message.formatted()
     }
 }
 

@@ -17,6 +17,7 @@ use tidemill::{
 use crate::{
     args::NotifyCommandArgs,
     exit::Exit,
+    output::talk,
     settings::Settings,
     signals,
     summary::summary_text,
@@ -200,23 +201,24 @@ pub fn after_job(settings: &Settings, engine: &Engine) {
     let told = engine.tell(&tell.options, Told::Due, wait, || signals::received().is_some());
     match told {
         Ok(told) => told.iter().for_each(|one| say(settings, one)),
-        Err(error) => settings.output.note(format_args!(
-            "The job is done, but who is to be told of it was not: {error}. `tidemill notify` tries again"
+        Err(error) => talk(format_args!(
+            "Warning: the job is done, but who is to be told of it was not: {error}. `tidemill notify` tries again"
         )),
     }
 }
 
+/// Says what became of a message: that it was sent only to who wants notes.
 fn say(settings: &Settings, told: &Notification) {
     let Notification { job, recipient, .. } = told;
     let channel = told.channel.word();
     let why = told.error.as_deref().unwrap_or("it was not tried");
     match told.state {
         MessageState::Sent => settings.output.note(format_args!("Told {recipient} by {channel} of job {job}")),
-        MessageState::Waiting => settings.output.note(format_args!(
+        MessageState::Waiting => talk(format_args!(
             "Warning: job {job} is done, but {recipient} could not be told by {channel}: {why}. The message waits in the \
              store: `tidemill notify` sends it, or the next job"
         )),
-        MessageState::Failed => settings.output.note(format_args!(
+        MessageState::Failed => talk(format_args!(
             "Warning: job {job} is done, but {recipient} could not be told by {channel}: {why}. This was given up after {}: \
              `tidemill notify --failed` tries once more",
             counted(u64::from(told.attempts), "attempt", "attempts")
