@@ -14,7 +14,7 @@ const DELAYS_S: [u64; 11] = [1, 5, 300, 1_800, 7_200, 18_000, 36_000, 43_200, 43
 /// What the other side may ask for at most.
 const RETRY_AFTER_S_MAX: u64 = 86_400;
 
-/// Attempts until a message is given up, unless they came faster than by [`DELAYS_S`].
+/// Attempts until a message is given up, unless they came faster than these delays have them.
 pub const ATTEMPTS_MAX: u32 = DELAYS_S.len() as u32 + 1;
 
 /// Notes an attempt at a message: `failure` has what went wrong, when the other side wants to be asked again, and whether it

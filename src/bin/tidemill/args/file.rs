@@ -275,7 +275,7 @@ pub struct JobFlags {
     #[arg(long, value_name = "FILE")]
     processed: Option<PathBuf>,
     #[command(flatten)]
-    pub notify: NotifyArgs,
+    notify: NotifyArgs,
 }
 
 impl JobFlags {
