@@ -27,6 +27,10 @@ use crate::{
 /// Messages that are on their way at a time.
 const SIDE_BY_SIDE: usize = 8;
 
+/// Whom one job can tell. With the longest URLs their messages still are a small commit, which is written to where they are
+/// changed.
+const RECIPIENTS_MAX: usize = 50;
+
 /// How often somebody who waits looks whether it shall stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -63,6 +67,11 @@ pub(super) fn notify_of(job: &JobRequest) -> Result<Notify> {
     for url in &job.notify.webhooks {
         // Whether it may be called is a matter of settings, which may change until then.
         webhook::check_url(url, true).map_err(|why| Error::usage(format!("`{url}` cannot be called: {why}")))?;
+    }
+    let recipients = job.notify.recipients().len();
+    if recipients > RECIPIENTS_MAX {
+        return Err(Error::usage(format!("{recipients} are to be told of one job, and {RECIPIENTS_MAX} can be"))
+            .hint("tell a mailing list, or one webhook that tells others; nothing was changed"));
     }
     Ok(job.notify.clone())
 }

@@ -255,7 +255,8 @@ impl Ready {
             .timeout(Some(options.timeout));
         if let Some(username) = &options.username {
             let password = options.password.as_ref().map(|secret| secret.reveal().to_owned());
-            let password = password.ok_or_else(|| Failure::new("no password is set for the user of the SMTP server"))?;
+            let password =
+                password.ok_or_else(|| Failure::new("no password is set for the user of the SMTP server"))?;
             transport = transport.credentials(Credentials::new(username.clone(), password));
         }
         transport.build().send(&self.message).map(drop).map_err(|error| failed(&error))

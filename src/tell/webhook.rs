@@ -28,6 +28,9 @@ const ANSWER_BYTES_MAX: u64 = 16 << 10;
 /// Bytes of an answer's headers.
 const HEADER_BYTES_MAX: usize = 16 << 10;
 
+/// Bytes of a URL; no server has to take more.
+const URL_BYTES_MAX: usize = 2048;
+
 /// Whether a URL can be called at all, and may be. Without TLS it may be only where private networks may be reached: anybody
 /// on the way could read it.
 ///
@@ -47,6 +50,9 @@ pub fn check_url(url: &str, allow_private: bool) -> Result<(), String> {
 
 /// A URL with its host, bare of brackets, and its port.
 fn parts(url: &str) -> Result<(Uri, String, u16), String> {
+    if url.len() > URL_BYTES_MAX {
+        return Err(format!("it is longer than {URL_BYTES_MAX} bytes"));
+    }
     let uri: Uri = url.parse().map_err(|error| format!("it is no URL: {error}"))?;
     let port = match uri.scheme_str() {
         Some("https") => 443,
@@ -224,6 +230,7 @@ mod tests {
             ("https://shop.example/\r\nX: y", false, "no URL"),
             ("https:///hook", false, "no URL"),
             ("", false, "no URL"),
+            (&format!("https://x.example/{}", "x".repeat(2048)), false, "longer than 2048"),
         ] {
             let refused = check_url(url, false).err().unwrap_or_default();
             assert!(refused.contains(message) && refused.is_empty() == message.is_empty(), "{url}: {refused}");

@@ -337,6 +337,24 @@ fn tell(engine: &Engine) -> usize {
 }
 
 #[test]
+fn a_job_tells_no_crowd_and_nobody_twice() {
+    let shop = Shop::new();
+    shop.write("points.csv", credits(10));
+    let (job, request) = credits_request(shop.path("points.csv"));
+    let asked = |count: usize| {
+        let notify = hooks(format!("https://x.example/{count}"));
+        let emails = (1..count).map(|number| format!("a{number}@x.example"));
+        let emails: Vec<String> = emails.clone().chain(emails).collect();
+        JobRequest { notify: Notify { emails, ..notify }, ..job.clone() }
+    };
+    let error = shop.engine.import_points(&asked(51), &request, &Progress::default()).expect_err("a crowd");
+    assert_eq!(error.message(), "51 are to be told of one job, and 50 can be");
+    assert!(shop.engine.jobs().expect("they are read").is_empty());
+    shop.engine.import_points(&asked(50), &request, &Progress::default()).expect("it ends");
+    assert_eq!(shop.engine.outbox().expect("it is read").len(), 50);
+}
+
+#[test]
 fn a_resumed_job_tells_once_and_only_when_it_has_ended() {
     let server = HttpServer::start(&[200]);
     let shop = Shop::new();

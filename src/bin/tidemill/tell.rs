@@ -216,7 +216,7 @@ fn say(settings: &Settings, told: &Notification) {
         MessageState::Sent => settings.output.note(format_args!("Told {recipient} by {channel} of job {job}")),
         MessageState::Waiting => talk(format_args!(
             "Warning: job {job} is done, but {recipient} could not be told by {channel}: {why}. The message waits in the \
-             store: `tidemill notify` sends it, or the next job"
+             store: `tidemill notify` sends it, or a later job"
         )),
         MessageState::Failed => talk(format_args!(
             "Warning: job {job} is done, but {recipient} could not be told by {channel}: {why}. This was given up after {}: \
@@ -250,7 +250,7 @@ pub fn notify(settings: &Settings, args: NotifyCommandArgs) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     settings.output.note(format_args!(
-        "{} not sent; what waits is tried again by the next job and by `tidemill notify`",
+        "{} not sent; what waits is tried again by later jobs and by `tidemill notify`",
         counted(unsent as u64, "message was", "messages were")
     ));
     Ok(Exit::Failed)
