@@ -25,3 +25,4 @@ pub mod job;
 pub mod filter;
 pub mod bulk;
 pub mod expiry;
+pub mod message;

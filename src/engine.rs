@@ -62,6 +62,7 @@ pub mod preview;
 mod given_up;
 mod upkeep;
 mod running;
+pub mod tell;
 
 use adjust::AdjustQueue;
 use parameters::Parameters;
@@ -91,6 +92,8 @@ pub struct Engine {
     filters: Mutex<FilterColumns>,
     /// Adjustments that wait for the state, or for a place between the rows of the job that has it.
     adjustments: AdjustQueue,
+    /// Held by whoever empties the outbox.
+    telling: Mutex<()>,
 }
 
 impl Engine {
@@ -167,6 +170,7 @@ impl Engine {
             rebuilt: Mutex::default(),
             filters: Mutex::default(),
             adjustments: AdjustQueue::default(),
+            telling: Mutex::new(()),
         };
         engine.remove_spool_orphans()?;
         engine.opening = began.elapsed();
@@ -342,7 +346,8 @@ impl Engine {
     /// # Errors
     /// `NotFound`.
     pub fn job(&self, id: JobId) -> Result<Summary> {
-        self.summary(&jobs::job(&self.store, id)?)
+        let summary = self.summary(&jobs::job(&self.store, id)?)?;
+        Ok(Summary { notifications: self.notifications(id)?, ..summary })
     }
 
     /// Writes a job's rejected rows as CSV; returns how many there are.

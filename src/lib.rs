@@ -2,7 +2,7 @@
 //! answer for every row.
 //!
 //! Modules in the order in which one may use the other, left to right:
-//! `domain ← store ← {ledger, job} ← {import, report} ← engine ← service`. A module uses only what stands to its left;
+//! `domain ← store ← {ledger, job} ← {import, report} ← tell ← engine ← service`. A module uses only what stands to its left;
 //! `tests/it/tidy.rs` keeps it so.
 //!
 //! ```
@@ -48,5 +48,6 @@ pub mod ledger;
 pub mod import;
 pub mod bulk;
 pub mod report;
+pub mod tell;
 pub mod engine;
 pub mod service;

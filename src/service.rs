@@ -70,13 +70,16 @@ use crate::{
         export::{Export, format::ExportFormat},
         summary::Summary,
     },
+    tell::TellOptions,
 };
 
 mod job;
 pub mod peek;
 mod stream;
+mod teller;
 
 pub use job::Job;
+use teller::Teller;
 
 /// An open store, for any number of tasks: clones are handles of the same one.
 #[derive(Clone)]
@@ -85,6 +88,8 @@ pub struct Service {
     /// Whoever holds it may give the engine a job. It is fair, which the engine's own lock is not.
     turn: Arc<Mutex<()>>,
     runtime: Handle,
+    /// Who empties the outbox, if anybody does.
+    teller: Option<Arc<Teller>>,
 }
 
 /// A stream that an import reads.
@@ -110,7 +115,18 @@ impl Service {
     async fn start(open: impl FnOnce() -> Result<Engine> + Send + 'static) -> Result<Service> {
         let runtime = Handle::try_current().map_err(|_| Error::usage("a service needs a tokio runtime to run on"))?;
         let engine = joined(runtime.spawn_blocking(open).await)?;
-        Ok(Service { engine: Arc::new(engine), turn: Arc::default(), runtime })
+        Ok(Service { engine: Arc::new(engine), turn: Arc::default(), runtime, teller: None })
+    }
+
+    /// Has those told whom jobs name in [`JobRequest::notify`], from now on and of what waits in the outbox, on a thread that ends
+    /// with the last handle of the service. Handles that were cloned before do not wake it. Without this the messages wait in the
+    /// store, for `Engine::tell`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn telling(self, options: TellOptions) -> Result<Service> {
+        let teller = Teller::start(&self.engine, options)?;
+        Ok(Service { teller: Some(Arc::new(teller)), ..self })
     }
 
     /// The engine, for a thread that may block.
@@ -217,9 +233,16 @@ impl Service {
         self.runtime.spawn(async move {
             let result = service.run(no_wait, reader, work, &progress, &cancellation).await;
             drop(listed);
+            service.wake_teller();
             end.send_replace(Some(result));
         });
         job
+    }
+
+    fn wake_teller(&self) {
+        if let Some(teller) = &self.teller {
+            teller.wake();
+        }
     }
 
     async fn run(
@@ -393,7 +416,9 @@ impl Service {
     /// # Errors
     /// As [`Engine::cancel`].
     pub async fn cancel(&self, id: JobId) -> Result<Summary> {
-        self.with_engine(move |engine| engine.cancel(id)).await
+        let cancelled = self.with_engine(move |engine| engine.cancel(id)).await;
+        self.wake_teller();
+        cancelled
     }
 
     /// Writes a backup; jobs go on meanwhile.

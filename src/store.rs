@@ -45,6 +45,7 @@ pub mod cold;
 pub mod names;
 pub mod verify;
 pub mod jobs;
+pub mod outbox;
 pub mod disk;
 pub mod memory;
 pub mod backup;

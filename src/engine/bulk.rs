@@ -13,6 +13,7 @@ use super::{
     reading::understood,
     reports::{self, absolute},
     request::{BulkOperation, BulkRequest, JobRequest, Points, PointsExpiry, SelectionRequest},
+    tell::notify_of,
     view::{ConditionView, CountView, ExplainView, SampleView},
 };
 use crate::{
@@ -465,6 +466,7 @@ impl Engine {
             format!("{} {:?} {on_overdraft:?} {conditions} {}", program.code, request.operation, selection.all);
         let settings_comment = self.store.settings().default_comment;
         let mut parameters = Parameters::of_kind(program_id, program.code.clone(), job.reason.clone(), settings);
+        parameters.notify = notify_of(job)?;
         parameters.layout = layout;
         parameters.comment = job.comment.clone().or(settings_comment);
         parameters.on_overdraft = on_overdraft;

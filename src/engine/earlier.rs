@@ -25,6 +25,7 @@ pub(super) fn taken_up(run: Run, job: &Job, is_dry: bool, found_again: impl FnOn
     let source = layout.open()?;
     let mut parameters = Parameters { layout: Some(layout.clone()), ..recorded.clone() };
     parameters.rejects = run.parameters.rejects.or(recorded.rejects.filter(|_| !is_dry));
+    parameters.notify = if run.parameters.notify.is_empty() { recorded.notify.clone() } else { run.parameters.notify };
     let has_rows = job.window.is_some();
     let has_report = job.window.as_ref().is_none_or(|(_, record)| record.processed_bytes > 0);
     let begun = recorded.processed.filter(|_| has_report);

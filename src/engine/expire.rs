@@ -7,6 +7,7 @@ use super::{
     parameters::{JobSettings, Parameters},
     parameters_of,
     request::{ExpireRequest, JobRequest},
+    tell::notify_of,
     view::{MonthView, ProgramView},
 };
 use crate::{
@@ -82,6 +83,7 @@ impl Engine {
             undo: None,
             notifications: None,
             bulk: None,
+            notify: notify_of(job)?,
             rejects: None,
             processed: None,
             settings,

@@ -8,7 +8,7 @@ use crate::{
     },
     error::{Error, Result},
     report::summary::Summary,
-    store::{jobs, lock, log::Commit},
+    store::{jobs, lock, log::Commit, outbox},
 };
 
 impl Engine {
@@ -59,6 +59,7 @@ impl Engine {
         };
         let mut commit = Commit::default();
         jobs::put_window(&mut commit, id, window + 1, &record, &[], &[], &[])?;
+        outbox::put_messages(&mut commit, &self.store, id, &job.start)?;
         self.store.log().commit(&commit).map_err(|error| error.of_job(id))?;
         job.window = Some((window + 1, record));
         drop(held);

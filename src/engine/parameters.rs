@@ -10,6 +10,7 @@ use crate::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
         id::ProgramId,
         identifier::IdentifierKind,
+        message::Notify,
         phone::Region,
         points::Conversion,
         program::Program,
@@ -117,6 +118,9 @@ pub struct Parameters {
     /// What an undo takes back, and how.
     #[serde(default)]
     pub undo: Option<UndoRequest>,
+    /// Whom it tells when it ends. The outbox reads this too, by its name (`store::outbox`).
+    #[serde(default)]
+    pub notify: Notify,
     /// Where rejected rows are written.
     pub rejects: Option<PathBuf>,
     /// Where a line for every row is written.
@@ -150,6 +154,7 @@ impl Parameters {
             processed: None,
             key: None,
             notifications: None,
+            notify: Notify::default(),
             phone_digits: None,
             undo: None,
         }

@@ -10,6 +10,7 @@ use crate::{
         filter::FilterText,
         id::JobId,
         identifier::IdentifierKind,
+        message::Notify,
         points::Conversion,
         time::{Date, DateStyle, Timestamp},
         undo::OnSpent,
@@ -53,6 +54,9 @@ pub struct JobRequest {
     pub rejects: Option<PathBuf>,
     /// Where to write a line for every row.
     pub processed: Option<PathBuf>,
+    /// Whom to tell when the job ends. Dry runs tell nobody, nor do adjustments, erasures and merges, which are done when they
+    /// return.
+    pub notify: Notify,
 }
 
 /// How an unfinished job goes on.

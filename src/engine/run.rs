@@ -22,6 +22,7 @@ use crate::{
         reading::understood,
         reports::{self, absolute},
         request::{CustomersRequest, JobRequest, PointsRequest, ResumeRequest},
+        tell::notify_of,
     },
     error::{Error, ErrorKind, Result},
     import::{
@@ -113,6 +114,7 @@ impl Engine {
             undo: None,
             notifications: None,
             bulk: None,
+            notify: notify_of(job)?,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
@@ -166,6 +168,7 @@ impl Engine {
             undo: None,
             notifications: absolute(request.notifications.as_deref())?,
             bulk: None,
+            notify: notify_of(job)?,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
         };
@@ -294,15 +297,23 @@ impl Engine {
                             _ => error.of_job(earlier.id),
                         })?;
                 }
-                if earlier.window.is_none() {
-                    // Nothing came of it yet, so it may still learn of other reports; later runs find them here.
+                let known = parameters_of(&earlier)?;
+                if earlier.window.is_none() || known.notify != run.parameters.notify {
+                    // As long as nothing came of it, it may still learn of other reports, and until it ends whom to tell; later
+                    // runs find them here.
+                    let parameters = match earlier.window {
+                        None => run.parameters.clone(),
+                        Some(_) => Parameters { notify: run.parameters.notify.clone(), ..known.clone() },
+                    };
                     let mut commit = Commit::default();
-                    let start = JobStart { parameters: recorded(&run.parameters)?, ..earlier.start.clone() };
+                    let start = JobStart { parameters: recorded(&parameters)?, ..earlier.start.clone() };
                     jobs::put_start(&mut commit, earlier.id, &start)?;
                     self.store.log().commit(&commit)?;
+                }
+                if earlier.window.is_none() {
                     run.keep_spool();
                 }
-                let recorded = parameters_of(&earlier)?.layout;
+                let recorded = known.layout;
                 let summary = self.go_on(run, &earlier, &mut held, progress)?;
                 // The input that the job began with, if it came as a stream, and this time as another one.
                 self.drop_spool(recorded);

@@ -12,6 +12,7 @@ use super::{
     parameters::{JobSettings, Parameters},
     parameters_of, reports,
     request::{JobRequest, ResumeRequest, UndoRequest},
+    tell::notify_of,
 };
 use crate::{
     clock,
@@ -108,6 +109,7 @@ impl Engine {
         );
         parameters.comment = comment;
         parameters.undo = Some(*request);
+        parameters.notify = notify_of(job)?;
         parameters.processed = reports::absolute(job.processed.as_deref())?;
         reports::check(Path::new(""), &parameters)?;
         progress.set_stage(Stage::Loading);

@@ -29,6 +29,7 @@ use crate::{
         Store, disk,
         jobs::{self, RejectedRow, Touch},
         log::Commit,
+        outbox,
     },
 };
 
@@ -326,6 +327,8 @@ pub fn finish(target: &Target<'_>, job: JobId, committed: &Committed, elapsed_ms
     };
     let mut commit = Commit::default();
     jobs::put_window(&mut commit, job, checkpoint.window + 1, &record, &[], &[], &[])?;
+    // Whoever is to be told is told of a job that is done: never before this commit, and whatever happens after it.
+    outbox::put_messages(&mut commit, target.store, job, &jobs::job(target.store, job)?.start)?;
     target.store.log().commit(&commit)
 }
 

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         id::JobId,
         job::{Accounting, Counts, JobKind, JobState, PointsCounts, Total, UndoCounts},
+        message::{Channel, Message, MessageState},
         rejection::Rejection,
         undo::UndoReason,
     },
@@ -223,9 +224,52 @@ pub struct Summary {
     /// The job that has undone this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undone_by: Option<JobId>,
+    /// Whom it tells, and how far that is; only where one job is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<Notification>,
     /// What the job's rows and windows cost; only right after the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
+}
+
+/// Somebody who is told of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notification {
+    /// The job.
+    pub job: JobId,
+    /// By which the other side knows a message that it gets twice.
+    pub id: String,
+    /// The way that it takes.
+    pub channel: Channel,
+    /// The e-mail address, or the URL without what stands behind its `?`.
+    pub recipient: String,
+    /// How far it is.
+    pub state: MessageState,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What became of the last attempt, if it failed.
+    pub error: Option<String>,
+    /// When it was tried last, RFC 3339.
+    pub last_tried: Option<String>,
+    /// From when on it is tried again by itself, RFC 3339; none: at once, or never more.
+    pub next_try: Option<String>,
+}
+
+impl Notification {
+    /// A message as people may see it.
+    pub fn of(message: &Message) -> Notification {
+        Notification {
+            job: message.job,
+            id: message.id.clone(),
+            channel: message.channel,
+            recipient: message.shown_recipient().to_owned(),
+            state: message.state,
+            attempts: message.attempts,
+            error: message.error.clone(),
+            last_tried: message.last_tried.map(|moment| moment.to_string()),
+            next_try: message.due.map(|moment| moment.to_string()),
+        }
+    }
 }
 
 /// What a run of a job cost.
@@ -335,6 +379,7 @@ impl Summary {
             encoding: None,
             undo: None,
             undone_by: None,
+            notifications: Vec::new(),
             cost: None,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! | family | key → value | role |
 //! |---|---|---|
-//! | `log` | see `key::LogKey` → page, window record, rejected rows | truth: what windows committed by ingest |
+//! | `log` | see `key::LogKey` → page, window record, rejected rows, message | truth: what windows committed by ingest |
 //! | `tail` | the same keys → the same values | truth: what small windows committed through the write-ahead log |
 //! | `identifiers` | (run, page) → slots ordered by hash | cache of the customer records |
 //! | `profiles` | (generation, page) → presence bits, newest record | cache of the customer records |

@@ -137,12 +137,12 @@ impl Touch {
     }
 }
 
-fn sealed_json(kind: Kind, content: &impl Serialize) -> Result<Vec<u8>> {
+pub(super) fn sealed_json(kind: Kind, content: &impl Serialize) -> Result<Vec<u8>> {
     let json = serde_json::to_vec(content).map_err(|error| Error::internal(error.to_string()))?;
     Ok(value::sealed(kind, &json))
 }
 
-fn open_json<T: DeserializeOwned>(kind: Kind, stored: &[u8], what: &str) -> Result<T> {
+pub(super) fn open_json<T: DeserializeOwned>(kind: Kind, stored: &[u8], what: &str) -> Result<T> {
     let body = value::open(kind, stored, &what)?;
     serde_json::from_slice(body).map_err(|error| Error::corrupt(format!("{what} cannot be read: {error}")))
 }

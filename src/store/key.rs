@@ -13,6 +13,9 @@ pub enum LogKey {
     Job(JobId, u32, u32),
     /// A page of ledger entries, by the number of its first entry.
     Ledger(Sequence),
+    /// A message that a job which ended sends, by its number among the job's. The only value that changes under its key, which
+    /// is always in `tail`: how far the message is.
+    Message(JobId, u32),
 }
 
 /// Leading byte of customer pages.
@@ -21,6 +24,8 @@ pub const CUSTOMERS: u8 = b'C';
 pub const JOBS: u8 = b'J';
 /// Leading byte of ledger pages.
 pub const LEDGER: u8 = b'L';
+/// Leading byte of messages.
+pub const MESSAGES: u8 = b'M';
 
 impl LogKey {
     /// The key's bytes.
@@ -41,6 +46,11 @@ impl LogKey {
                 key.push(LEDGER);
                 key.extend_from_slice(&first.0.to_be_bytes());
             }
+            LogKey::Message(job, number) => {
+                key.push(MESSAGES);
+                key.extend_from_slice(&job.0.to_be_bytes());
+                key.extend_from_slice(&number.to_be_bytes());
+            }
         }
         key
     }
@@ -54,6 +64,10 @@ impl LogKey {
             JOBS if rest.len() == 12 => {
                 let number = |at: usize| Some(u32::from_be_bytes(rest.get(at..at + 4)?.try_into().ok()?));
                 Some(LogKey::Job(JobId(number(0)?), number(4)?, number(8)?))
+            }
+            MESSAGES if rest.len() == 8 => {
+                let number = |at: usize| Some(u32::from_be_bytes(rest.get(at..at + 4)?.try_into().ok()?));
+                Some(LogKey::Message(JobId(number(0)?), number(4)?))
             }
             _ => None,
         }
@@ -84,6 +98,8 @@ mod tests {
             LogKey::Job(JobId(256), 0, 0),
             LogKey::Ledger(Sequence(1)),
             LogKey::Ledger(Sequence(u64::MAX)),
+            LogKey::Message(JobId(1), 0),
+            LogKey::Message(JobId(256), 1),
         ];
         for pair in keys.windows(2) {
             assert!(pair[0].bytes() < pair[1].bytes(), "{pair:?}");

@@ -1,7 +1,8 @@
 //! The truth: customer pages, ledger pages and job records, in the families `log` and `tail`.
 //!
-//! Nothing is written twice under one key, but for what is rewritten to take a person out of it (`rewrite`): that goes to
-//! `tail`, and stands there for what `log` still has under the key until that is dropped.
+//! Nothing is written twice under one key, but for messages, which are only ever in `tail`, and for what is rewritten to take
+//! a person out of it (`rewrite`): that goes to `tail`, and stands there for what `log` still has under the key until that is
+//! dropped.
 
 use std::{
     path::{Path, PathBuf},
@@ -33,6 +34,7 @@ pub struct Commit {
     customers: Vec<(LogKey, std::ops::Range<usize>)>,
     jobs: Vec<(LogKey, std::ops::Range<usize>)>,
     ledger: Vec<(LogKey, std::ops::Range<usize>)>,
+    messages: Vec<(LogKey, std::ops::Range<usize>)>,
 }
 
 impl Commit {
@@ -44,6 +46,7 @@ impl Commit {
             LogKey::Customers(_) => &mut self.customers,
             LogKey::Job(..) => &mut self.jobs,
             LogKey::Ledger(_) => &mut self.ledger,
+            LogKey::Message(..) => &mut self.messages,
         };
         list.push((key, start..self.bytes.len()));
     }
@@ -59,6 +62,7 @@ impl Commit {
         self.customers.clear();
         self.jobs.clear();
         self.ledger.clear();
+        self.messages.clear();
     }
 
     /// Goes over its values.
@@ -69,7 +73,7 @@ impl Commit {
     }
 
     fn kinds(&self) -> impl Iterator<Item = (&'static str, &[(LogKey, std::ops::Range<usize>)])> {
-        [("customers", &self.customers), ("jobs", &self.jobs), ("ledger", &self.ledger)]
+        [("customers", &self.customers), ("jobs", &self.jobs), ("ledger", &self.ledger), ("messages", &self.messages)]
             .into_iter()
             .map(|(name, list)| (name, list.as_slice()))
             .filter(|(_, list)| !list.is_empty())
@@ -107,7 +111,8 @@ impl<'a> Log<'a> {
         } else {
             self.commit_large(commit)?
         }
-        // Every commit has a job's start or a window's record; one of them stands for all.
+        // Every commit has a job's start or a window's record, and one of them stands for all; only how far a message is may be
+        // forgotten: it is sent again then, which its id tells.
         let records = commit.jobs.iter().filter_map(|(key, _)| match key {
             LogKey::Job(job, window, 0) => Some((*job, *window)),
             _ => None,

@@ -41,6 +41,8 @@ pub enum Kind {
     Selection = 20,
     /// The jobs that undo a job.
     Undos = 18,
+    /// A message of the outbox.
+    Message = 16,
 }
 
 /// Version of every body's layout; raised one by one when a layout changes.

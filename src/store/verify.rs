@@ -417,6 +417,11 @@ fn check_jobs(store: &impl Readable, replayed: &Replayed, findings: &mut Finding
         }
         Ok(true)
     })?;
+    for message in super::outbox::all(store)? {
+        if !expected.contains_key(&message.job) {
+            findings.problem(format!("a message tells of job {}, which is missing", message.job));
+        }
+    }
     for (at, (job, _)) in expected.iter().enumerate() {
         if job.0 as usize != at + 1 {
             findings.problem(format!("job {} is missing", at + 1));

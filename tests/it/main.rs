@@ -7,7 +7,7 @@
 //! `datasets` the rules on the sample data, `xlsx` what is read of workbooks, `expiry` and `expire` what becomes of points
 //! whose last day is over, `undo` what an undone job leaves. `bad_input` says what
 //! happens when input, disk or store are not as they should be, `kill`, `stop` and `unfinished` what happens when a job
-//! ends in the middle, `service` the library on a runtime, `upkeep` and `backup` what is done to a store beside its jobs,
+//! ends in the middle, `service` the library on a runtime, `tell` who is told of a job that ended, `upkeep` and `backup` what is done to a store beside its jobs,
 //! `exports` that all formats say the same, `history` what is shown to whom, `views` what is answered while a job runs, `cmd` what the command line says, `dialogue` what it asks, `addresses` what published lists say of e-mail addresses, `readme` that the README says the same. `tidy` looks at the sources themselves.
 //!
 //! Everything here makes its own directory; no test depends on another, on the clock or on the network.
@@ -42,6 +42,7 @@ mod service;
 mod stop;
 mod stream;
 mod support;
+mod tell;
 mod tidemill_format;
 mod tidy;
 mod undo;

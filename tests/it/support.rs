@@ -4,6 +4,7 @@ pub mod binary;
 pub mod content;
 pub mod model;
 pub mod model_strategies;
+pub mod servers;
 pub mod shop;
 pub mod terminal;
 pub mod till;

@@ -8,12 +8,13 @@ use std::{
 use super::support::binary::files_below;
 
 /// Modules in the order in which one may use the other: each uses its own tier and those before it.
-const TIERS: [&[&str]; 7] = [
+const TIERS: [&[&str]; 8] = [
     &["domain"],
     &["error", "options", "clock"],
     &["store"],
     &["ledger", "job"],
     &["import", "report", "bulk"],
+    &["tell"],
     &["engine"],
     &["service"],
 ];

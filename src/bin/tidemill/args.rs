@@ -8,6 +8,7 @@ use tidemill::domain::{id::JobId, time::Timestamp};
 
 mod bulk;
 mod file;
+mod notify;
 mod points;
 mod who;
 mod values;
@@ -121,6 +122,9 @@ pub enum Command {
     Formats,
     /// Write a format's sample file
     Template(TemplateArgs),
+    /// Tell those who are still to be told that a job has ended
+    #[command(after_help = NOTIFY_SETTINGS)]
+    Notify(NotifyCommandArgs),
     /// Check the whole store
     Verify,
     /// Write a copy of the store
@@ -233,6 +237,33 @@ pub struct ResumeArgs {
     /// Be refused instead of waiting while another job of this process runs
     #[arg(long)]
     pub no_wait: bool,
+}
+
+/// The settings of `tidemill notify`.
+const NOTIFY_SETTINGS: &str = "\
+Settings in `tidemill.toml`:
+  [smtp]
+  host = \"mail.shop.example\"             # needed, as is `from`
+  from = \"Tidemill <tidemill@shop.example>\"
+  security = \"starttls\"                  # or \"tls\"; \"none\" only for a server on this host
+  port = 587                             # 465 for \"tls\", 25 for \"none\"
+  username = \"tidemill\"                  # its password is in TIDEMILL_SMTP_PASSWORD
+  timeout = 10                           # seconds that the server may be silent
+  allow_insecure = false                 # \"none\" for a server elsewhere too
+  [webhook]                              # the secret that signs is in TIDEMILL_WEBHOOK_SECRET
+  allow_private = false                  # may reach this host and private networks, and do without TLS
+  timeout = 10                           # seconds that a call may take
+  [notify]
+  wait = 15                              # seconds that a command goes on trying once its job is done";
+
+#[derive(Clone, Copy, Args)]
+pub struct NotifyCommandArgs {
+    /// Only list the messages that were not sent
+    #[arg(long, conflicts_with = "failed")]
+    pub list: bool,
+    /// Try those too that were given up
+    #[arg(long)]
+    pub failed: bool,
 }
 
 #[derive(Args)]

@@ -8,7 +8,7 @@ use tidemill::{
 use crate::{
     args::BulkCommand,
     exit::Exit,
-    import::{finished, is_stdin},
+    import::{is_stdin, told},
     settings::Settings,
     text::{
         Side::{Left, Right},
@@ -33,16 +33,17 @@ pub fn bulk(settings: &Settings, command: BulkCommand) -> Result<Exit> {
         settings.output.result(&view, || count_text(&view))?;
         return Ok(Exit::Done);
     }
-    let summary = watched(settings, |progress| {
+    settings.tell.check(&args.job.notify)?;
+    let (engine, summary) = watched(settings, |progress| {
         let engine = settings.open()?;
         if let Some(file) = args.request.selection.file.as_mut().filter(|file| is_stdin(file)) {
             file.spooled = Some(engine.spool(std::io::stdin(), progress)?);
         }
         let summary = engine.bulk(&args.job, &args.request, progress);
         note_rebuilt(settings, &engine);
-        summary
+        Ok((engine, summary?))
     })?;
-    finished(settings, &summary, None)
+    told(settings, &engine, &summary, None)
 }
 
 fn count_text(view: &CountView) -> String {

@@ -18,7 +18,7 @@ Exit codes:
   143  stopped by SIGTERM, likewise
 
 Settings: a flag wins over its environment variable, that over `tidemill.toml` in the working directory \
-(keys `store`, `threads`, `progress`, `color`), that over the default.";
+(keys `store`, `threads`, `progress`, `color`; sections see `tidemill notify --help`), that over the default.";
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,16 @@
 
 use tidemill::error::Result;
 
-use crate::{args::ExpireArgs, exit::Exit, import::finished, settings::Settings, watch::watched};
+use crate::{args::ExpireArgs, exit::Exit, import::told, settings::Settings, watch::watched};
 
 /// `tidemill expire`.
 pub fn expire(settings: &Settings, args: ExpireArgs) -> Result<Exit> {
     let (job, request) = args.request();
-    let summary = watched(settings, |progress| settings.open()?.expire(&job, &request, progress))?;
-    finished(settings, &summary, None)
+    settings.tell.check(&job.notify)?;
+    let (engine, summary) = watched(settings, |progress| {
+        let engine = settings.open()?;
+        let summary = engine.expire(&job, &request, progress)?;
+        Ok((engine, summary))
+    })?;
+    told(settings, &engine, &summary, None)
 }

@@ -17,6 +17,7 @@ use crate::{
     exit::Exit,
     settings::Settings,
     summary::summary_text,
+    tell::after_job,
     watch::{note_rebuilt, watched},
 };
 
@@ -25,14 +26,15 @@ pub fn points(settings: &Settings, args: PointsArgs) -> Result<Exit> {
     let (dry_run, no_spool) = (args.job.dry_run(), args.job.no_spool());
     let (job, mut request) = args.request();
     ask_columns(settings, Kind::Points, &mut request.file, Some(&mut request.mode))?;
-    let summary = watched(settings, |progress| {
+    settings.tell.check(&job.notify)?;
+    let (engine, summary) = watched(settings, |progress| {
         let engine = store(settings, dry_run, Kind::Points, &request.file)?;
         take_in(&engine, &mut request.file, no_spool, progress)?;
         let summary = engine.import_points(&job, &request, progress);
         note_rebuilt(settings, &engine);
-        summary
+        Ok((engine, summary?))
     })?;
-    finished(settings, &summary, job.rejects.as_deref())
+    told(settings, &engine, &summary, job.rejects.as_deref())
 }
 
 /// `tidemill import customers`.
@@ -40,14 +42,24 @@ pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
     let (dry_run, no_spool) = (args.job.dry_run(), args.job.no_spool());
     let (job, mut request) = args.request();
     ask_columns(settings, Kind::Customers, &mut request.file, None)?;
-    let summary = watched(settings, |progress| {
+    settings.tell.check(&job.notify)?;
+    let (engine, summary) = watched(settings, |progress| {
         let engine = store(settings, dry_run, Kind::Customers, &request.file)?;
         take_in(&engine, &mut request.file, no_spool, progress)?;
         let summary = engine.import_customers(&job, &request, progress);
         note_rebuilt(settings, &engine);
-        summary
+        Ok((engine, summary?))
     })?;
-    finished(settings, &summary, job.rejects.as_deref())
+    told(settings, &engine, &summary, job.rejects.as_deref())
+}
+
+/// Says what the job did, then tells those who are to be told, and ends as the job's rows ended. Dry runs tell nobody.
+pub fn told(settings: &Settings, engine: &Engine, summary: &Summary, rejects: Option<&Path>) -> Result<Exit> {
+    let exit = finished(settings, summary, rejects)?;
+    if !summary.dry_run {
+        after_job(settings, engine);
+    }
+    Ok(exit)
 }
 
 /// Says what the job did, and ends as its rows ended. `rejects` is the file of rejected rows that was asked for.

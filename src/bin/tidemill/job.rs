@@ -8,14 +8,15 @@ use crate::{
     args::{JobArgs, RejectsArgs, ResumeArgs, UndoArgs},
     exit::Exit,
     file::{check_output, write_rows},
-    import::finished,
+    import::told,
     settings::Settings,
     summary::{kind_text, summary_text},
+    tell::after_job,
     text::{
         Side::{Left, Right},
         counted, grouped, table,
     },
-    watch::watched,
+    watch::{note_rebuilt, watched},
 };
 
 /// `tidemill job list`.
@@ -35,21 +36,34 @@ pub fn show(settings: &Settings, args: JobArgs) -> Result<Exit> {
 /// `tidemill job resume`.
 pub fn resume(settings: &Settings, args: ResumeArgs) -> Result<Exit> {
     let request = ResumeRequest { without_processed: args.without_processed, no_wait: args.no_wait };
-    let summary = watched(settings, |progress| settings.open()?.resume(args.job.job, &request, progress))?;
-    finished(settings, &summary, None)
+    let (engine, summary) = watched(settings, |progress| {
+        let engine = settings.open()?;
+        let summary = engine.resume(args.job.job, &request, progress)?;
+        Ok((engine, summary))
+    })?;
+    told(settings, &engine, &summary, None)
 }
 
 /// `tidemill job undo`.
 pub fn undo(settings: &Settings, args: UndoArgs) -> Result<Exit> {
     let (job, request) = args.request();
-    let summary = watched(settings, |progress| settings.open()?.undo(&job, &request, progress))?;
-    finished(settings, &summary, None)
+    settings.tell.check(&job.notify)?;
+    let (engine, summary) = watched(settings, |progress| {
+        let engine = settings.open()?;
+        let summary = engine.undo(&job, &request, progress);
+        note_rebuilt(settings, &engine);
+        Ok((engine, summary?))
+    })?;
+    told(settings, &engine, &summary, None)
 }
 
 /// `tidemill job cancel`. It succeeds whatever the job's rows gave.
 pub fn cancel(settings: &Settings, args: JobArgs) -> Result<Exit> {
-    let summary = settings.open()?.cancel(args.job)?;
+    let engine = settings.open()?;
+    let summary = engine.cancel(args.job)?;
     settings.output.result(&summary, || summary_text(&summary, None))?;
+    // Whoever waits for the job hears that nothing more comes of it.
+    after_job(settings, &engine);
     Ok(Exit::Done)
 }
 

@@ -30,6 +30,7 @@ mod settings;
 mod signals;
 mod store;
 mod summary;
+mod tell;
 mod text;
 mod verify;
 mod watch;
@@ -93,6 +94,7 @@ fn run(settings: &Settings, command: Command) -> Result<Exit> {
         Command::Store(StoreCommand::Compact) => store::compact(settings),
         Command::Formats => formats::formats(settings),
         Command::Template(template) => formats::template(settings, &template),
+        Command::Notify(notify) => tell::notify(settings, notify),
         Command::Verify => verify::verify(settings),
         Command::Backup(backup) => store::backup(settings, &backup),
         Command::Restore(restore) => store::restore(settings, &restore),

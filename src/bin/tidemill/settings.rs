@@ -13,6 +13,7 @@ use tidemill::{
 use crate::{
     args::{ColorMode, Global, ProgressMode, check_threads},
     output::{self, Output},
+    tell::{NotifySection, SmtpSection, TellSettings, WebhookSection},
 };
 
 const SETTINGS_FILE: &str = "tidemill.toml";
@@ -30,6 +31,8 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// How progress is shown, with `auto` resolved.
     pub progress: ProgressMode,
+    /// How whoever is to be told is told.
+    pub tell: TellSettings,
     /// Where results and talk go.
     pub output: Output,
 }
@@ -42,6 +45,11 @@ struct SettingsFile {
     threads: Option<usize>,
     progress: Option<ProgressMode>,
     color: Option<ColorMode>,
+    smtp: Option<SmtpSection>,
+    #[serde(default)]
+    webhook: WebhookSection,
+    #[serde(default)]
+    notify: NotifySection,
 }
 
 impl Settings {
@@ -69,12 +77,18 @@ impl Settings {
         } else {
             shown(flags.progress.or(file.progress).unwrap_or(ProgressMode::Auto))
         };
+        let tell = TellSettings::resolve(file.smtp, file.webhook, file.notify, |name| std::env::var(name).ok());
+        let tell = tell.map_err(|message| {
+            Error::usage(format!("`{SETTINGS_FILE}`: {message}"))
+                .hint("see `tidemill notify --help` for what it may say")
+        })?;
         Ok(Settings {
             is_store_given: flags.store.is_some(),
             store: flags.store.or(file.store).unwrap_or_else(|| STORE_DEFAULT.into()),
             options,
             threads,
             progress,
+            tell,
             output: Output::new(flags.json, flags.quiet),
         })
     }
@@ -108,7 +122,7 @@ impl SettingsFile {
         };
         SettingsFile::parse(&text).map_err(|(line, message)| {
             Error::usage(format!("`{}`, line {line}: {message}", path.display()))
-                .hint("its keys are `store`, `threads`, `progress` and `color`, see `tidemill --help`")
+                .hint("its keys are `store`, `threads`, `progress` and `color`, its sections `[smtp]`, `[webhook]` and `[notify]`, see `tidemill --help` and `tidemill notify --help`")
         })
     }
 

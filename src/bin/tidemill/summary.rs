@@ -10,6 +10,7 @@ use tidemill::{
 };
 
 use crate::again::Correction;
+use crate::tell::notifications_text;
 use crate::text::{
     Side::{Left, Right},
     bytes, counted, grouped, is_zero, minus, one_line, seconds, table,
@@ -35,6 +36,10 @@ pub fn summary_text(summary: &Summary, rejects: Option<&Correction<'_>>) -> Stri
         for file in &summary.files {
             text += &format!("  {file}\n");
         }
+    }
+    if !summary.notifications.is_empty() {
+        text += "\nTold\n";
+        text += &notifications_text("  ", &summary.notifications);
     }
     if let Some(next) = next_step(summary, rejects) {
         text += &format!("\n{next}\n");
@@ -408,6 +413,7 @@ mod tests {
             encoding: Some(text("utf-8")),
             undo: None,
             undone_by: None,
+            notifications: Vec::new(),
             cost: None,
         }
     }

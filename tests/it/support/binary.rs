@@ -16,6 +16,7 @@ use super::NOW;
 pub struct Binary {
     directory: TempDir,
     flags: Vec<String>,
+    variables: Vec<(String, String)>,
     program: PathBuf,
     user: Option<u32>,
 }
@@ -54,6 +55,7 @@ impl Binary {
         Binary {
             directory: tempfile::tempdir().expect("a temporary directory"),
             flags: Vec::new(),
+            variables: Vec::new(),
             program: env!("CARGO_BIN_EXE_tidemill").into(),
             user: None,
         }
@@ -62,8 +64,13 @@ impl Binary {
     /// A directory with the same files. Tables, which RocksDB never changes, are the very same: who means to damage one
     /// must write it anew.
     pub fn copy(&self) -> Binary {
-        let copy =
-            Binary { flags: self.flags.clone(), program: self.program.clone(), user: self.user, ..Binary::new() };
+        let copy = Binary {
+            flags: self.flags.clone(),
+            variables: self.variables.clone(),
+            program: self.program.clone(),
+            user: self.user,
+            ..Binary::new()
+        };
         for file in files_below(self.directory.path()) {
             let to = copy.directory.path().join(&file);
             std::fs::create_dir_all(to.parent().expect("it is in the directory")).expect("a directory is made");
@@ -80,6 +87,12 @@ impl Binary {
     /// Adds a global flag to every run.
     pub fn flag(mut self, flag: impl Into<String>) -> Binary {
         self.flags.push(flag.into());
+        self
+    }
+
+    /// Sets a variable of the environment for every run.
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Binary {
+        self.variables.push((name.to_owned(), value.into()));
         self
     }
 
@@ -124,11 +137,13 @@ impl Binary {
         }
         command.current_dir(self.directory.path()).args(["--store", store, "--json", "--progress", "none"]);
         command.args(&self.flags).args(arguments);
-        for name in ["STORE", "THREADS", "PROGRESS", "COLOR"] {
+        for name in ["STORE", "THREADS", "PROGRESS", "COLOR", "SMTP_PASSWORD", "WEBHOOK_SECRET"] {
             command.env_remove(format!("TIDEMILL_{name}"));
         }
-        // What takes `--now` is an import, an adjustment, an expiring job or an undo.
-        let takes_now = arguments.iter().any(|argument| ["import", "adjust", "expire", "undo"].contains(argument));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        // What takes `--now` is an import, an adjustment, a bulk operation, an expiring job or an undo.
+        let takes_now =
+            arguments.iter().any(|argument| ["import", "adjust", "bulk", "expire", "undo"].contains(argument));
         if takes_now && !arguments.contains(&"--now") {
             command.args(["--now", NOW]);
         }

@@ -15,6 +15,7 @@ use tidemill::{
 };
 
 use super::{
+    notify::NotifyArgs,
     points::EntryFlags,
     values::{
         DATE_STYLES, IDENTIFIERS, KINDS, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, ROUNDINGS, character, delimiter,
@@ -296,6 +297,8 @@ pub struct RowsFlags {
     /// Write a line for every row: what became of it, and the balance
     #[arg(long, value_name = "FILE")]
     processed: Option<PathBuf>,
+    #[command(flatten)]
+    notify: NotifyArgs,
 }
 
 impl JobFlags {
@@ -324,7 +327,7 @@ impl RowsFlags {
             expect_total: self.expect_total,
             rejects: self.rejects,
             processed: self.processed,
-            ..self.entry.request()
+            ..self.notify.asked(self.entry.request())
         }
     }
 }

@@ -14,6 +14,7 @@ use tidemill::{
 };
 
 use super::{
+    notify::NotifyArgs,
     values::{ON_OVERDRAFT, ON_SPENT, day, days_of_validity, job_id, moment, one_of},
     who::IdentifierFlags,
 };
@@ -93,13 +94,15 @@ struct ExpireJobFlags {
     program: Option<String>,
     #[command(flatten)]
     change: ChangeFlags,
+    #[command(flatten)]
+    notify: NotifyArgs,
 }
 
 impl ExpireArgs {
     /// What the engine is asked for.
     pub fn request(self) -> (JobRequest, ExpireRequest) {
-        let ExpireJobFlags { program, change } = self.job;
-        (JobRequest { program, ..change.request() }, ExpireRequest { as_of: self.as_of })
+        let ExpireJobFlags { program, change, notify } = self.job;
+        (JobRequest { program, ..notify.asked(change.request()) }, ExpireRequest { as_of: self.as_of })
     }
 }
 
@@ -116,12 +119,15 @@ pub struct UndoArgs {
     processed: Option<PathBuf>,
     #[command(flatten)]
     change: ChangeFlags,
+    #[command(flatten)]
+    notify: NotifyArgs,
 }
 
 impl UndoArgs {
     /// What the engine is asked for.
     pub fn request(self) -> (JobRequest, UndoRequest) {
         let job = JobRequest { processed: self.processed, ..self.change.request() };
+        let job = self.notify.asked(job);
         (job, UndoRequest { job: self.job, on_spent: self.on_spent.unwrap_or_default() })
     }
 }
