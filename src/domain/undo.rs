@@ -613,11 +613,13 @@ mod tests {
         plan.changes.iter().map(of_change).chain(kept).collect::<Vec<_>>().join(", ")
     }
 
+    /// Balance, lots, entries, policy; what is done.
     #[test]
     fn entries_are_taken_back_by_the_rules() {
         use OnSpent::{Keep, Negative, Refuse};
         #[rustfmt::skip]
-        let cases: &[(i64, &[&str], &[&str], OnSpent, &str)] = &[
+        type Case<'a> = (i64, &'a [&'a str], &'a [&'a str], OnSpent, &'a str);
+        let cases: &[Case<'_>] = &[
             // Plain points: what is there, an overdraft, or as much as is there, of which the whole undo is refused.
             (50, &[], &["5 credit 50"], Keep, "5 -50 → 0"),
             (20, &[], &["5 credit 50"], Keep, "5 -20 → 0, spent 30"),
@@ -644,8 +646,13 @@ mod tests {
             (90, &[], &["5 credit 50 lot=5", "other 7 expire -50 took=5:50"], Keep, "expired 50"),
             (90, &[], &["5 credit 50 lot=5", "other 7 expire -20 took=5:20"], Keep, "5 -30 → 60, expired 20"),
             (90, &[], &["5 credit 50 lot=5", "other 7 expire -20 took=5:20"], Negative, "5 -30 → 60, expired 20"),
-            (90, &["5:20@120"], &["5 credit 50 lot=5", "other 7 expire -20 took=5:20", "other 8 reversal 20 reverses=7 lot=5"], Keep,
-             "5 -50 → 40 took 5:20"),
+            (
+                90,
+                &["5:20@120"],
+                &["5 credit 50 lot=5", "other 7 expire -20 took=5:20", "other 8 reversal 20 reverses=7 lot=5"],
+                Keep,
+                "5 -50 → 40 took 5:20",
+            ),
             // What is over, and will expire before anything else, is as good as expired.
             (30, &["5:40@99"], &["5 credit 50 lot=5"], Keep, "5 -10 → 20, expired 40"),
             (30, &["5:40@99p"], &["5 promise 40 lot=5"], Keep, "expired 40"),
@@ -656,7 +663,13 @@ mod tests {
             // A debit goes back into its lots; plain points come back as such.
             (0, &[], &["5 debit -50"], Keep, "5 +50 → 50"),
             (i64::MAX, &[], &["5 debit -50"], Keep, "overflow 50"),
-            (0, &[], &["5 debit -50 took=2:20 took=3:10"], Keep, "5 +20 → 20 into 2:20, 5 +10 → 30 into 3:10, 5 +20 → 50"),
+            (
+                0,
+                &[],
+                &["5 debit -50 took=2:20 took=3:10"],
+                Keep,
+                "5 +20 → 20 into 2:20, 5 +10 → 30 into 3:10, 5 +20 → 50",
+            ),
             (7, &["2:7@130"], &["5 debit -50 took=2:50"], Keep, "5 +50 → 57 into 2:50"),
             // The overdraft that it made first, so that its lots hold what they held.
             (-30, &[], &["5 debit -50 beyond=30 took=2:20"], Keep, "5 +30 → 0, 5 +20 → 20 into 2:20"),
@@ -674,21 +687,48 @@ mod tests {
             (80, &["5:40p"], &["5 promise 40 lot=5", "other 7 reset 30"], Keep, "5p -40 → 80 took 5:40"),
             (50, &[], &["5 credit 50", "other 7 reset 30", "other 8 reversal -30 reverses=7"], Keep, "5 -50 → 0"),
             (60, &[], &["5 credit 50", "other 7 reset 30", "other 8 reversal -20 reverses=7"], Keep, "absorbed 50"),
-            (80, &[], &["5 credit 50", "other 7 reset 30", "other 8 reversal -30 reverses=7", "other 9 reversal 30 reverses=8"], Keep,
-             "absorbed 50"),
+            (
+                80,
+                &[],
+                &[
+                    "5 credit 50",
+                    "other 7 reset 30",
+                    "other 8 reversal -30 reverses=7",
+                    "other 9 reversal 30 reverses=8",
+                ],
+                Keep,
+                "absorbed 50",
+            ),
             // The newest first.
             (70, &["4:50@120"], &["4 credit 50 lot=4", "5 credit 20"], Keep, "5 -20 → 50, 4 -50 → 0 took 4:50"),
-            (20, &[], &["4 credit 50 lot=4", "5 debit -30 took=4:30"], Keep, "5 +30 → 50 into 4:30, 4 -50 → 0 took 4:30"),
+            (
+                20,
+                &[],
+                &["4 credit 50 lot=4", "5 debit -30 took=4:30"],
+                Keep,
+                "5 +30 → 50 into 4:30, 4 -50 → 0 took 4:30",
+            ),
             // What was spent is taken of what comes back, or the customer would gain by it.
             (0, &[], &["4 debit -35", "5 credit 50"], Keep, "4 +35 → 35, 5 -35 → 0, spent 15"),
             (0, &[], &["4 debit -35", "5 credit 50"], Negative, "5 -50 → -50, 4 +35 → -15"),
             (0, &[], &["4 debit -60 took=2:60", "5 credit 50"], Refuse, "4 +60 → 60 into 2:60, 5 -50 → 10 took 2:50"),
             // What was taken back before, and what came again.
             (20, &[], &["5 credit 50", "other 7 reversal -30 reverses=5"], Keep, "5 -20 → 0"),
-            (50, &[], &["5 credit 50", "other 7 reversal -50 reverses=5", "other 8 reversal 50 reverses=7"], Keep, "5 -50 → 0"),
+            (
+                50,
+                &[],
+                &["5 credit 50", "other 7 reversal -50 reverses=5", "other 8 reversal 50 reverses=7"],
+                Keep,
+                "5 -50 → 0",
+            ),
             (0, &[], &["5 credit 50", "other 7 reversal -50 reverses=5"], Keep, ""),
-            (20, &["2:20@120"], &["5 debit -50 took=2:30", "other 7 reversal 20 reverses=5 lot=2"], Keep,
-             "5 +10 → 30 into 2:10, 5 +20 → 50"),
+            (
+                20,
+                &["2:20@120"],
+                &["5 debit -50 took=2:30", "other 7 reversal 20 reverses=5 lot=2"],
+                Keep,
+                "5 +10 → 30 into 2:10, 5 +20 → 50",
+            ),
             (-30, &[], &["5 credit 50 beyond=30", "other 7 reversal -30 beyond=30 reverses=5"], Keep, "spent 20"),
             // An undo is undone: what it took back comes again, and the other way round.
             (0, &[], &["9 reversal -50 took=5:20"], Keep, "9 +20 → 20 into 5:20, 9 +30 → 50"),

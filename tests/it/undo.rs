@@ -257,7 +257,8 @@ fn what_was_spent_since_is_kept_or_owed() {
     use OnSpent::{Keep, Negative};
     let credits = ["ana@example.com;40;CR;2090-05-01;;;", "ben@example.com;10;CR;;;;"];
     let lots = "100 2090-03-31, 8 promised 2090-03-31, 50 2090-04-01 order, 3 visit, 7, 3.00 promised 2090-03-11";
-    let cases: [(&[&str], OnSpent, &str, (u64, u64, u64, &str), &str); 8] = [
+    type Case<'a> = (&'a [&'a str], OnSpent, &'a str, (u64, u64, u64, &'a str), &'a str);
+    let cases: [Case<'_>; 8] = [
         // The others' points are spent first, so all of it can be taken.
         (&["ana@example.com;60;DR;;;;"], Keep, "100", (2, 0, 0, "0"), ""),
         // What is missing of its own lot comes of the others.
@@ -672,21 +673,19 @@ fn an_account_with_many_lots_is_undone_lot_by_lot() {
 
 #[test]
 fn a_service_undoes_as_the_engine_does() {
-    let (till, job) = crowded(Options { threads: 2, ..Options::default() });
+    let (mut till, job) = crowded(Options { threads: 2, ..Options::default() });
     let expected = calm(OnSpent::Keep);
-    let asked = JobRequest { processed: Some(till.path("undone.csv")), ..till.job() };
-    let (directory, path) = (till.path("store"), till.path("undone.csv"));
-    let mut till = till;
-    till.turn_to("store");
-    drop(till.engine().backup(&till.path("backup")));
-    Engine::restore(&till.path("backup"), &till.path("copy"), Options::default()).expect("a store");
+    let path = till.path("undone.csv");
+    let asked = JobRequest { processed: Some(path.clone()), ..till.job() };
+    till.engine().backup(&till.path("backup")).expect("a backup");
     let copy = till.path("copy");
-    assert_ne!(directory, copy);
+    drop(Engine::restore(&till.path("backup"), &copy, Options::default()).expect("a store"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
     let summary = runtime.block_on(async {
         let service = Service::open(copy, Options { threads: 2, ..Options::default() }).await.expect("a store");
         service.undo(asked, UndoRequest { job, on_spent: OnSpent::Keep }).finish().await.expect("it is undone")
     });
+    drop(runtime);
     till.turn_to("copy");
     assert_eq!(done(&till, &summary, &path), expected);
 }

@@ -24,6 +24,7 @@ use crate::{
         jobs::{self, Job},
         key::LogKey,
         ledger_page::LedgerPage,
+        tuning,
     },
 };
 
@@ -114,11 +115,7 @@ impl Found {
     fn append(&mut self, mut other: Found) {
         let offset = self.taken.len() as u32;
         other.more.iter_mut().for_each(|more| more.taken = (more.taken.0 + offset, more.taken.1 + offset));
-        if self.records.is_empty() {
-            self.records = other.records;
-        } else {
-            self.records.append(&mut other.records);
-        }
+        self.records.append(&mut other.records);
         self.more.append(&mut other.more);
         self.taken.append(&mut other.taken);
     }
@@ -251,6 +248,8 @@ impl<'a> Events<'a> {
     /// `Corrupt` when the log is damaged.
     pub fn pass(&self, first: u32, book: &AccountBook) -> Result<Pass<'_>> {
         let mut found = Found::default();
+        let own: u64 = self.own.iter().map(|(from, to)| to - from).sum();
+        tuning::make_room(&mut found.records, self.records_max.min(usize::try_from(own).unwrap_or(usize::MAX)));
         let mut end = u32::MAX;
         self.read(&self.own, (first, &mut end), None, &mut found)?;
         let mut wanted = vec![0_u64; found.records.iter().map(|r| r.customer.index() / 64 + 1).max().unwrap_or(0)];

@@ -123,7 +123,7 @@ fn compare_reports(said: &Said, report: &Report, model: &Model, name: &str) {
 /// What an undo tells of each account, and counts.
 fn compare_undone(said: &Said, report: &Report, model: &Model, name: &str) {
     let cells = |undone: &Undone| {
-        let mut cells = name_cells(model, undone.customer);
+        let mut cells = undone.names.to_vec();
         let points = |units| points(model, undone.program, units);
         cells.extend([model.programs[undone.program].code.clone(), undone.status.to_owned(), undone.code.to_owned()]);
         cells.extend([points(undone.amount), points(undone.balance.into())]);

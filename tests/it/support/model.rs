@@ -277,10 +277,13 @@ pub struct Model {
     /// What was said with each row id of a program and customer.
     row_ids: HashMap<(usize, usize, String), Vec<String>>,
     /// The same of all jobs, undone ones too, in their order.
-    said: Vec<(u32, (usize, usize, String), Vec<String>)>,
+    said: Vec<RowSaid>,
     /// In their order.
     jobs: Vec<Made>,
 }
+
+/// A job, the program, customer and id of one of its rows, and what was said with that id.
+type RowSaid = (u32, (usize, usize, String), Vec<String>);
 
 /// A job while it runs: what it remembers from row to row.
 pub struct Run {

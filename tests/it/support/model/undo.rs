@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Answer, Job, Model, Report,
+    Answer, Job, Kind, Model, Report,
     account::{Account, Lot},
     calendar::Day,
     cells::Code,
@@ -33,7 +33,8 @@ pub struct Made {
 /// What an undo tells of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undone {
-    pub customer: usize,
+    /// User id, external id, e-mail and mobile, as they were then.
+    pub names: [String; 4],
     pub program: usize,
     /// `reversed`, `partly_reversed` or `kept`.
     pub status: &'static str,
@@ -137,7 +138,9 @@ impl Model {
             let answer = Answer::new(0, if status == "kept" { "unchanged" } else { "applied" }, program);
             run.report.answers.push(answer);
             let balance = self.balance(customer, program, run.today);
-            run.report.undone.push(Undone { customer, program, status, code, amount, balance, stay });
+            let names = [Kind::UserId, Kind::ExternalId, Kind::Email, Kind::Mobile]
+                .map(|kind| self.customers[customer].identifier(kind).to_owned());
+            run.report.undone.push(Undone { names, program, status, code, amount, balance, stay });
         }
         let report = self.end(run);
         self.learn_row_ids();
