@@ -38,7 +38,9 @@ pub fn bulk(settings: &Settings, command: BulkCommand) -> Result<Exit> {
         }
         engine.bulk(&args.job, &args.request, progress)
     })?;
-    finished(settings, &summary, None)
+    // Of whom nobody named there is no file to correct.
+    let rejects = args.job.rejects.as_deref().filter(|_| args.request.selection.file.is_some());
+    finished(settings, &summary, rejects)
 }
 
 fn count_text(view: &CountView) -> String {

@@ -127,8 +127,8 @@ impl Binary {
         for name in ["STORE", "THREADS", "PROGRESS", "COLOR"] {
             command.env_remove(format!("TIDEMILL_{name}"));
         }
-        // What takes `--now` is an import, an adjustment or an expiring job.
-        let takes_now = arguments.iter().any(|argument| ["import", "adjust", "expire"].contains(argument));
+        // What takes `--now` is an import, an adjustment, a bulk operation or an expiring job.
+        let takes_now = arguments.iter().any(|argument| ["import", "adjust", "bulk", "expire"].contains(argument));
         if takes_now && !arguments.contains(&"--now") {
             command.args(["--now", NOW]);
         }
