@@ -419,7 +419,8 @@ impl Engine {
             summary.undo = Some(self.undo_sums(&undone, &counts, &parameters)?);
         }
         summary.reason = parameters.reason;
-        summary.selection = parameters.bulk.map(|bulk| bulk.selection.text());
+        let has_file = parameters.layout.is_some();
+        summary.selection = parameters.bulk.map(|bulk| bulk.selection.text(has_file));
         if let Some(layout) = parameters.layout {
             summary.input = Some(layout.path.display().to_string());
             summary.encoding = Some(layout.encoding.clone());

@@ -24,8 +24,8 @@ use crate::{
     store::{jobs::RejectedRow, names::NameReader, view::Readable},
 };
 
-/// Customers of a batch.
-const CUSTOMERS_MAX: usize = 1 << 14;
+/// Customers of a batch at most.
+const CUSTOMERS_MAX: u64 = 1 << 14;
 
 /// What stands for an amount that does not fit into 64 bits.
 pub const AMOUNT_OUT_OF_RANGE: i64 = -1;
@@ -81,15 +81,17 @@ pub struct BulkBatch {
 pub struct BulkReader<'a> {
     selected: &'a Selected,
     next: u32,
+    /// Customers of a batch.
+    customers_max: usize,
     /// How many amounts were given out.
     taken: usize,
 }
 
 impl<'a> BulkReader<'a> {
-    /// From this customer on.
-    pub fn from(selected: &'a Selected, next: u32) -> BulkReader<'a> {
+    /// From this customer on, in batches that are no larger than a window, but for what 64 need not be split for.
+    pub fn from(selected: &'a Selected, next: u32, window_rows: u64) -> BulkReader<'a> {
         let taken = if selected.amounts.is_some() { selected.selection.count_before(next) } else { 0 };
-        BulkReader { selected, next, taken }
+        BulkReader { selected, next, customers_max: window_rows.min(CUSTOMERS_MAX) as usize, taken }
     }
 
     /// Fills a batch; false if nobody is left.
@@ -99,7 +101,7 @@ impl<'a> BulkReader<'a> {
         let Some(first) = self.selected.selection.next_from(self.next) else { return false };
         // Whole words of 64, so that where a batch ends depends on nothing but the customers.
         let mut at = first.0 / 64 * 64;
-        while batch.customers.len() < CUSTOMERS_MAX {
+        while batch.customers.len() < self.customers_max.max(1) {
             let Some(next) = self.selected.selection.next_from(at.max(self.next)) else { break };
             at = next.0 / 64 * 64;
             batch.customers.extend(self.selected.selection.of_range(at.max(self.next)..at + 64));

@@ -40,8 +40,8 @@ use crate::{
     error::{Error, Result},
     import::{
         format::Kind,
-        input::{self, Layout},
-        list::{ListBatch, ListRules},
+        input,
+        list::{ListBatch, ListRules, put_processed},
         points::PROCESSED_HEADER,
         rows::noted,
         source::Source,
@@ -190,7 +190,7 @@ impl Engine {
         progress.set_stage(Stage::Loading);
         let loading = Instant::now();
         let mut state = self.load(&mut held, &understood.needs())?;
-        let listed = self.pool.install(|| self.listed(&understood, &state, progress))?;
+        let listed = self.listed(&understood, &state, progress)?;
         let among = listed.as_ref().map(|listed| &listed.selection);
         let selected = self.mended(Some(&held), || self.select(&understood, Some(&state), among))?;
         let listed = listed.unwrap_or_default();
@@ -291,6 +291,9 @@ impl Engine {
         let state = self.load(held, &needs_of(&parameters, Vec::new()))?;
         let load_s = loading.elapsed().as_secs_f64();
         let checkpoint = Checkpoint::of(job.window.as_ref());
+        // The file was read to its end before the first customer.
+        let bytes_read = job.window.as_ref().map_or(0, |(_, record)| record.bytes_read);
+        progress.bytes_counter().store(bytes_read, std::sync::atomic::Ordering::Relaxed);
         let listed = Listed::default();
         let (state, summary, _) = self.run_bulk(
             Some(job.id),
@@ -342,7 +345,7 @@ impl Engine {
             Some(_) => {
                 let needs = Needs { kinds: understood.kinds(), ..Needs::default() };
                 let state = self.readers.install(|| State::load(&view, &needs))?;
-                self.readers.install(|| self.listed(&understood, &state, progress))?
+                self.listed(&understood, &state, progress)?
             }
         };
         let (command, decimals) = (understood.bulk.command, understood.program.decimals);
@@ -483,7 +486,8 @@ impl Engine {
         Ok(understood)
     }
 
-    /// Whom the file of a selection names; none if there is no file.
+    /// Whom the file of a selection names; none if there is no file. Not to be called on a thread of the pool, which has the
+    /// stages to work on and may have no other.
     fn listed(&self, understood: &Understood, state: &State, progress: &Progress) -> Result<Option<Listed>> {
         let (Some(source), Some(layout)) = (&understood.source, &understood.parameters.layout) else { return Ok(None) };
         let region = understood.parameters.settings.region;
@@ -591,13 +595,19 @@ impl Engine {
         let is_new = checkpoint.window <= 1 && checkpoint.position.offset == 0;
         // One that an earlier run of the job went on without has a hole, and is not gone on with.
         let processed = parameters.processed.as_deref().filter(|_| is_new || checkpoint.processed_bytes > 0);
+        let layout = reports::layout_of(parameters);
         let growing = GrowingReports {
             processed: processed
-                .map(|path| GrowingFile::open(path, checkpoint.processed_bytes, PROCESSED_HEADER))
+                .map(|path| {
+                    let begin = match checkpoint.processed_bytes {
+                        0 => self.processed_begin(id, parameters, listed)?,
+                        _ => Vec::new(),
+                    };
+                    GrowingFile::open(path, checkpoint.processed_bytes, &begin)
+                })
                 .transpose()?,
             notifications: None,
         };
-        let layout = reports::layout_of(parameters);
         let dry_path = parameters.rejects.as_deref().filter(|_| id.is_none());
         let mut reject_out = dry_path.map(reports::create).transpose()?;
         let mut reject_file = match &mut reject_out {
@@ -624,7 +634,7 @@ impl Engine {
         let mut desk = id.map(|_| LiveDesk::open(self, &[])).transpose()?;
         let no_identifiers = IdentifierTable::default();
         let first = u32::try_from(checkpoint.position.offset).unwrap_or(u32::MAX);
-        let mut reader = BulkReader::from(selected, first);
+        let mut reader = BulkReader::from(selected, first, self.options.window_rows);
         let mut is_finished = false;
         let applying = Instant::now();
         let committed =
@@ -694,6 +704,22 @@ impl Engine {
         Ok((state, summary, counts))
     }
 
+    /// What the processed report begins with: the header, and the rows of the file of customers that name nobody.
+    fn processed_begin(&self, id: Option<JobId>, parameters: &Parameters, listed: &Listed) -> Result<Vec<u8>> {
+        let mut begin = PROCESSED_HEADER.to_vec();
+        let Some(layout) = &parameters.layout else { return Ok(begin) };
+        let mut put = |row: jobs::RejectedRow| {
+            put_processed(&row, layout, id.is_none(), &mut begin);
+            Ok(())
+        };
+        match id {
+            None => jobs::each_rejected(&listed.rejects, put)?,
+            // Their commit came before the first customer's.
+            Some(id) => jobs::rejected_rows(&self.store, id, |row| if row.line > 0 { put(row) } else { Ok(()) })?,
+        }
+        Ok(begin)
+    }
+
     fn bulk_summary(
         &self,
         job: Option<JobId>,
@@ -716,8 +742,12 @@ impl Engine {
             bytes_read: progress.snapshot().bytes_read,
         });
         summary.reason.clone_from(&parameters.reason);
-        summary.selection = parameters.bulk.as_ref().map(|bulk| bulk.selection.text());
-        summary.input = parameters.layout.as_ref().map(|layout: &Layout| layout.path.display().to_string());
+        summary.selection = parameters.bulk.as_ref().map(|bulk| bulk.selection.text(parameters.layout.is_some()));
+        if let Some(layout) = &parameters.layout {
+            summary.input = Some(layout.path.display().to_string());
+            summary.encoding = Some(layout.encoding.clone());
+            summary.ignored_columns.clone_from(&layout.mapping.ignored);
+        }
         summary.list_reports(&parameters.rejects, &parameters.processed, &None);
         Ok(summary)
     }
@@ -790,6 +820,7 @@ fn command_of(operation: &BulkOperation, decimals: u8, today: Date, counts: bool
                     let day = i32::try_from(days).ok().filter(|&days| days > 0).and_then(|days| today.add_days(days));
                     Some(day.ok_or_else(|| {
                         Error::usage(format!("`--expires-in {days}` reaches beyond the year 9999, or is no day at all"))
+                            .hint("give fewer days, at least 1, or none for points that stay")
                     })?)
                 }
             };

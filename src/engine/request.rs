@@ -179,8 +179,8 @@ impl SelectionRequest {
         !self.all && self.filter.is_empty() && self.file.is_none()
     }
 
-    /// In words, for summaries.
-    pub fn text(&self) -> String {
+    /// In words, for summaries; `has_file`: among those whom a file names.
+    pub fn text(&self, has_file: bool) -> String {
         let FilterText { balance, ltv, orders, created_after, created_before, tiers } = &self.filter;
         let day = |day: &Option<Date>| day.map(|day| day.to_string());
         let tiers = (!tiers.is_empty()).then(|| tiers.join(", "));
@@ -192,12 +192,12 @@ impl SelectionRequest {
             ("created before", day(created_before)),
             ("tier", tiers),
         ];
-        let parts: Vec<_> = parts.into_iter().filter_map(|(name, part)| Some(format!("{name} {}", part?))).collect();
-        match (self.all, parts.is_empty()) {
-            (true, _) => "all customers".to_owned(),
-            (false, true) => "the customers of a file".to_owned(),
-            (false, false) => parts.join("; "),
+        let mut parts: Vec<_> =
+            parts.into_iter().filter_map(|(name, part)| Some(format!("{name} {}", part?))).collect();
+        if has_file {
+            parts.insert(0, "the customers of the file".to_owned());
         }
+        if self.all { "all customers".to_owned() } else { parts.join("; ") }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     domain::{
         id::CustomerId,
         identifier::{IdentifierKind, normalize, put_plain},
+        outcome::Status,
         phone::Region,
         rejection::Rejection,
     },
@@ -16,9 +17,13 @@ use crate::{
         dialect::Dialect,
         format::ColumnField,
         input::Layout,
-        rows::{Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, owner_fault, quoted, record_fault},
+        rows::{
+            Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, noted, owner_fault, quoted,
+            record_fault,
+        },
         sheet::bad_cell,
     },
+    report::cell::{unguarded, write_cell},
     store::{
         identifiers::{IdentifierHash, IdentifierTable, LookupOrder},
         jobs::RejectedRow,
@@ -181,6 +186,32 @@ impl ListRules {
         }
         *lines += u64::from(batch.records.lines);
     }
+}
+
+/// Appends the line of the processed report of a rejected row: the customer is called as the row does.
+pub fn put_processed(row: &RejectedRow, layout: &Layout, is_dry: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(row.line.to_string().as_bytes());
+    out.push(b',');
+    out.extend_from_slice(Status::Rejected.word().as_bytes());
+    out.push(b',');
+    out.extend_from_slice(row.rejection.code().as_bytes());
+    out.push(b',');
+    write_cell(noted(is_dry, &row.message).as_bytes(), out);
+    out.push(b',');
+    if row.is_split {
+        let (mut records, mut scratch) = (Records::default(), Vec::new());
+        csv::scan(&row.raw, layout.dialect, layout.mapping.columns, &mut records);
+        let name = records.records.first().and_then(|record| {
+            IdentifierKind::ALL.iter().find_map(|&kind| {
+                let column = layout.mapping.column(column_of_kind(kind))?;
+                let field = *records.fields_of(record).get(column)?;
+                let cell = csv::cell(&row.raw, field, layout.dialect, record.flags, &mut scratch);
+                (!is_blank(cell)).then(|| bad_cell::shown(cell).to_owned())
+            })
+        });
+        write_cell(unguarded(&name.unwrap_or_default()), out);
+    }
+    out.extend_from_slice(b",,\n");
 }
 
 impl ListBatch {

@@ -5,7 +5,8 @@
 //! tables, `lots` those of dated, referenced and promised points, `row_ids` and `repeats` those of rows and files that are
 //! sent again, `tidemill_format`, `formats` and `vendors` what each format reads, `round_trip` that an export can be imported,
 //! `datasets` the rules on the sample data, `xlsx` what is read of workbooks, `expiry` and `expire` what becomes of points
-//! whose last day is over, `undo` what an undone job leaves. `bad_input` says what
+//! whose last day is over, `undo` what an undone job leaves. `filters` is the other one with random stores: what a filter
+//! means beside a full scan of exports; `bulk` has the rules of the operations on whom it means. `bad_input` says what
 //! happens when input, disk or store are not as they should be, `kill`, `stop` and `unfinished` what happens when a job
 //! ends in the middle, `service` the library on a runtime, `tell` who is told of a job that ended, `upkeep` and `backup` what is done to a store beside its jobs,
 //! `exports` that all formats say the same, `history` what is shown to whom, `views` what is answered while a job runs, `cmd` what the command line says, `dialogue` what it asks, `addresses` what published lists say of e-mail addresses, `readme` that the README says the same. `tidy` looks at the sources themselves.
@@ -15,6 +16,7 @@
 mod addresses;
 mod backup;
 mod bad_input;
+mod bulk;
 mod caches;
 mod cmd;
 mod datasets;
@@ -23,6 +25,7 @@ mod erase;
 mod exports;
 mod expiry;
 mod expire;
+mod filters;
 mod formats;
 mod history;
 mod incust;

@@ -43,7 +43,9 @@ pub fn bulk(settings: &Settings, command: BulkCommand) -> Result<Exit> {
         note_rebuilt(settings, &engine);
         Ok((engine, summary?))
     })?;
-    told(settings, &engine, &summary, None)
+    // Of whom nobody named there is no file to correct.
+    let rejects = args.job.rejects.as_deref().filter(|_| args.request.selection.file.is_some());
+    told(settings, &engine, &summary, rejects)
 }
 
 fn count_text(view: &CountView) -> String {

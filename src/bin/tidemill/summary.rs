@@ -341,6 +341,12 @@ fn next_step(summary: &Summary, rejects: Option<&Correction<'_>>) -> Option<Stri
         (Some(_), JobState::Finished | JobState::Cancelled, Some(Correction { file, command })) if has_rejects => {
             Some(format!("Next: correct the rows in `{}`, then `{command}`", file.display()))
         }
+        (Some(job), JobState::Finished | JobState::Cancelled, None) if has_rejects && summary.kind.is_bulk() => {
+            Some(format!(
+                "Next: `tidemill job rejects {job} -o rejects-{job}.csv` writes whom it refused; another operation takes \
+                 them as `--customers rejects-{job}.csv`"
+            ))
+        }
         (Some(job), JobState::Finished | JobState::Cancelled, None) if has_rejects => Some(format!(
             "Next: `tidemill job rejects {job} -o rejects-{job}.csv` writes the rejected rows; correct them, and import \
              that file with the flags of this job"
