@@ -25,4 +25,5 @@ pub mod job;
 pub mod filter;
 pub mod bulk;
 pub mod expiry;
+pub mod reference;
 pub mod message;

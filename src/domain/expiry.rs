@@ -62,6 +62,79 @@ pub enum ExpiryBase {
     OwnLastDay,
 }
 
+/// Which of a customer's lots get another last day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LotSelector {
+    /// Those whose last day is in this range, both ends included; no permanent ones.
+    LastDay(Date, Date),
+    /// Those with this reference type, and this id if it is given; without both all there are. Hashes of
+    /// [`super::reference::reference_hash`]; 0: not given.
+    Reference {
+        /// Of the type.
+        ref_type: u64,
+        /// Of the id.
+        ref_id: u64,
+    },
+    /// Those of this promotion.
+    Promotion(u64),
+}
+
+/// What an expiry update asks for, of one customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpiryUpdate {
+    /// Which lots.
+    pub selector: LotSelector,
+    /// Which way their last day may move.
+    pub direction: ExpiryDirection,
+    /// The new last day.
+    pub new: NewExpiry,
+    /// From where a relative one counts.
+    pub base: ExpiryBase,
+    /// Whether promised lots are meant too.
+    pub include_promised: bool,
+}
+
+/// What became of the lots that an expiry update means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExpiryChanged {
+    /// Lots that have another last day now.
+    pub lots_moved: u32,
+    /// What remains of them.
+    pub points_moved: i64,
+    /// Lots that expired at once.
+    pub lots_expired: u32,
+    /// What expired at once.
+    pub expired_now: super::lot::Expired,
+    /// Lots that would not have expired earlier.
+    pub not_earlier: u32,
+    /// Lots that would not have expired later.
+    pub not_later: u32,
+    /// Lots whose new last day would be beyond the year 9999.
+    pub out_of_range: u32,
+    /// Promised lots that were left alone, as they are not meant.
+    pub promised_left: u32,
+    /// What was over, and expired before anything else happened.
+    pub overdue: super::lot::Expired,
+}
+
+impl ExpiryChanged {
+    /// Lots that were changed.
+    pub fn lots_changed(&self) -> u32 {
+        self.lots_moved + self.lots_expired
+    }
+
+    /// Why the row is rejected: every lot that it means was refused; none if one was changed, or none is meant.
+    pub fn rejection(&self) -> Option<Rejection> {
+        match self {
+            _ if self.lots_changed() > 0 => None,
+            ExpiryChanged { not_earlier: 1.., .. } => Some(Rejection::ExpiryNotEarlier),
+            ExpiryChanged { not_later: 1.., .. } => Some(Rejection::ExpiryNotLater),
+            ExpiryChanged { out_of_range: 1.., .. } => Some(Rejection::ExpiryInvalid),
+            _ => None,
+        }
+    }
+}
+
 /// What becomes of one lot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpiryOutcome {

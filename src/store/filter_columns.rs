@@ -342,7 +342,8 @@ impl FilterColumns {
                     continue;
                 }
                 new.push((entry.customer.0, entry.balance_after));
-                if let Some(lot) = page.lot_of(at, &entry).filter(|lot| lot.state == LotState::Available)
+                let lot = page.lot_of(at, &entry).or_else(|| page.refill_of(at, &entry));
+                if let Some(lot) = lot.filter(|lot| lot.state == LotState::Available)
                     && let Some(day) = lot.expires_on
                 {
                     first_day = Some(first_day.map_or(day, |first: Date| first.min(day)));
