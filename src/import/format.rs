@@ -43,7 +43,7 @@ macro_rules! column_fields {
 const POINTS: &[Kind] = &[Kind::Points];
 const CUSTOMERS: &[Kind] = &[Kind::Customers];
 const POINTS_CUSTOMERS: &[Kind] = &[Kind::Points, Kind::Customers];
-const ALL_KINDS: &[Kind] = &[Kind::Points, Kind::Customers, Kind::Expiry, Kind::Selection];
+const ALL_KINDS: &[Kind] = &[Kind::Points, Kind::Customers, Kind::Selection];
 
 // Behind each field stand the imports that read it: the one list of what can be mapped.
 column_fields! {
@@ -328,7 +328,6 @@ static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
         include_str!("formats/fanmaker.toml"),
         include_str!("formats/kaddra.toml"),
         include_str!("formats/tidemill.toml"),
-        include_str!("formats/customer-list.toml"),
         include_str!("formats/shopify-customers.toml"),
         include_str!("formats/smile-export-customers.toml"),
         include_str!("formats/rivo-customers.toml"),
@@ -339,6 +338,7 @@ static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
         include_str!("formats/marsello-customers.toml"),
         include_str!("formats/tidemill-customers.toml"),
         include_str!("formats/incust.toml"),
+        include_str!("formats/customer-list.toml"),
     ];
     texts.iter().map(|text| Format::parse(text).expect("a test reads every built-in format")).collect()
 });
