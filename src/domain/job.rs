@@ -23,6 +23,8 @@ pub enum JobKind {
     ImportPoints,
     /// A customer file.
     ImportCustomers,
+    /// A file of customers whose points expire on another day.
+    ImportExpiry,
     /// One customer's balance.
     Adjust,
     /// Lots whose last day is over.
@@ -33,6 +35,8 @@ pub enum JobKind {
     BulkDebit,
     /// One balance for all customers that a filter means.
     BulkReset,
+    /// Promised points that become available.
+    BulkConvertPromised,
     /// One person's data, which leave the store.
     EraseCustomer,
     /// Two records of one person, which become one.
@@ -44,7 +48,7 @@ pub enum JobKind {
 impl JobKind {
     /// Whether it does the same to many customers that it chose.
     pub fn is_bulk(self) -> bool {
-        matches!(self, JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset)
+        matches!(self, JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset | JobKind::BulkConvertPromised)
     }
 
     /// The word that summaries show.
@@ -52,11 +56,13 @@ impl JobKind {
         match self {
             JobKind::ImportPoints => "import-points",
             JobKind::ImportCustomers => "import-customers",
+            JobKind::ImportExpiry => "import-expiry",
             JobKind::Adjust => "adjust",
             JobKind::Expire => "expire",
             JobKind::BulkCredit => "bulk-credit",
             JobKind::BulkDebit => "bulk-debit",
             JobKind::BulkReset => "bulk-reset",
+            JobKind::BulkConvertPromised => "bulk-convert-promised",
             JobKind::EraseCustomer => "erase-customer",
             JobKind::MergeCustomers => "merge-customers",
             JobKind::Undo => "undo",

@@ -99,7 +99,7 @@ impl Engine {
                 continue;
             }
             promised += if is_available { 0 } else { lot.remaining };
-            let credit = if lot.is_referenced { Some(cold::entry(&self.store, lot.credit)?) } else { None };
+            let credit = if lot.reference.is_some() { Some(cold::entry(&self.store, lot.credit)?) } else { None };
             let of_credit = |name| credit.as_ref().and_then(|credit| credit.text(name)).map(str::to_owned);
             lots.push(LotView {
                 remaining: text(lot.remaining),

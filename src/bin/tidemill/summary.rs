@@ -52,11 +52,13 @@ pub fn kind_text(kind: JobKind) -> &'static str {
     match kind {
         JobKind::ImportPoints => "import points",
         JobKind::ImportCustomers => "import customers",
+        JobKind::ImportExpiry => "import expiry",
         JobKind::Adjust => "adjust",
         JobKind::Expire => "expire",
         JobKind::BulkCredit => "bulk credit",
         JobKind::BulkDebit => "bulk debit",
         JobKind::BulkReset => "bulk reset",
+        JobKind::BulkConvertPromised => "bulk convert-promised",
         JobKind::EraseCustomer => "erase customer",
         JobKind::MergeCustomers => "merge customers",
         JobKind::Undo => "undo",
@@ -96,8 +98,10 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         JobKind::Undo => undo_texts(summary).into_iter().for_each(|(label, text)| fact(label, text)),
         // What it did is in no row.
         JobKind::EraseCustomer | JobKind::MergeCustomers => {}
-        JobKind::ImportPoints | JobKind::ImportCustomers | JobKind::Adjust => fact("rows", rows_text(&summary.rows)),
-        JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset => {
+        JobKind::ImportPoints | JobKind::ImportCustomers | JobKind::ImportExpiry | JobKind::Adjust => {
+            fact("rows", rows_text(&summary.rows));
+        }
+        JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset | JobKind::BulkConvertPromised => {
             fact("selection", summary.selection.clone().unwrap_or_default());
             fact("customers", selected_text(&summary.rows));
         }
