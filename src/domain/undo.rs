@@ -676,7 +676,13 @@ mod tests {
     /// it takes of lots, or `into` which lot it puts how much; then what is kept.
     fn done(balance: i64, lots: &[&str], events: &[&str], on_spent: OnSpent, is_of_expiry: bool, gone: i32) -> String {
         let mut taken = vec![Vec::new(); events.len()];
-        let events: Vec<Event<'_>> = events.iter().zip(&mut taken).map(|(text, taken)| event(text, taken)).collect();
+        let mut events: Vec<Event<'_>> =
+            events.iter().zip(&mut taken).map(|(text, taken)| event(text, taken)).collect();
+        for event in
+            events.iter_mut().filter(|event| matches!(event.kind, EntryKind::Expire | EntryKind::PromiseExpire))
+        {
+            event.expires_on = event.expires_on.or(Date::from_days(gone));
+        }
         let held = lots.iter().map(|text| lot(text));
         let rules = UndoRules { on_spent, today: Date::from_days(TODAY).unwrap(), is_of_expiry };
         let terms = |credit: Sequence| Ok::<_, ()>(lot(&format!("{}:0@{gone}", credit.0)));
