@@ -25,5 +25,7 @@ pub mod job;
 pub mod filter;
 pub mod bulk;
 pub mod expiry;
+pub mod expiry_terms;
+pub mod expiring;
 pub mod reference;
 pub mod message;

@@ -54,6 +54,7 @@ mod pass;
 mod adjust;
 mod expire;
 mod bulk;
+mod expiry_update;
 mod undo;
 mod erase;
 mod merge;
@@ -417,6 +418,11 @@ impl Engine {
         if let Some(undo) = parameters.undo {
             let undone = jobs::job(&self.store, undo.job)?;
             summary.undo = Some(self.undo_sums(&undone, &counts, &parameters)?);
+        }
+        if let (Some(before), Some(after)) =
+            (&job.start.expiring_before, record.and_then(|record| record.expiring_after.as_ref()))
+        {
+            summary.tell_expiring(before, after, decimals, parameters.expiry.as_ref());
         }
         summary.reason = parameters.reason;
         let has_file = parameters.layout.is_some();

@@ -1,4 +1,4 @@
-//! Files become commands: sources, chunks, records, formats, and the two kinds of import.
+//! Files become commands: sources, chunks, records, formats, and the three kinds of import.
 
 pub mod sheet;
 pub mod source;
@@ -13,7 +13,9 @@ pub mod guess;
 pub mod proposal;
 pub mod surroundings;
 pub mod input;
+pub mod naming;
 pub mod list;
 pub mod points;
 pub mod customers;
+pub mod expiry;
 pub mod preview;

@@ -51,8 +51,8 @@ use crate::{
     engine::{
         Engine, RunningJob,
         request::{
-            AdjustRequest, CustomersRequest, ExpireRequest, JobRequest, MergeRequest, PointsRequest, ResumeRequest,
-            UndoRequest,
+            AdjustRequest, CustomersRequest, ExpireRequest, ExpiryUpdateRequest, JobRequest, MergeRequest,
+            PointsRequest, ResumeRequest, UndoRequest,
         },
         view::{
             AccountView, AdjustView, BackupView, CustomerView, EraseView, HistoryPage, MergeView, ProgramView,
@@ -179,6 +179,26 @@ impl Service {
         self.begin(listed, job.no_wait, Some(Box::new(reader)), move |engine, spooled, progress| {
             request.file.spooled = spooled;
             engine.import_customers(&job, &request, progress)
+        })
+    }
+
+    /// Starts to change when points expire, of the customers that a file names.
+    pub fn import_expiry(&self, job: JobRequest, request: ExpiryUpdateRequest) -> Job {
+        let listed = (JobKind::ImportExpiry, request.file.path.clone());
+        self.begin(listed, job.no_wait, None, move |engine, _, progress| engine.import_expiry(&job, &request, progress))
+    }
+
+    /// Starts to change when points expire, of the customers that a stream names, as `upload_points` does.
+    pub fn upload_expiry(
+        &self,
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        job: JobRequest,
+        mut request: ExpiryUpdateRequest,
+    ) -> Job {
+        let listed = (JobKind::ImportExpiry, request.file.path.clone());
+        self.begin(listed, job.no_wait, Some(Box::new(reader)), move |engine, spooled, progress| {
+            request.file.spooled = spooled;
+            engine.import_expiry(&job, &request, progress)
         })
     }
 

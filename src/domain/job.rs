@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     entry::EntryKind,
+    expiring::Expiring,
     id::ProgramId,
     lot::Expired,
     outcome::Status,
@@ -43,6 +44,8 @@ pub enum JobKind {
     MergeCustomers,
     /// An earlier job, taken back.
     Undo,
+    /// A file that changes when points expire.
+    ImportExpiry,
 }
 
 impl JobKind {
@@ -66,6 +69,7 @@ impl JobKind {
             JobKind::EraseCustomer => "erase-customer",
             JobKind::MergeCustomers => "merge-customers",
             JobKind::Undo => "undo",
+            JobKind::ImportExpiry => "import-expiry",
         }
     }
 
@@ -177,6 +181,9 @@ pub struct PointsCounts {
     /// Sum of the promised points whose last day was over, positive.
     #[serde(default)]
     pub promises_expired: Total,
+    /// Sum of the points that have another last day.
+    #[serde(default)]
+    pub moved: Total,
     /// Credits of add rows.
     pub credits: Accounting,
     /// Debits of add rows, positive.
@@ -201,6 +208,7 @@ impl PointsCounts {
         self.expired += other.expired;
         self.promised += other.promised;
         self.promises_expired += other.promises_expired;
+        self.moved += other.moved;
         self.credits.add(&other.credits);
         self.debits.add(&other.debits);
         self.set_rows += other.set_rows;
@@ -437,6 +445,9 @@ pub struct JobStart {
     pub first_record: u64,
     /// First ledger entry that may be this job's.
     pub first_sequence: u64,
+    /// When the program's points expired before, of a job on expiry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiring_before: Option<Expiring>,
 }
 
 /// What a committed window says: the job up to its end.
@@ -461,6 +472,19 @@ pub struct WindowRecord {
     pub elapsed_ms: u64,
     /// First and next ledger entry of this window.
     pub sequences: (u64, u64),
+    /// When the program's points expire now, where a job on expiry ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiring_after: Option<ExpiringAfter>,
+}
+
+/// What a job on expiry left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiringAfter {
+    /// When the program's points expire.
+    pub expiring: Expiring,
+    /// Whether no points of the program are of the promotion that the job named.
+    #[serde(default)]
+    pub is_promotion_unknown: bool,
 }
 
 #[cfg(test)]

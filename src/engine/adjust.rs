@@ -331,6 +331,7 @@ impl Engine {
                 undo: None,
                 notifications: None,
                 bulk: None,
+                expiry: None,
                 notify: Notify::default(),
                 rejects: None,
                 processed: None,
@@ -449,6 +450,7 @@ impl Prepared {
             customers_before: place.customers,
             first_record: place.next_record,
             first_sequence: first,
+            expiring_before: None,
         };
         let mut counts = Counts { customers_matched: 1, points: points_of(command, effect), ..Counts::default() };
         counts.points.expire(applied.expired);
@@ -465,6 +467,7 @@ impl Prepared {
             balance_after: Total(book.total(program)),
             elapsed_ms: 0,
             sequences: (first, book.next_sequence()),
+            expiring_after: None,
         };
         Ok((view, Some(LiveCommit { job: place.job, start, pages, record, done: Box::new(|| {}) })))
     }

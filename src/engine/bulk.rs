@@ -232,6 +232,7 @@ impl Engine {
             customers_before: state.customers,
             first_record: state.next_record,
             first_sequence: state.next_sequence,
+            expiring_before: None,
         };
         if job.dry_run || expects {
             let checkpoint = Checkpoint { counts: listed.counts.clone(), ..Checkpoint::default() };
@@ -273,6 +274,7 @@ impl Engine {
                 balance_after: start.balance_before,
                 elapsed_ms: 0,
                 sequences: (sequence, sequence),
+                expiring_after: None,
             };
             jobs::put_window(&mut commit, id, 1, &record, &[], &listed.rejects, &listed.reject_ends)?;
         }

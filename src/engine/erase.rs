@@ -156,6 +156,7 @@ impl Engine {
             customers_before: state.customers,
             first_record: state.next_record,
             first_sequence: state.next_sequence,
+            expiring_before: None,
         })
     }
 
@@ -245,6 +246,7 @@ pub(super) fn put_job(
         balance_after,
         elapsed_ms: 0,
         sequences: (start.first_sequence, next_sequence),
+        expiring_after: None,
     };
     jobs::put_start(commit, id, start)?;
     jobs::put_window(commit, id, 1, &record, &[], &[], &[])

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Instant};
 
 use super::{
     Engine, balances,
+    expiry_update::expiring,
     parameters::{JobSettings, Parameters},
     parameters_of,
     request::{ExpireRequest, JobRequest},
@@ -15,6 +16,7 @@ use crate::{
     domain::{
         command::{OnOverdraft, OnRepeat, OnUnknown},
         entry::Entries,
+        expiring::{Expiring, MonthSums},
         id::{JobId, ProgramId},
         job::{JobKind, JobStart, JobState, Position, Total},
         outcome::Status,
@@ -83,6 +85,7 @@ impl Engine {
             undo: None,
             notifications: None,
             bulk: None,
+            expiry: None,
             notify: notify_of(job)?,
             rejects: None,
             processed: None,
@@ -103,6 +106,7 @@ impl Engine {
             customers_before: state.customers,
             first_record: state.next_record,
             first_sequence: state.next_sequence,
+            expiring_before: None,
         };
         if job.dry_run {
             // The state that a dry run changed is dropped.
@@ -263,32 +267,20 @@ impl Engine {
         let today = self.today(None);
         let accounts = state.accounts(id)?;
         let text = |amount: i128| amount_text(amount, program.decimals);
-        let (mut expiring, mut dated, mut overdue) = (Vec::<(String, i128, i128)>::new(), 0, (0, 0));
-        for (day, due) in accounts.lots.days() {
-            if day < today {
-                overdue = (overdue.0 + due.available, overdue.1 + due.promised);
-                continue;
-            }
-            dated += due.available;
-            let (year, month, _) = day.year_month_day();
-            let month = format!("{year:04}-{month:02}");
-            match expiring.last_mut().filter(|(last, ..)| *last == month) {
-                Some((_, available, promised)) => {
-                    *available += due.available;
-                    *promised += due.promised;
-                }
-                None => expiring.push((month, due.available, due.promised)),
-            }
-        }
+        let Expiring { months, permanent, overdue } = expiring(state, id, today)?;
+        let overdue = (overdue.available.0, overdue.promised.0);
         let balance = accounts.total - overdue.0;
-        let month =
-            |(month, available, promised)| MonthView { month, available: text(available), promised: text(promised) };
+        let month = |(month, sums): (String, MonthSums)| MonthView {
+            month,
+            available: text(sums.available.0),
+            promised: text(sums.promised.0),
+        };
         Ok(ProgramView {
             accounts: accounts.list.iter().filter(|account| account.newest().0 > 0).count() as u64,
             balance: text(balance),
             promised: text(accounts.lots.promised_total() - overdue.1),
-            expiring: expiring.into_iter().map(month).collect(),
-            permanent: text(balance - dated),
+            expiring: months.into_iter().map(month).collect(),
+            permanent: text(permanent.0),
             overdue: text(overdue.0 + overdue.1),
             code: program.code,
             name: program.name,

@@ -55,6 +55,7 @@ impl Engine {
                 balance_after: job.start.balance_before,
                 elapsed_ms: 0,
                 sequences: (job.start.first_sequence, job.start.first_sequence),
+                expiring_after: None,
             },
         };
         let mut commit = Commit::default();

@@ -8,6 +8,7 @@ use super::bulk::BulkParameters;
 use crate::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
+        expiry_terms::ExpiryTerms,
         id::ProgramId,
         identifier::IdentifierKind,
         message::Notify,
@@ -115,6 +116,9 @@ pub struct Parameters {
     /// What a bulk operation does, and to whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bulk: Option<BulkParameters>,
+    /// Which points get another last day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiry: Option<ExpiryTerms>,
     /// What an undo takes back, and how.
     #[serde(default)]
     pub undo: Option<UndoRequest>,
@@ -150,6 +154,7 @@ impl Parameters {
             as_of: None,
             only_program: false,
             bulk: None,
+            expiry: None,
             rejects: None,
             processed: None,
             key: None,
@@ -181,8 +186,10 @@ impl Parameters {
         let key = self.key.map(|key| format!(" key {}", key.name())).unwrap_or_default();
         let digits = self.phone_digits.map(|digits| format!(" digits {digits}")).unwrap_or_default();
         let sheet = layout.sheet.as_ref().map(|sheet| format!(" sheet {:?}", sheet.name)).unwrap_or_default();
+        let expiry = self.expiry.as_ref().and_then(|terms| serde_json::to_string(terms).ok());
+        let expiry = expiry.map(|terms| format!(" expiry {terms}")).unwrap_or_default();
         format!(
-            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}{conversion}{key}{digits}{sheet}",
+            "{} {format} {} {mode:?} {:?} {:?} {on_repeat:?}{conversion}{key}{digits}{sheet}{expiry}",
             self.program_code,
             fields.join(","),
             self.on_unknown,

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, sync::RwLock};
 
-use super::{Engine, adjust::LiveDesk, reports, run::Run};
+use super::{Engine, adjust::LiveDesk, expiry_update::expiring_after, reports, run::Run};
 use crate::{
     domain::{id::JobId, job::JobKind},
     error::{Error, Result},
     import::{
         chunk::Chunk,
         customers::{self, CustomersApplier, CustomersBatch, CustomersRules, notification_start},
+        expiry::{ExpiryApplier, ExpiryBatch, ExpiryRules},
         input::{self, Layout},
         points::{PROCESSED_HEADER, PointsApplier, PointsBatch, PointsRules},
         rows::noted,
@@ -43,7 +44,7 @@ pub(super) struct Pass {
     pub(super) rejects: Option<PathBuf>,
 }
 
-/// What the passes of both imports differ in, besides how their rows are read and applied.
+/// What the passes of the imports differ in, besides how their rows are read and applied.
 struct Stages<'a> {
     run: &'a Run,
     pass: Pass,
@@ -64,6 +65,7 @@ impl Engine {
         progress.set_stage(Stage::Applying);
         match run.kind {
             JobKind::ImportCustomers => self.pass_customers(run, state, pass, progress),
+            JobKind::ImportExpiry => self.pass_expiry(run, state, pass, progress),
             _ => self.pass_points(run, state, pass, progress),
         }
     }
@@ -201,6 +203,60 @@ impl Engine {
         state.late_identifiers.extend(late);
         state.identifiers = table;
         state.profiles = Some(profiles);
+        Ok((state, committed, is_finished))
+    }
+
+    fn pass_expiry(
+        &self,
+        run: &Run,
+        mut state: State,
+        pass: Pass,
+        progress: &Progress,
+    ) -> Result<(State, Committed, bool)> {
+        let (parameters, program) = (&run.parameters, run.parameters.program);
+        let settings = &parameters.settings;
+        let terms = parameters.expiry.as_ref();
+        let terms = terms.ok_or_else(|| Error::internal("the job does not say which points are meant"))?;
+        let surroundings = settings.surroundings(program, self.store.programs(), run.now);
+        let rules = ExpiryRules {
+            job: pass.job.unwrap_or(JobId(0)),
+            processed: pass.processed,
+            ..ExpiryRules::reading(&run.layout, Some(terms), &surroundings, self.store.settings().seed)
+        };
+        let book_rules = BookRules { on_overdraft: parameters.on_overdraft, today: settings.today, now: run.now };
+        let book = AccountBook::take(&mut state, &run.needs().programs, book_rules)?;
+        let (next_sequence, balance) = (book.next_sequence(), book.total(program));
+        let table = std::mem::take(&mut state.identifiers);
+        let customers = (state.customers, pass.customers_before);
+        let resumed = pass.resumes.map(|job| (&self.store, job));
+        let mut applier = ExpiryApplier::new(&rules, book, pass.checkpoint.position, customers, resumed)?;
+        let mut desk = pass.job.map(|_| LiveDesk::open(self, &state.kinds)).transpose()?;
+        let stages = Stages { run, pass, progress, next_sequence, balance };
+        let (mut committed, is_finished) = self.drive(
+            stages,
+            |batch: &mut ExpiryBatch, chunk| batch.fill(chunk),
+            |batch| {
+                rules.parse(&table, batch);
+                Ok(())
+            },
+            |batch| {
+                let live = match &mut desk {
+                    Some(desk) => desk.serve_book(&table, state.customers, state.next_record, applier.book()),
+                    None => Vec::new(),
+                };
+                applier.apply(batch);
+                batch.output.live = live;
+                Ok(())
+            },
+            |batch| rules.encode(batch),
+            |batch| &mut batch.output,
+        )?;
+        drop(desk);
+        applier.finish().give_back(&mut state);
+        state.identifiers = table;
+        if is_finished {
+            committed.expiring_after = Some(expiring_after(&state, program, terms, settings.today)?);
+        }
         Ok((state, committed, is_finished))
     }
 

@@ -6,13 +6,17 @@ use super::{
     Engine,
     parameters::JobSettings,
     reading::{hints, source, understood},
-    request::{CustomersRequest, FileRequest, JobRequest, PreviewRequest},
+    request::{CustomersRequest, ExpiryUpdateRequest, FileRequest, JobRequest, PreviewRequest},
 };
 use crate::{
     clock,
-    domain::outcome::Status,
+    domain::{
+        expiry_terms::{ExpiryProfile, ExpiryTerms},
+        outcome::Status,
+    },
     error::{Error, Result},
     import::{
+        expiry::ExpiryColumns,
         format::{ColumnField, Kind},
         input::{self, Layout},
         preview::{self, Preview, RawPreview},
@@ -30,10 +34,24 @@ use crate::{
 /// As an import for the file.
 pub fn preview(request: &PreviewRequest) -> Result<Preview> {
     let points = &request.points;
-    let (source, layout) = understood(&points.file, request.kind)?;
+    let (source, layout) = opened(request)?;
     let surroundings = Surroundings::of_new_store(request.now.unwrap_or_else(clock::now));
-    let read = preview::preview(&source, &layout, &surroundings, points.mode, points.conversion, request.rows_max);
+    let expiry = request.expiry.as_ref();
+    let (mode, conversion) = (points.mode, points.conversion);
+    let read = preview::preview(&source, &layout, &surroundings, mode, conversion, expiry, request.rows_max);
     read.map(|(preview, _)| preview)
+}
+
+/// Opens a file, and finds out how it is to be read; one on expiry by its profile's format, unless it names another.
+fn opened(request: &PreviewRequest) -> Result<(Source, Layout)> {
+    let file = &request.points.file;
+    match &request.expiry {
+        Some(terms) => {
+            let asked = ExpiryUpdateRequest { file: file.clone(), terms: terms.clone() };
+            understood(&asked.read_file(), Some(Kind::Expiry))
+        }
+        None => understood(file, request.kind),
+    }
 }
 
 /// Reads the first records of a file without a format. Holds them all in memory.
@@ -61,15 +79,23 @@ impl Engine {
     /// As an import.
     pub fn preview(&self, request: &PreviewRequest) -> Result<Preview> {
         let points = &request.points;
-        let (source, layout) = understood(&points.file, request.kind)?;
+        let (source, layout) = opened(request)?;
         let (program, _) = self.program(request.program.as_deref())?;
         let now = request.now.unwrap_or_else(clock::now);
         let surroundings = JobSettings::of(&self.store, now).surroundings(program, self.store.programs(), now);
+        let (expiry, rows_max) = (request.expiry.as_ref(), request.rows_max);
         let (mut preview, end) =
-            preview::preview(&source, &layout, &surroundings, points.mode, points.conversion, request.rows_max)?;
+            preview::preview(&source, &layout, &surroundings, points.mode, points.conversion, expiry, rows_max)?;
         let is_points = preview.kind == Kind::Points;
         let mode = points.mode.or(layout.format.mode);
         if is_points && mode.is_none() && layout.mapping.column(ColumnField::Operation).is_none() {
+            return Ok(preview);
+        }
+        // A file that says itself what it asks for needs no terms.
+        let is_own = ExpiryColumns::of(&layout.mapping).is_own;
+        let own = ExpiryTerms { profile: ExpiryProfile::Reference, change: None, set: None, include_promised: false };
+        let terms = request.expiry.clone().or(Some(own).filter(|_| is_own));
+        if preview.kind == Kind::Expiry && terms.is_none() {
             return Ok(preview);
         }
         let job = JobRequest {
@@ -87,7 +113,11 @@ impl Engine {
         let mut run = match preview.kind {
             Kind::Customers => self
                 .customers_run(&job, &CustomersRequest { file: points.file.clone(), ..CustomersRequest::default() })?,
-            Kind::Points | Kind::Expiry | Kind::Selection => self.points_run(&job, points)?,
+            Kind::Points | Kind::Selection => self.points_run(&job, points)?,
+            Kind::Expiry => {
+                let terms = terms.ok_or_else(|| Error::internal("a file on expiry without terms"))?;
+                self.expiry_run(&job, &ExpiryUpdateRequest { file: points.file.clone(), terms })?
+            }
         };
         let report = fresh_path(&self.spool_directory(), "csv");
         run.layout = Layout { encoding: Encoding::Utf8.name().to_owned(), ..layout };

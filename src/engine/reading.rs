@@ -42,5 +42,6 @@ pub(super) fn hints(file: &FileRequest) -> InputHints {
         date_format: file.date_format,
         skip_rows: file.skip_rows,
         sheet: file.sheet.clone(),
+        identifier: file.identifier,
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown, Operation},
+        expiry_terms::ExpiryTerms,
         filter::FilterText,
         id::JobId,
         identifier::IdentifierKind,
@@ -97,6 +98,8 @@ pub struct FileRequest {
     pub skip_rows: u64,
     /// The sheet of a workbook, by name or by number among the visible ones; none: the first visible one.
     pub sheet: Option<String>,
+    /// What the only column of identifiers holds, whatever its header; none: its header says it.
+    pub identifier: Option<IdentifierKind>,
 }
 
 /// A points file.
@@ -123,6 +126,8 @@ pub struct PreviewRequest {
     pub points: PointsRequest,
     /// What it would be imported as; none: what its format, or the header, says.
     pub kind: Option<Kind>,
+    /// What a file on expiry would do; none: of a file that says it itself, only what is in it.
+    pub expiry: Option<ExpiryTerms>,
     /// The program's code; none: the store's first.
     pub program: Option<String>,
     /// The present moment; none: the clock's.
@@ -142,6 +147,23 @@ pub struct CustomersRequest {
     pub phone_digits: Option<u8>,
     /// Where an event is written for each customer that the job credits, a JSON object a line.
     pub notifications: Option<PathBuf>,
+}
+
+/// A file that changes when points expire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiryUpdateRequest {
+    /// The file. Its format is its profile's, where it names none.
+    pub file: FileRequest,
+    /// Which points, and when they shall expire.
+    pub terms: ExpiryTerms,
+}
+
+impl ExpiryUpdateRequest {
+    /// The file with the format that it is read by.
+    pub fn read_file(&self) -> FileRequest {
+        let format = self.file.format.clone().or_else(|| Some(self.terms.profile.format_name().to_owned()));
+        FileRequest { format, ..self.file.clone() }
+    }
 }
 
 /// One customer's adjustment.

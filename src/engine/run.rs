@@ -6,6 +6,7 @@ use crate::{
     clock,
     domain::{
         command::{OnRepeat, OnUnknown},
+        expiring::Expiring,
         id::{JobId, ProgramId},
         identifier::IdentifierKind,
         job::{JobKind, JobStart, JobState, Total},
@@ -16,6 +17,7 @@ use crate::{
         Engine, balances,
         earlier::taken_up,
         expectations,
+        expiry_update::expiring,
         parameters::{JobSettings, Parameters},
         parameters_of,
         pass::Pass,
@@ -59,6 +61,15 @@ pub(super) struct Run {
     pub(super) began: Instant,
     /// The stream that it reads, if it is no file.
     pub(super) spooled: Option<Spooled>,
+}
+
+/// What of the store was there before a job.
+struct Before {
+    balance: Total,
+    /// Of the other programs that its rows can name.
+    others: BTreeMap<u16, Total>,
+    /// When the program's points expired, of a job on expiry.
+    expiring: Option<Expiring>,
 }
 
 impl Engine {
@@ -114,6 +125,7 @@ impl Engine {
             undo: None,
             notifications: None,
             bulk: None,
+            expiry: None,
             notify: notify_of(job)?,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
@@ -168,6 +180,7 @@ impl Engine {
             undo: None,
             notifications: absolute(request.notifications.as_deref())?,
             bulk: None,
+            expiry: None,
             notify: notify_of(job)?,
             rejects: absolute(job.rejects.as_deref())?,
             processed: absolute(job.processed.as_deref())?,
@@ -236,7 +249,7 @@ impl Engine {
         self.go_on(run, &job, &mut held, progress)
     }
 
-    fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
+    pub(super) fn begin(&self, run: Run, request: &JobRequest, progress: &Progress) -> Result<Summary> {
         progress.set_bytes_total(run.source.file_bytes());
         reports::check(&run.layout.location, &run.parameters)?;
         let mut held = self.state_for_job(request.no_wait, progress)?;
@@ -356,6 +369,7 @@ impl Engine {
         let state = self.load(&mut held, &needs)?;
         let load_s = loading.elapsed().as_secs_f64();
         let balance_before = Total(state.accounts(run.parameters.program)?.total);
+        let expiring_before = run.expiring(&state)?;
         disk::check_free(self.store.directory(), self.options.disk_free_min)?;
         let id = JobId(self.store.newest_job()?.0 + 1);
         let start = JobStart {
@@ -369,6 +383,7 @@ impl Engine {
             customers_before: state.customers,
             first_record: state.next_record,
             first_sequence: state.next_sequence,
+            expiring_before: expiring_before.clone(),
         };
         let mut commit = Commit::default();
         jobs::put_start(&mut commit, id, &start)?;
@@ -385,7 +400,7 @@ impl Engine {
             processed: run.parameters.processed.is_some(),
             rejects: None,
         };
-        let before = (balance_before, start.other_balances_before);
+        let before = Before { balance: balance_before, others: start.other_balances_before, expiring: expiring_before };
         let (state, summary) = self.complete(run, state, pass, before, load_s, progress)?;
         *held = Some(state);
         Ok(summary)
@@ -441,6 +456,11 @@ impl Engine {
             None => other_balances(&state, run.parameters.program),
         };
         let before = resumed.map_or(before, |job| job.start.balance_before);
+        let expiring = match resumed {
+            Some(job) => job.start.expiring_before.clone(),
+            None => run.expiring(&state)?,
+        };
+        let before = Before { balance: before, others, expiring };
         let applying = Instant::now();
         let (_, committed, is_finished) = self.pass(run, state, pass, progress)?;
         let apply_s = applying.elapsed().as_secs_f64();
@@ -449,8 +469,15 @@ impl Engine {
         }
         expectations::check(&run.program, &self.store.programs(), request, &committed.checkpoint.counts)?;
         let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
-        let mut summary =
-            run.summary(None, JobState::Finished, &committed, before, elapsed_ms, progress, self.named(&others));
+        let mut summary = run.summary(
+            None,
+            JobState::Finished,
+            &committed,
+            &before,
+            elapsed_ms,
+            progress,
+            self.named(&before.others),
+        );
         summary.list_reports(&run.parameters.rejects, &run.parameters.processed, &None);
         let processed_bytes = committed.checkpoint.processed_bytes;
         summary.cost = Some(Cost { load_s, apply_s, processed_bytes, ..Cost::default() });
@@ -471,7 +498,11 @@ impl Engine {
             // An earlier run went on without it: it is no report of this job any more.
             run.parameters.processed = None;
         }
-        let before = (job.start.balance_before, job.start.other_balances_before.clone());
+        let before = Before {
+            balance: job.start.balance_before,
+            others: job.start.other_balances_before.clone(),
+            expiring: job.start.expiring_before.clone(),
+        };
         let (state, summary) = self.complete(run, state, pass, before, load_s, progress)?;
         *held = Some(state);
         Ok(summary)
@@ -483,7 +514,7 @@ impl Engine {
         run: Run,
         state: State,
         pass: Pass,
-        (balance_before, others): (Total, BTreeMap<u16, Total>),
+        before: Before,
         load_s: f64,
         progress: &Progress,
     ) -> Result<(State, Summary)> {
@@ -521,10 +552,10 @@ impl Engine {
             Some(id),
             JobState::Finished,
             &committed,
-            balance_before,
+            &before,
             elapsed_ms,
             progress,
-            self.named(&others),
+            self.named(&before.others),
         );
         let Parameters { rejects, processed, notifications, .. } = &run.parameters;
         summary.list_reports(rejects, processed, notifications);
@@ -617,7 +648,7 @@ impl Run {
         job: Option<JobId>,
         state: JobState,
         committed: &Committed,
-        before: Total,
+        before: &Before,
         elapsed_ms: u64,
         progress: &Progress,
         others: BTreeMap<u16, (String, u8, Total)>,
@@ -628,7 +659,7 @@ impl Run {
             state,
             format: Some(self.layout.format.name.clone()),
             counts: &committed.checkpoint.counts,
-            balance: balances(before, committed.balance_after),
+            balance: balances(before.balance, committed.balance_after),
             program: (self.program.code.clone(), self.program.decimals),
             others,
             elapsed_ms,
@@ -638,7 +669,18 @@ impl Run {
         summary.reason.clone_from(&self.parameters.reason);
         summary.input = Some(self.layout.path.display().to_string());
         summary.encoding = Some(self.layout.encoding.clone());
+        if let (Some(before), Some(after)) = (&before.expiring, &committed.expiring_after) {
+            summary.tell_expiring(before, after, self.program.decimals, self.parameters.expiry.as_ref());
+        }
         summary
+    }
+
+    /// When the program's points expire, of a job on expiry.
+    fn expiring(&self, state: &State) -> Result<Option<Expiring>> {
+        if self.kind != JobKind::ImportExpiry {
+            return Ok(None);
+        }
+        expiring(state, self.parameters.program, self.parameters.settings.today).map(Some)
     }
 }
 

@@ -129,6 +129,7 @@ impl Engine {
             customers_before: state.customers,
             first_record: state.next_record,
             first_sequence: state.next_sequence,
+            expiring_before: None,
         };
         let rules = rules(&undone, &parameters, request);
         let mut undo = Undo { undone: &undone, id: None, start: &start, parameters: &parameters, rules, programs };

@@ -42,8 +42,10 @@ macro_rules! column_fields {
 
 const POINTS: &[Kind] = &[Kind::Points];
 const CUSTOMERS: &[Kind] = &[Kind::Customers];
+const EXPIRY: &[Kind] = &[Kind::Expiry];
 const POINTS_CUSTOMERS: &[Kind] = &[Kind::Points, Kind::Customers];
-const ALL_KINDS: &[Kind] = &[Kind::Points, Kind::Customers, Kind::Selection];
+const POINTS_EXPIRY: &[Kind] = &[Kind::Points, Kind::Expiry];
+const ALL_KINDS: &[Kind] = &[Kind::Points, Kind::Customers, Kind::Expiry, Kind::Selection];
 
 // Behind each field stand the imports that read it: the one list of what can be mapped.
 column_fields! {
@@ -70,15 +72,15 @@ column_fields! {
     /// The points programme.
     Program = "program", POINTS;
     /// The type of what the points were given for.
-    RefType = "ref_type", POINTS;
+    RefType = "ref_type", POINTS_EXPIRY;
     /// What the points were given for.
-    RefId = "ref_id", POINTS;
+    RefId = "ref_id", POINTS_EXPIRY;
     /// The promotion that gave the points.
     PromotionId = "promotion_id", POINTS;
     /// Whether the points are promised only.
     Promised = "promised", POINTS;
     /// The internal reason.
-    Reason = "reason", POINTS;
+    Reason = "reason", POINTS_EXPIRY;
     /// The text that the customer sees.
     Comment = "comment", POINTS;
     /// The row's own key, for files that are sent again.
@@ -109,6 +111,14 @@ column_fields! {
     Currency = "currency", CUSTOMERS;
     /// The customer's account: the code of the program that the amount is credited in.
     Account = "account", CUSTOMERS;
+    /// How a new last day is told: fixed, relative or immediate.
+    ExpiryType = "expiry_type", EXPIRY;
+    /// What a relative expiry counts.
+    ExpiryUnit = "expiry_unit", EXPIRY;
+    /// The new last day, or how many days or months.
+    ExpiryValue = "expiry_value", EXPIRY;
+    /// Whether points expire earlier or later.
+    ExpiryChange = "expiry_change", EXPIRY;
 }
 
 impl fmt::Display for ColumnField {
@@ -338,6 +348,9 @@ static BUILTIN: LazyLock<Vec<Format>> = LazyLock::new(|| {
         include_str!("formats/marsello-customers.toml"),
         include_str!("formats/tidemill-customers.toml"),
         include_str!("formats/incust.toml"),
+        include_str!("formats/expiry-date-range.toml"),
+        include_str!("formats/expiry-reference.toml"),
+        include_str!("formats/expiry-promotion.toml"),
         include_str!("formats/customer-list.toml"),
     ];
     texts.iter().map(|text| Format::parse(text).expect("a test reads every built-in format")).collect()
@@ -366,6 +379,15 @@ impl Format {
                 Err(FormatError(format!("a file of the format `{}` {does}: leave `--mode` out", self.name)))
             }
             (fixed, asked) => Ok(asked.or(fixed)),
+        }
+    }
+
+    /// Whether its files say more than whom they mean.
+    pub fn says_more_than_who(&self) -> bool {
+        match self.kind {
+            Kind::Points | Kind::Customers => true,
+            Kind::Expiry => self.column(ColumnField::ExpiryType).is_some(),
+            Kind::Selection => false,
         }
     }
 
@@ -835,10 +857,10 @@ fn choices(names: &[String]) -> String {
 ///
 /// When no format fits, or several do: then the job asks, since a wrong guess credits wrong points.
 pub fn recognize(kind: Option<Kind>, header: &[impl AsRef<str>]) -> Result<&'static Format, RecognizeError> {
-    // Any file of customers names customers: as a selection it is read only where that is asked for.
+    // Any file of customers names customers: as one that says no more it is read only where that is asked for.
     let is_asked = |format: &&Format| match kind {
         Some(kind) => format.kind == kind,
-        None => format.kind != Kind::Selection,
+        None => format.says_more_than_who(),
     };
     recognize_among(Format::all().iter().filter(is_asked), header)
 }

@@ -13,6 +13,8 @@ use crate::{
     domain::{
         currency::currency_code,
         customer::Gender,
+        expiry::ExpiryDirection,
+        expiry_terms::{ExpiryType, ExpiryUnit},
         identifier::{IdentifierKind, normalize},
         points::{NumberStyle, parse_amount},
         time::DateStyle,
@@ -98,6 +100,10 @@ const NAMES: &[(ColumnField, &[&str])] = {
         (Balance, AMOUNTS),
         (Currency, &["bonus currency", "currency code", "valiuta", "валюта", "währung", "moneda", "devise", "waluta"]),
         (Account, &["customer account", "account id", "account code"]),
+        (ExpiryType, &["expiry update type"]),
+        (ExpiryUnit, &["expiry period unit"]),
+        (ExpiryValue, &["new expiry value", "new expiry", "new expiry date"]),
+        (ExpiryChange, &["expiry update reason type", "reason type", "expiry update", "change"]),
     ]
 };
 
@@ -178,6 +184,10 @@ impl Values<'_> {
             ColumnField::ExpiresOn | ColumnField::CreditedOn | ColumnField::Birthday | ColumnField::CreatedAt => {
                 fits(self.most(is_date))
             }
+            ColumnField::ExpiryType => speaks(self.most(|value| ExpiryType::parse(value).is_some())),
+            ColumnField::ExpiryUnit => speaks(self.most(|value| ExpiryUnit::parse(value).is_some())),
+            ColumnField::ExpiryValue => fits(self.most(|value| whole(value).is_some() || is_date(value))),
+            ColumnField::ExpiryChange => speaks(self.most(|value| ExpiryDirection::parse(value).is_some())),
             ColumnField::Promised => {
                 fits(self.most(|value| is_flag(value) || is_one_of(value, &["available", "promised"])))
             }
@@ -397,6 +407,10 @@ fn kind_of_values(field: ColumnField) -> &'static str {
         ColumnField::Operation => "words for credit and debit",
         ColumnField::ExpiresOn | ColumnField::CreditedOn | ColumnField::Birthday | ColumnField::CreatedAt => "dates",
         ColumnField::Gender => "words for genders",
+        ColumnField::ExpiryType => "words for kinds of expiry",
+        ColumnField::ExpiryUnit => "days and months",
+        ColumnField::ExpiryValue => "numbers of days or months, or dates",
+        ColumnField::ExpiryChange => "words for earlier and later",
         ColumnField::Promised | ColumnField::Consent => "yes and no",
         ColumnField::Currency => "currencies",
         ColumnField::Reason

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{job::Position, phone::Region, points::NumberStyle, time::DateStyle},
+    domain::{identifier::IdentifierKind, job::Position, phone::Region, points::NumberStyle, time::DateStyle},
     error::{Error, Result},
     import::{
         cell_rules::CellRules,
@@ -19,7 +19,7 @@ use crate::{
         format::{self, ColumnField, ColumnOverride, Format, Header, Kind, Mapping, MappingError, RecognizeError},
         guess,
         proposal::Proposal,
-        rows::{Cells, is_blank},
+        rows::{Cells, column_of_kind, is_blank},
         sheet::{SheetChoice, SheetProblem, bad_cell},
         source::{Encoding, Source, SourceError, SourceReader, Stream},
     },
@@ -49,6 +49,8 @@ pub struct InputHints {
     pub skip_rows: u64,
     /// The sheet of a workbook, by name or number.
     pub sheet: Option<String>,
+    /// What the only column of identifiers holds, whatever its header.
+    pub identifier: Option<IdentifierKind>,
 }
 
 /// Which sheet of a workbook is read.
@@ -285,7 +287,10 @@ pub fn understand(source: &Source, path: &Path, kind: Option<Kind>, hints: &Inpu
         return Err(Error::usage(format!("the format `{}` is for {}, not for {kind}", format.name, format.kind)));
     }
     let header = if hints.no_header { Header::Numbered(found.first.len()) } else { Header::Named(&found.first) };
-    let overrides = parse_overrides(format.kind, &hints.map)?;
+    let mut overrides = parse_overrides(format.kind, &hints.map)?;
+    if let Some(kind) = hints.identifier {
+        overrides.extend(only_identifier(&format, header, kind, &overrides)?);
+    }
     let mapping = Mapping::resolve(&format, header, &overrides).map_err(|error| {
         let plain = columns_error(&error, &found.first, hints);
         let MappingError::Missing { format: name, missing, .. } = &error else { return plain };
@@ -416,7 +421,7 @@ fn proposal(
         (None, Kind::Points) => Format::builtin(Some(Kind::Points), "tidemill")?,
         (None, Kind::Customers) => Format::builtin(Some(Kind::Customers), "tidemill-customers")?,
         (None, Kind::Selection) => Format::builtin(Some(Kind::Selection), "customer-list")?,
-        (None, Kind::Expiry) => return None,
+        (None, Kind::Expiry) => Format::builtin(Some(Kind::Expiry), "expiry-reference")?,
     };
     let is_data = |cell: &String| format::looks_like_data(cell);
     let is_named = |cell: &String| guess::is_usual(kind, cell);
@@ -488,11 +493,58 @@ fn parse_overrides(kind: Kind, map: &[String]) -> Result<Vec<ColumnOverride>> {
     map.iter().map(|one| ColumnOverride::parse(one, kind).map_err(|error| Error::usage(error.to_string()))).collect()
 }
 
+/// What makes one column of identifiers the only one, and of this kind: the one that is called so, else the only one of another
+/// kind, else the only one that the format does not know.
+fn only_identifier(
+    format: &Format,
+    header: Header<'_>,
+    kind: IdentifierKind,
+    overrides: &[ColumnOverride],
+) -> Result<Vec<ColumnOverride>> {
+    let (wanted, identifiers) =
+        (column_of_kind(kind), IdentifierKind::ALL.iter().copied().map(column_of_kind).collect::<Vec<_>>());
+    let is_identifier = |field: &Option<ColumnField>| field.is_some_and(|field| identifiers.contains(&field));
+    if let Some(other) = overrides.iter().find(|column| is_identifier(&column.field) && column.field != Some(wanted)) {
+        let other = other.field.map_or("", ColumnField::name);
+        return Err(Error::usage(format!("`--identifier {}` contradicts the column of `{other}`", kind.name()))
+            .hint("leave `--identifier` out, or the `--map`"));
+    }
+    // Names and fields of the columns that `--map` leaves open.
+    let columns: Vec<(String, Option<ColumnField>)> = match header {
+        Header::Named(cells) => {
+            let column = |(at, cell): (usize, &String)| (format::column_name(cell, at), format.field_of(cell));
+            cells.iter().enumerate().map(column).collect()
+        }
+        Header::Numbered(count) => (1..=count).map(|number| (number.to_string(), None)).collect(),
+    };
+    let key = |name: &str| format::header_key(name);
+    let is_open = |name: &str| !overrides.iter().any(|column| key(&column.column) == key(name));
+    let open: Vec<_> = columns.into_iter().filter(|(name, _)| is_open(name)).collect();
+    let is_mapped = overrides.iter().any(|column| column.field == Some(wanted));
+    let is_named = open.iter().any(|(_, field)| *field == Some(wanted));
+    let others: Vec<_> = open.iter().filter(|(_, field)| is_identifier(field) && *field != Some(wanted)).collect();
+    let unknown: Vec<_> = open.iter().filter(|(_, field)| field.is_none()).collect();
+    let only = match (&others[..], &unknown[..]) {
+        _ if is_mapped || is_named => None,
+        ([only], _) | ([], [only]) => Some(only),
+        _ => {
+            let kind = kind.name();
+            return Err(Error::usage(format!("`--identifier {kind}` does not tell which column holds it")).hint(
+                format!("name it with `--map \"Header={kind}\"`, without a header by number: `--map 1={kind}`"),
+            ));
+        }
+    };
+    let chosen = only.map(|(name, _)| ColumnOverride { column: name.clone(), field: Some(wanted) });
+    let left = others.iter().filter(|(name, _)| only.is_none_or(|only| only.0 != *name));
+    let left = left.map(|(name, _)| ColumnOverride { column: name.clone(), field: None });
+    Ok(chosen.into_iter().chain(left).collect())
+}
+
 /// The only format of a kind, or of all, whose mandatory columns header and `--map` fill together, and which the header could
 /// be recognised as.
 fn by_mapping(kind: Option<Kind>, header: &[String], map: &[String]) -> Option<&'static Format> {
     let fits = |format: &&Format| {
-        kind.map_or(format.kind != Kind::Selection, |kind| format.kind == kind)
+        kind.map_or(format.says_more_than_who(), |kind| format.kind == kind)
             && format.has_marks(header)
             && parse_overrides(format.kind, map)
                 .is_ok_and(|overrides| Mapping::resolve(format, Header::Named(header), &overrides).is_ok())

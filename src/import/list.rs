@@ -3,13 +3,7 @@
 //! Rows become customers or faults on any thread; whoever is named twice counts once.
 
 use crate::{
-    domain::{
-        id::CustomerId,
-        identifier::{IdentifierKind, normalize, put_plain},
-        outcome::Status,
-        phone::Region,
-        rejection::Rejection,
-    },
+    domain::{id::CustomerId, identifier::IdentifierKind, outcome::Status, phone::Region, rejection::Rejection},
     import::{
         cell_rules::CellRules,
         chunk::Chunk,
@@ -17,28 +11,21 @@ use crate::{
         dialect::Dialect,
         format::ColumnField,
         input::Layout,
-        rows::{
-            Cells, Fault, Faults, column_of_kind, filled_identifiers, is_blank, noted, owner_fault, quoted,
-            record_fault,
-        },
+        naming::{Names, Naming},
+        rows::{Cells, Fault, Faults, column_of_kind, is_blank, noted, record_fault},
         sheet::bad_cell,
     },
     report::cell::{unguarded, write_cell},
-    store::{
-        identifiers::{IdentifierHash, IdentifierTable, LookupOrder},
-        jobs::RejectedRow,
-    },
+    store::{identifiers::IdentifierTable, jobs::RejectedRow},
 };
 
 /// How rows of such a file become customers.
 pub struct ListRules {
     dialect: Dialect,
     columns: usize,
-    identifiers: Vec<(IdentifierKind, usize)>,
+    naming: Naming,
     read: Vec<(ColumnField, usize)>,
     cell_rules: CellRules,
-    region: Option<Region>,
-    seed: u64,
 }
 
 /// A chunk of the file on its way.
@@ -46,9 +33,7 @@ pub struct ListRules {
 pub struct ListBatch {
     chunk: Chunk,
     records: Records,
-    hashes: Vec<(u32, IdentifierHash)>,
-    order: LookupOrder,
-    owners: Vec<CustomerId>,
+    names: Names,
     scratch: Vec<u8>,
     normalized: Vec<u8>,
     /// Customer and fault of each row; one of the two is there.
@@ -58,28 +43,25 @@ pub struct ListBatch {
 impl ListRules {
     /// The rules by which a file is read.
     pub fn reading(layout: &Layout, region: Option<Region>, seed: u64) -> ListRules {
-        let identifier = |&kind: &IdentifierKind| Some((kind, layout.mapping.column(column_of_kind(kind))?));
         ListRules {
             dialect: layout.dialect,
             columns: layout.mapping.columns,
-            identifiers: IdentifierKind::ALL.iter().filter_map(identifier).collect(),
+            naming: Naming::of(layout, region, seed),
             read: layout.mapping.fields.iter().map(|(&field, &column)| (field, column)).collect(),
             cell_rules: layout.cell_rules(),
-            region: layout.region(region),
-            seed,
         }
     }
 
     /// The kinds of identifiers that it names customers by.
     pub fn kinds(&self) -> Vec<IdentifierKind> {
-        self.identifiers.iter().map(|(kind, _)| *kind).collect()
+        self.naming.identifiers.iter().map(|(kind, _)| *kind).collect()
     }
 
     /// Parses a chunk. Runs on any thread.
     pub fn parse(&self, table: &IdentifierTable, batch: &mut ListBatch) {
-        let ListBatch { chunk, records, hashes, order, owners, scratch, normalized, rows } = batch;
+        let ListBatch { chunk, records, names, scratch, normalized, rows } = batch;
         rows.clear();
-        hashes.clear();
+        names.clear();
         let text = csv::scan_text(&chunk.bytes, self.dialect, self.columns, records);
         chunk.settle(records);
         if text.is_none() {
@@ -89,21 +71,17 @@ impl ListRules {
         self.cell_rules.apply(&chunk.bytes, self.dialect, records);
         for (at, record) in records.records.iter().enumerate() {
             let cells = Cells::of(&chunk.bytes, text, records, record, self.dialect);
-            let fault = self.read_row(record, cells, at, hashes, scratch, normalized);
+            let fault = self.read_row(record, cells, at, names, scratch, normalized);
             rows.push((CustomerId::NONE, fault));
         }
-        order.sort(hashes.iter().map(|(_, hash)| hash));
-        owners.clear();
-        owners.resize(hashes.len(), CustomerId::NONE);
-        table.get_each(order, owners);
         let mut conflicts = Vec::new();
-        for ((row, _), &owner) in hashes.iter().zip(owners.iter()).filter(|(_, owner)| **owner != CustomerId::NONE) {
-            let place = &mut rows[*row as usize].0;
+        self.naming.look_up(table, names, |row, owner| {
+            let place = &mut rows[row].0;
             if *place != CustomerId::NONE && *place != owner {
-                conflicts.push(*row as usize);
+                conflicts.push(row);
             }
             *place = owner;
-        }
+        });
         for (at, (customer, fault)) in rows.iter_mut().enumerate().filter(|(_, (_, fault))| fault.is_none()) {
             let rejection = match *customer {
                 CustomerId::NONE => Rejection::IdentifierUnknown,
@@ -111,7 +89,7 @@ impl ListRules {
                 _ => continue,
             };
             let cells = Cells::of(&chunk.bytes, None, records, &records.records[at], self.dialect);
-            *fault = owner_fault(rejection, &filled_identifiers(&self.identifiers, cells, scratch));
+            *fault = self.naming.fault(rejection, cells, scratch);
             *customer = CustomerId::NONE;
         }
     }
@@ -122,42 +100,18 @@ impl ListRules {
         record: &Record,
         cells: Cells<'_>,
         at: usize,
-        hashes: &mut Vec<(u32, IdentifierHash)>,
+        names: &mut Names,
         scratch: &mut Vec<u8>,
         normalized: &mut Vec<u8>,
     ) -> Option<Fault> {
         if record.problem.is_some() {
             return record_fault(record, cells, self.columns, self.read.iter().copied());
         }
-        let before = hashes.len();
-        let (mut faults, mut is_filled) = (Faults::default(), false);
-        for &(kind, column) in &self.identifiers {
-            let cell = cells.text(column, scratch);
-            if is_blank(cell.as_bytes()) {
-                continue;
-            }
-            is_filled = true;
-            normalized.clear();
-            let read = match put_plain(kind, cell.as_bytes(), false, normalized) {
-                true => Ok(()),
-                false => normalize(kind, cell, self.region, false, normalized),
-            };
-            match read {
-                Ok(()) => hashes.push((at as u32, IdentifierHash::of(self.seed, kind, normalized))),
-                Err(problem) => {
-                    let name = kind.name();
-                    faults.add(Rejection::IdentifierInvalid, name, format!("{name} {} {problem}", quoted(cell)));
-                }
-            }
-        }
-        if !is_filled {
-            let names: Vec<&str> = self.identifiers.iter().map(|(kind, _)| kind.name()).collect();
-            let message = format!("no identifier is filled: one of {} is needed", names.join(", "));
-            faults.add(Rejection::IdentifierMissing, names.first().copied().unwrap_or_default(), message);
-        }
+        let mut faults = Faults::default();
+        self.naming.read(cells, at, names, &mut faults, scratch, normalized);
         let fault = faults.first();
         if fault.is_some() {
-            hashes.truncate(before);
+            self.naming.forget(at, names);
         }
         fault
     }

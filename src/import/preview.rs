@@ -16,6 +16,8 @@ use crate::{
         command::Mode,
         currency::currency_code,
         customer::{Gender, LTV_DECIMALS},
+        expiry::ExpiryDirection,
+        expiry_terms::{ExpiryTerms, ExpiryType, ExpiryUnit},
         identifier::{IdentifierKind, normalize},
         job::Position,
         points::{Conversion, NumberStyle, parse_amount},
@@ -29,6 +31,7 @@ use crate::{
         csv::{self, RecordProblem, Records},
         customers::{CustomersBatch, CustomersRules},
         dialect::Dialect,
+        expiry::{ExpiryBatch, ExpiryRules},
         format::{ColumnField, Kind, OperationWord},
         input::{self, InputHints, Layout},
         points::{PointsBatch, PointsRules},
@@ -205,9 +208,10 @@ pub fn preview(
     surroundings: &Surroundings,
     mode: Option<Mode>,
     conversion: Option<Conversion>,
+    expiry: Option<&ExpiryTerms>,
     rows_max: u64,
 ) -> Result<(Preview, Position)> {
-    let mut reader = RowReader::new(layout, surroundings, mode, conversion)?;
+    let mut reader = RowReader::new(layout, surroundings, mode, conversion, expiry)?;
     let mut chunks = input::chunks_of(source, layout.dialect, layout.start, CHUNK_BYTES_MAX, Arc::default())?;
     let mut end = layout.start;
     let mut rows = Vec::new();
@@ -286,6 +290,7 @@ struct RowReader<'a> {
 enum Rules {
     Points(Box<PointsRules>, Box<PointsBatch>),
     Customers(Box<CustomersRules>, Box<CustomersBatch>),
+    Expiry(Box<ExpiryRules>, Box<ExpiryBatch>),
 }
 
 impl<'a> RowReader<'a> {
@@ -294,12 +299,15 @@ impl<'a> RowReader<'a> {
         surroundings: &'a Surroundings,
         mode: Option<Mode>,
         conversion: Option<Conversion>,
+        expiry: Option<&ExpiryTerms>,
     ) -> Result<RowReader<'a>> {
         let numbers = layout.number_style();
         let tiers = || Tiers::from_parts(&[], &surroundings.tiers).map_err(Error::corrupt);
         let rules = if layout.format.kind == Kind::Customers {
             let rules = CustomersRules::reading(layout, surroundings)?;
             Rules::Customers(Box::new(rules), Box::default())
+        } else if layout.format.kind == Kind::Expiry {
+            Rules::Expiry(Box::new(ExpiryRules::reading(layout, expiry, surroundings, 0)), Box::default())
         } else {
             // Whether amounts are added or set is not needed to read them.
             let has_operations = layout.mapping.column(ColumnField::Operation).is_some();
@@ -322,6 +330,12 @@ impl<'a> RowReader<'a> {
             Rules::Customers(rules, batch) => {
                 batch.fill(chunk.clone());
                 rules.parse(batch);
+                batch.faults().to_vec()
+            }
+            Rules::Expiry(rules, batch) => {
+                batch.fill(chunk.clone());
+                // Whom the identifiers belong to is another matter: these are faults of the file alone.
+                rules.parse(&IdentifierTable::default(), batch);
                 batch.faults().to_vec()
             }
         }
@@ -419,6 +433,16 @@ impl<'a> RowReader<'a> {
             ColumnField::CreditedOn => {
                 let credited = self.layout.dates.parse_or_timestamp(cell, &self.surroundings.zone);
                 credited.map(|time| time.to_string())
+            }
+            ColumnField::ExpiryType => ExpiryType::parse(cell).map(|found| found.word().to_owned()),
+            ColumnField::ExpiryUnit => ExpiryUnit::parse(cell).map(|unit| unit.word().to_owned()),
+            ColumnField::ExpiryChange => ExpiryDirection::parse(cell).map(|change| change.word().to_owned()),
+            ColumnField::ExpiryValue => {
+                let day = || {
+                    let last = self.layout.dates.parse_or_timestamp(cell, &self.surroundings.zone)?;
+                    Some(self.surroundings.zone.day_of(last).to_string())
+                };
+                number(0).map(|number| text(number, 0)).or_else(day)
             }
             // As they came: nothing is made of these.
             _ => None,

@@ -15,6 +15,11 @@ use crate::{
 /// Characters of a value that a message shows.
 const VALUE_CHARS_MAX: usize = 60;
 
+/// Bytes of a row id, a reference or a promotion.
+pub const KEY_BYTES_MAX: usize = 255;
+/// Bytes of a reason or a comment. They are kept with the entry, in pages that are read whole.
+pub const TEXT_BYTES_MAX: usize = 4096;
+
 /// What is wrong with a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {

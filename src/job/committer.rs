@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{
         id::JobId,
-        job::{Counts, JobState, Position, Total, WindowRecord},
+        job::{Counts, ExpiringAfter, JobState, Position, Total, WindowRecord},
     },
     error::{Error, ErrorKind, Result},
     options::Options,
@@ -108,6 +108,8 @@ pub struct Committed {
     pub window_ms: Histogram<u64>,
     /// Bytes that the log took in.
     pub log_bytes: u64,
+    /// When the program's points expire now, after a job on expiry.
+    pub expiring_after: Option<ExpiringAfter>,
 }
 
 /// Where a job's outputs go.
@@ -227,6 +229,7 @@ impl Committer<'_> {
             balance_after: self.balance_after,
             elapsed_ms,
             sequences: window.record.sequences,
+            expiring_after: None,
         };
         self.next_sequence = window.record.sequences.1;
         self.rows_in_window = 0;
@@ -276,6 +279,7 @@ pub fn with_committer<'a>(
                     balance_after: Total(0),
                     elapsed_ms: 0,
                     sequences: (0, 0),
+                    expiring_after: None,
                 },
                 live: Vec::new(),
             });
@@ -304,7 +308,7 @@ pub fn with_committer<'a>(
         // If committing failed, the stages only saw that it was gone.
         let (window_ms, log_bytes) = sealed?;
         worked?;
-        Ok(Committed { checkpoint, next_sequence, balance_after, window_ms, log_bytes })
+        Ok(Committed { checkpoint, next_sequence, balance_after, window_ms, log_bytes, expiring_after: None })
     })
 }
 
@@ -324,6 +328,7 @@ pub fn finish(target: &Target<'_>, job: JobId, committed: &Committed, elapsed_ms
         balance_after: committed.balance_after,
         elapsed_ms,
         sequences: (committed.next_sequence, committed.next_sequence),
+        expiring_after: committed.expiring_after.clone(),
     };
     let mut commit = Commit::default();
     jobs::put_window(&mut commit, job, checkpoint.window + 1, &record, &[], &[], &[])?;

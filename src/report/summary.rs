@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use crate::{
     domain::{
+        expiring::{Expiring, MonthSums},
+        expiry_terms::{ExpiryProfile, ExpiryTerms},
         id::JobId,
-        job::{Accounting, Counts, JobKind, JobState, PointsCounts, Total, UndoCounts},
+        job::{Accounting, Counts, ExpiringAfter, JobKind, JobState, PointsCounts, Total, UndoCounts},
         message::{Channel, Message, MessageState},
         rejection::Rejection,
         undo::UndoReason,
@@ -45,6 +47,56 @@ pub struct PointSums {
     pub promised: String,
     /// Promised points that expired.
     pub promises_expired: String,
+    /// Points that have another last day; only of jobs on expiry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moved: Option<String>,
+}
+
+/// Points that expire in a month, as decimal text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExpiringMonth {
+    /// As in `2027-03`.
+    pub month: String,
+    /// Points that can be spent until then.
+    pub available: String,
+    /// Promised points.
+    pub promised: String,
+}
+
+/// When the program's points expired before a job, and do after it: those that were or are valid on the job's day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExpiringChange {
+    /// By month, before.
+    pub before: Vec<ExpiringMonth>,
+    /// By month, after: with adjustments that came while it ran.
+    pub after: Vec<ExpiringMonth>,
+    /// Points that never expire.
+    pub permanent: BalanceChange,
+}
+
+impl ExpiringChange {
+    /// Whether no points were or are valid.
+    pub fn is_nothing(&self) -> bool {
+        let is_zero = |text: &String| !text.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+        let permanent = [&self.permanent.before, &self.permanent.after].into_iter().all(is_zero);
+        permanent && self.before.is_empty() && self.after.is_empty()
+    }
+
+    fn of(before: &Expiring, after: &Expiring, decimals: u8) -> ExpiringChange {
+        let months = |expiring: &Expiring| {
+            let month = |(month, sums): (&String, &MonthSums)| ExpiringMonth {
+                month: month.clone(),
+                available: amount_text(sums.available.0, decimals),
+                promised: amount_text(sums.promised.0, decimals),
+            };
+            expiring.months.iter().map(month).collect()
+        };
+        ExpiringChange {
+            before: months(before),
+            after: months(after),
+            permanent: BalanceChange::of((before.permanent.0, after.permanent.0), decimals),
+        }
+    }
 }
 
 /// Where the points of a file's add and debit rows went, as decimal text: `in_file` is the sum of the others.
@@ -209,6 +261,12 @@ pub struct Summary {
     pub ignored_columns: Vec<String>,
     /// Files written.
     pub files: Vec<String>,
+    /// When the program's points expire, before and after a job on expiry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expiring: Option<ExpiringChange>,
+    /// What may not be as it was meant, though nothing was wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Internal reason.
     pub reason: Option<String>,
     /// Whom a bulk operation means.
@@ -327,6 +385,23 @@ impl Summary {
             .extend([rejects, processed, notifications].into_iter().flatten().map(|path| path.display().to_string()));
     }
 
+    /// Tells when points expire, before and after the job; warns of a promotion that no points have.
+    pub fn tell_expiring(
+        &mut self,
+        before: &Expiring,
+        after: &ExpiringAfter,
+        decimals: u8,
+        terms: Option<&ExpiryTerms>,
+    ) {
+        self.expiring = Some(ExpiringChange::of(before, &after.expiring, decimals));
+        if let (true, Some(ExpiryProfile::Promotion { id })) =
+            (after.is_promotion_unknown, terms.map(|terms| &terms.profile))
+        {
+            let program = &self.program;
+            self.warnings.push(format!("no points of the program `{program}` are of the promotion `{id}`"));
+        }
+    }
+
     /// The summary of these parts.
     pub fn new(parts: SummaryParts<'_>) -> Summary {
         let counts = parts.counts;
@@ -354,7 +429,10 @@ impl Summary {
                 unchanged: counts.unchanged,
                 rejected: counts.rejected,
             },
-            points: PointSums::of(&counts.points, decimals),
+            points: PointSums {
+                moved: (parts.kind == JobKind::ImportExpiry).then(|| amount_text(counts.points.moved.0, decimals)),
+                ..PointSums::of(&counts.points, decimals)
+            },
             balance: BalanceChange::of(parts.balance, decimals),
             customers: CustomerCounts {
                 matched: counts.customers_matched,
@@ -373,6 +451,8 @@ impl Summary {
             expiries_ignored: counts.expiries_ignored,
             ignored_columns: Vec::new(),
             files: Vec::new(),
+            expiring: None,
+            warnings: Vec::new(),
             reason: None,
             selection: None,
             input: None,
@@ -393,6 +473,7 @@ impl PointSums {
             expired: amount_text(points.expired.0, decimals),
             promised: amount_text(points.promised.0, decimals),
             promises_expired: amount_text(points.promises_expired.0, decimals),
+            moved: None,
         }
     }
 }

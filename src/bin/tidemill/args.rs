@@ -14,7 +14,7 @@ mod who;
 mod values;
 
 pub use bulk::BulkCommand;
-pub use file::{CustomersArgs, ImportCommand, PointsArgs, PreviewArgs};
+pub use file::{CustomersArgs, ExpiryArgs, ImportCommand, PointsArgs, PreviewArgs};
 pub use points::{AddArgs, AdjustArgs, AdjustCommand, DebitArgs, ExpireArgs, UndoArgs};
 pub use values::check_threads;
 use values::{job_id, lines, moment, threads};

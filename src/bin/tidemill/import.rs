@@ -12,7 +12,7 @@ use tidemill::{
 
 use crate::{
     again::Correction,
-    args::{CustomersArgs, PointsArgs},
+    args::{CustomersArgs, ExpiryArgs, PointsArgs},
     dialogue::ask_columns,
     exit::Exit,
     settings::Settings,
@@ -47,6 +47,22 @@ pub fn customers(settings: &Settings, args: CustomersArgs) -> Result<Exit> {
         let engine = store(settings, dry_run, Kind::Customers, &request.file)?;
         take_in(&engine, &mut request.file, no_spool, progress)?;
         let summary = engine.import_customers(&job, &request, progress);
+        note_rebuilt(settings, &engine);
+        Ok((engine, summary?))
+    })?;
+    told(settings, &engine, &summary, job.rejects.as_deref())
+}
+
+/// `tidemill import expiry`.
+pub fn expiry(settings: &Settings, args: ExpiryArgs) -> Result<Exit> {
+    let (dry_run, no_spool) = (args.job.dry_run(), args.job.no_spool());
+    let (job, mut request) = args.request()?;
+    ask_columns(settings, Kind::Expiry, &mut request.file, None)?;
+    settings.tell.check(&job.notify)?;
+    let (engine, summary) = watched(settings, |progress| {
+        let engine = store(settings, dry_run, Kind::Expiry, &request.file)?;
+        take_in(&engine, &mut request.file, no_spool, progress)?;
+        let summary = engine.import_expiry(&job, &request, progress);
         note_rebuilt(settings, &engine);
         Ok((engine, summary?))
     })?;

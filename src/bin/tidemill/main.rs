@@ -68,6 +68,7 @@ fn run(settings: &Settings, command: Command) -> Result<Exit> {
     match command {
         Command::Import(ImportCommand::Points(points)) => import::points(settings, points),
         Command::Import(ImportCommand::Customers(customers)) => import::customers(settings, customers),
+        Command::Import(ImportCommand::Expiry(expiry)) => import::expiry(settings, expiry),
         Command::Adjust(AdjustCommand::Credit(credit)) => adjust::credit(settings, credit),
         Command::Adjust(AdjustCommand::Debit(debit)) => adjust::debit(settings, debit),
         Command::Adjust(AdjustCommand::Reset(reset)) => adjust::reset(settings, reset),

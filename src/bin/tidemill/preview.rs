@@ -30,7 +30,7 @@ const CELL_CHARS_MAX: usize = 40;
 /// `tidemill preview`. It needs a store only where one is named.
 pub fn preview(settings: &Settings, args: PreviewArgs) -> Result<Exit> {
     let is_raw = args.raw;
-    let mut request = args.request();
+    let mut request = args.request()?;
     take_in(&mut request.points.file)?;
     if is_raw {
         let found = raw_preview(&request.points.file, request.rows_max)?;

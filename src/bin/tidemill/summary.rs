@@ -1,12 +1,17 @@
 //! The summary of a job as a merchant's staff reads it: what became of every row, every point, and what to do next.
 
+use std::collections::BTreeSet;
+
 use clap::builder::styling::{AnsiColor, Style};
 use tidemill::{
     domain::{
         job::{JobKind, JobState},
         rejection::Rejection,
     },
-    report::summary::{BalanceChange, FilePoints, PointSums, ProgramSums, RowCounts, SignAccount, Summary},
+    report::summary::{
+        BalanceChange, ExpiringChange, ExpiringMonth, FilePoints, PointSums, ProgramSums, RowCounts, SignAccount,
+        Summary,
+    },
 };
 
 use crate::again::Correction;
@@ -26,6 +31,10 @@ pub fn summary_text(summary: &Summary, rejects: Option<&Correction<'_>>) -> Stri
     for other in &summary.other_programs {
         text += &format!("\nProgram `{}`\n", other.program);
         text += &table("  ", &[Left, Left], &program_facts(summary, other));
+    }
+    if let Some(expiring) = summary.expiring.as_ref().filter(|expiring| !expiring.is_nothing()) {
+        text += "\nPoints by the month in which they expire\n";
+        text += &table("  ", &[Left, Right, Right, Right], &expiring_rows(expiring, summary.dry_run));
     }
     if !summary.rejects.is_empty() {
         text += &format!("\n{REJECTED}Rejected rows{REJECTED:#}\n");
@@ -62,6 +71,7 @@ pub fn kind_text(kind: JobKind) -> &'static str {
         JobKind::EraseCustomer => "erase customer",
         JobKind::MergeCustomers => "merge customers",
         JobKind::Undo => "undo",
+        JobKind::ImportExpiry => "import expiry",
     }
 }
 
@@ -118,6 +128,9 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         return facts;
     }
     fact("points", format!("{}, program `{}`", points_text(summary.kind, &summary.points), summary.program));
+    for warning in &summary.warnings {
+        fact("warning", one_line(warning));
+    }
     let is_import = matches!(summary.kind, JobKind::ImportPoints | JobKind::ImportCustomers);
     if is_import || summary.kind.is_bulk() {
         file_points_texts(&summary.file_points, if summary.kind.is_bulk() { "asked for" } else { "in the file" })
@@ -190,6 +203,31 @@ fn accounts_text(rows: &RowCounts) -> String {
     }
 }
 
+/// Months with what expired in them before and does after; promised points in lines of their own.
+fn expiring_rows(expiring: &ExpiringChange, dry_run: bool) -> Vec<Vec<String>> {
+    let after = if dry_run { "then" } else { "after" };
+    let mut rows = vec![["month", "before", after, "change"].map(str::to_owned).to_vec()];
+    let mut row = |label: String, before: &str, after: &str| {
+        if !is_zero(before) || !is_zero(after) {
+            let change = difference(before, after).unwrap_or_default();
+            rows.push(vec![label, grouped(before), grouped(after), change]);
+        }
+    };
+    let zero = &minus(&expiring.permanent.before, &expiring.permanent.before).unwrap_or_default();
+    let months: BTreeSet<&String> = expiring.before.iter().chain(&expiring.after).map(|month| &month.month).collect();
+    for month in months {
+        let of = |months: &[ExpiringMonth], sum: fn(&ExpiringMonth) -> &String| {
+            months.iter().find(|found| found.month == *month).map_or(zero, sum).clone()
+        };
+        let sums = |sum: fn(&ExpiringMonth) -> &String| (of(&expiring.before, sum), of(&expiring.after, sum));
+        let (available, promised) = (sums(|month| &month.available), sums(|month| &month.promised));
+        row(month.clone(), &available.0, &available.1);
+        row(format!("{month}, promised"), &promised.0, &promised.1);
+    }
+    row("never".to_owned(), &expiring.permanent.before, &expiring.permanent.after);
+    rows
+}
+
 /// What became of the customers that a bulk operation chose, and of the rows of the file that chose them.
 fn selected_text(rows: &RowCounts) -> String {
     match rows.read {
@@ -248,10 +286,13 @@ fn rows_text(rows: &RowCounts) -> String {
 
 /// What moved. An expiring job moves nothing else, so it says so even of nothing.
 fn points_text(kind: JobKind, points: &PointSums) -> String {
+    let (moves, expires) = (!matches!(kind, JobKind::Expire | JobKind::ImportExpiry), kind == JobKind::Expire);
+    let moved = points.moved.clone().unwrap_or_default();
     let sums = [
-        (&points.credited, "credited", kind != JobKind::Expire),
-        (&points.debited, "debited", kind != JobKind::Expire),
-        (&points.expired, "expired", kind == JobKind::Expire),
+        (&moved, "with another last day", points.moved.is_some()),
+        (&points.credited, "credited", moves),
+        (&points.debited, "debited", moves),
+        (&points.expired, "expired", expires),
         (&points.promised, "promised", false),
         (&points.promises_expired, "promised ones expired", false),
     ];
@@ -402,6 +443,7 @@ mod tests {
                 expired: text("0"),
                 promised: text("0"),
                 promises_expired: text("0"),
+                moved: None,
             },
             balance: BalanceChange { before: text("2056"), after: text("1826") },
             customers: CustomerCounts { matched: 8, created: 0, repeated: 3 },
@@ -417,6 +459,8 @@ mod tests {
             expiries_ignored: 0,
             ignored_columns: vec![text("note"), text("shop")],
             files: vec![text("rejects.csv")],
+            expiring: None,
+            warnings: Vec::new(),
             reason: Some(text("Diwali")),
             selection: None,
             input: Some(text("points.csv")),
@@ -497,6 +541,7 @@ Rejected rows
             expired: text("1200"),
             promised: text("0"),
             promises_expired: text("50"),
+            moved: None,
         };
         let expire = Summary {
             kind: JobKind::Expire,

@@ -11,15 +11,10 @@ use crate::{
     },
     import::{
         format::ColumnField,
-        rows::{Cells, Faults, is_blank, quoted},
+        rows::{Cells, Faults, KEY_BYTES_MAX, TEXT_BYTES_MAX, is_blank, quoted},
     },
     store::row_keys::RowKeyCell,
 };
-
-/// Bytes of a row id, a reference or a promotion.
-const KEY_BYTES_MAX: usize = 255;
-/// Bytes of a reason or a comment. They are kept with the entry, in pages that are read whole.
-const TEXT_BYTES_MAX: usize = 4096;
 
 /// Words of a column of promises, in lower case; so `export lots` can be read again.
 const PROMISED_WORDS: [&str; 6] = ["promised", "yes", "y", "true", "1", "on"];

@@ -6,11 +6,16 @@ use clap::{ArgAction, ArgGroup, Args, Subcommand, builder::PossibleValuesParser}
 use tidemill::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
+        expiry::{ExpiryDirection, NewExpiry},
+        expiry_terms::{ExpiryProfile, ExpiryTerms, parse_new_expiry},
         identifier::IdentifierKind,
         points::{Conversion, NUMBER_STYLES, Rounding},
-        time::{DateStyle, Timestamp},
+        time::{Date, DateStyle, Timestamp},
     },
-    engine::request::{CustomersRequest, FileRequest, JobRequest, MaxRejects, PointsRequest, PreviewRequest},
+    engine::request::{
+        CustomersRequest, ExpiryUpdateRequest, FileRequest, JobRequest, MaxRejects, PointsRequest, PreviewRequest,
+    },
+    error::{Error, Result},
     import::format::Kind,
 };
 
@@ -18,8 +23,8 @@ use super::{
     notify::NotifyArgs,
     points::EntryFlags,
     values::{
-        DATE_STYLES, IDENTIFIERS, KINDS, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, ROUNDINGS, character, delimiter,
-        factor, max_rejects, moment, one_of, rows_max,
+        DATE_STYLES, IDENTIFIERS, KINDS, MODES, ON_OVERDRAFT, ON_REPEAT, ON_UNKNOWN, PROFILES, Profile, ROUNDINGS,
+        character, day, delimiter, direction, factor, max_rejects, moment, one_of, rows_max,
     },
 };
 
@@ -29,6 +34,8 @@ pub enum ImportCommand {
     Points(PointsArgs),
     /// Create and update customers
     Customers(CustomersArgs),
+    /// Change when points expire, of the customers in a file
+    Expiry(ExpiryArgs),
 }
 
 #[derive(Args)]
@@ -119,6 +126,97 @@ impl CustomersArgs {
 }
 
 #[derive(Args)]
+pub struct ExpiryArgs {
+    #[command(flatten)]
+    pub file: FileFlags,
+    /// Which points are meant: by their last day, by what they were given for, by promotion
+    #[arg(long, value_name = "PROFILE", value_parser = one_of(PROFILES))]
+    profile: Profile,
+    #[command(flatten)]
+    terms: TermsFlags,
+    #[command(flatten)]
+    pub job: JobFlags,
+}
+
+impl ExpiryArgs {
+    /// What the engine is asked for.
+    ///
+    /// # Errors
+    /// When a flag is missing, or means nothing in the profile.
+    pub fn request(self) -> Result<(JobRequest, ExpiryUpdateRequest)> {
+        let identifier = self.terms.identifier;
+        let terms = self.terms.terms(self.profile)?;
+        let file = FileRequest { identifier, ..self.file.request() };
+        let request = ExpiryUpdateRequest { file, terms };
+        let file = request.read_file();
+        Ok((self.job.request(), ExpiryUpdateRequest { file, ..request }))
+    }
+}
+
+/// Which points get another last day, and which.
+#[derive(Args)]
+pub struct TermsFlags {
+    /// Of `date-range`: the first of the last days that are meant
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    from: Option<Date>,
+    /// Of `date-range`: the last of them
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    to: Option<Date>,
+    /// Of `promotion`: the promotion that gave the points
+    #[arg(long, value_name = "ID")]
+    promotion: Option<String>,
+    /// `early` only brings last days forward, `extended` only pushes them back; of `reference` for rows that do not say it
+    #[arg(long, value_name = "early|extended", value_parser = direction)]
+    change: Option<ExpiryDirection>,
+    /// The new last day: `fixed:DATE`, `relative:Ndays`, `relative:Nmonths`, or `immediate`; of `reference` for rows that do
+    /// not say it
+    #[arg(long, value_name = "EXPIRY", value_parser = parse_new_expiry)]
+    set: Option<NewExpiry>,
+    /// Change promised points too
+    #[arg(long)]
+    include_promised: bool,
+    /// What the column of identifiers holds, whatever its header [default: by its header]
+    #[arg(long, value_name = "KIND", value_parser = one_of(IDENTIFIERS))]
+    identifier: Option<IdentifierKind>,
+}
+
+impl TermsFlags {
+    fn terms(self, profile: Profile) -> Result<ExpiryTerms> {
+        let given = [
+            ("--from", self.from.is_some(), Profile::DateRange),
+            ("--to", self.to.is_some(), Profile::DateRange),
+            ("--promotion", self.promotion.is_some(), Profile::Promotion),
+        ];
+        let word = |profile| PROFILES.iter().find(|(_, known)| *known == profile).map_or("", |(word, _)| *word);
+        if let Some((flag, _, _)) = given.iter().find(|(_, is_given, of)| *is_given && *of != profile) {
+            return Err(Error::usage(format!("`{flag}` means nothing with `--profile {}`", word(profile)))
+                .hint("leave it out, or choose another profile"));
+        }
+        if let Some((flag, _, _)) = given.iter().find(|(_, is_given, of)| !is_given && *of == profile) {
+            return Err(Error::usage(format!("`--profile {}` needs `{flag}`", word(profile)))
+                .hint("see `tidemill import expiry --help`"));
+        }
+        let profile = match (profile, self.from, self.to, self.promotion) {
+            (Profile::DateRange, Some(from), Some(to), _) => ExpiryProfile::DateRange { from, to },
+            (Profile::Promotion, _, _, Some(id)) => ExpiryProfile::Promotion { id },
+            _ => ExpiryProfile::Reference,
+        };
+        let TermsFlags { change, set, include_promised, .. } = self;
+        Ok(ExpiryTerms { profile, change, set, include_promised })
+    }
+
+    /// Whether any is given.
+    fn is_given(&self) -> bool {
+        self.from.is_some()
+            || self.to.is_some()
+            || self.promotion.is_some()
+            || self.change.is_some()
+            || self.set.is_some()
+            || self.include_promised
+    }
+}
+
+#[derive(Args)]
 pub struct PreviewArgs {
     #[command(flatten)]
     pub file: FileFlags,
@@ -133,15 +231,37 @@ pub struct PreviewArgs {
     pub raw: bool,
     #[command(flatten)]
     pub outcome: OutcomeFlags,
+    #[command(flatten)]
+    pub expiry: PreviewTermsFlags,
+}
+
+/// Which points a file on expiry would change.
+#[derive(Args)]
+#[command(next_help_heading = "Of a file on expiry")]
+pub struct PreviewTermsFlags {
+    /// As of `import expiry`, as what follows
+    #[arg(long, value_name = "PROFILE", value_parser = one_of(PROFILES), conflicts_with = "raw")]
+    profile: Option<Profile>,
+    #[command(flatten)]
+    terms: TermsFlags,
 }
 
 impl PreviewArgs {
     /// What the engine is asked for.
-    pub fn request(self) -> PreviewRequest {
-        let outcome = self.outcome;
-        PreviewRequest {
+    ///
+    /// # Errors
+    /// As of `ExpiryArgs`.
+    pub fn request(self) -> Result<PreviewRequest> {
+        let (outcome, PreviewTermsFlags { profile, terms }) = (self.outcome, self.expiry);
+        if profile.is_none() && terms.is_given() {
+            return Err(Error::usage("flags of `import expiry` need `--profile`, which says what they mean")
+                .hint("add it, or leave them out"));
+        }
+        let identifier = terms.identifier;
+        let expiry = profile.map(|profile| terms.terms(profile)).transpose()?;
+        Ok(PreviewRequest {
             points: PointsRequest {
-                file: self.file.request(),
+                file: FileRequest { identifier, ..self.file.request() },
                 mode: outcome.mode,
                 on_unknown: outcome.on_unknown.unwrap_or_default(),
                 on_overdraft: outcome.on_overdraft.unwrap_or_default(),
@@ -149,10 +269,11 @@ impl PreviewArgs {
                 conversion: outcome.conversion.conversion(),
             },
             kind: self.kind,
+            expiry,
             program: outcome.program,
             now: outcome.now,
             rows_max: self.rows,
-        }
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tidemill::{
     domain::{
         command::{Mode, OnOverdraft, OnRepeat, OnUnknown},
+        expiry::ExpiryDirection,
         id::JobId,
         identifier::IdentifierKind,
         points::{Conversion, Rounding},
@@ -16,7 +17,7 @@ use tidemill::{
 
 /// Of `--mode`.
 pub const MODES: &[(&str, Mode)] = &[("add", Mode::Add), ("reset", Mode::Reset)];
-/// Of `--key`.
+/// Of `--key` and `--identifier`.
 pub const IDENTIFIERS: &[(&str, IdentifierKind)] = &[
     ("user_id", IdentifierKind::UserId),
     ("external_id", IdentifierKind::ExternalId),
@@ -39,9 +40,29 @@ pub const ROUNDINGS: &[(&str, Rounding)] =
 pub const DATE_STYLES: &[(&str, DateStyle)] =
     &[("iso", DateStyle::Iso), ("dmy", DateStyle::Dmy), ("mdy", DateStyle::Mdy), ("ymd", DateStyle::Ymd)];
 /// Of `--kind`.
-pub const KINDS: &[(&str, Kind)] = &[("points", Kind::Points), ("customers", Kind::Customers)];
+pub const KINDS: &[(&str, Kind)] =
+    &[("points", Kind::Points), ("customers", Kind::Customers), ("expiry", Kind::Expiry)];
+/// Of `--profile`.
+pub const PROFILES: &[(&str, Profile)] =
+    &[("date-range", Profile::DateRange), ("reference", Profile::Reference), ("promotion", Profile::Promotion)];
 /// Of `--on-repeat`.
 pub const ON_REPEAT: &[(&str, OnRepeat)] = &[("first", OnRepeat::First), ("last", OnRepeat::Last)];
+
+/// By what points are chosen whose expiry changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// By their last day.
+    DateRange,
+    /// By what they were given for.
+    Reference,
+    /// By the promotion that gave them.
+    Promotion,
+}
+
+/// Reads which way last days may move, in the words of vendors too.
+pub fn direction(given: &str) -> Result<ExpiryDirection, String> {
+    ExpiryDirection::parse(given).ok_or_else(|| "neither `early` nor `extended`".to_owned())
+}
 
 /// Reads one of these words. The library's types know nothing of command lines.
 pub fn one_of<T>(words: &'static [(&'static str, T)]) -> impl TypedValueParser<Value = T>
