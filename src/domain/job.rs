@@ -24,8 +24,6 @@ pub enum JobKind {
     ImportPoints,
     /// A customer file.
     ImportCustomers,
-    /// A file of customers whose points expire on another day.
-    ImportExpiry,
     /// One customer's balance.
     Adjust,
     /// Lots whose last day is over.
@@ -69,7 +67,6 @@ impl JobKind {
             JobKind::EraseCustomer => "erase-customer",
             JobKind::MergeCustomers => "merge-customers",
             JobKind::Undo => "undo",
-            JobKind::ImportExpiry => "import-expiry",
         }
     }
 

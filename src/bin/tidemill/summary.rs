@@ -71,7 +71,6 @@ pub fn kind_text(kind: JobKind) -> &'static str {
         JobKind::EraseCustomer => "erase customer",
         JobKind::MergeCustomers => "merge customers",
         JobKind::Undo => "undo",
-        JobKind::ImportExpiry => "import expiry",
     }
 }
 
