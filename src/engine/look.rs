@@ -214,6 +214,7 @@ impl Engine {
                 amount: text(dated.entry.amount),
                 balance_after: text(dated.entry.balance_after),
                 expires_on: dated.entry.expires_on.map(|day| day.to_string()),
+                expires_on_before: dated.expires_before.map(|day| day.to_string()),
                 ref_type: own(EntryText::RefType),
                 ref_id: own(EntryText::RefId),
                 promotion_id: own(EntryText::PromotionId),
