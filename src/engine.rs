@@ -426,7 +426,7 @@ impl Engine {
         }
         summary.reason = parameters.reason;
         let has_file = parameters.layout.is_some();
-        summary.selection = parameters.bulk.map(|bulk| bulk.selection.text(has_file));
+        summary.selection = parameters.bulk.map(|bulk| bulk.selection_text(has_file));
         if let Some(layout) = parameters.layout {
             summary.input = Some(layout.path.display().to_string());
             summary.encoding = Some(layout.encoding.clone());

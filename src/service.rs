@@ -51,8 +51,8 @@ use crate::{
     engine::{
         Engine, RunningJob,
         request::{
-            AdjustRequest, CustomersRequest, ExpireRequest, ExpiryUpdateRequest, JobRequest, MergeRequest, PointsRequest, ResumeRequest,
-            UndoRequest,
+            AdjustRequest, CustomersRequest, ExpireRequest, ExpiryUpdateRequest, JobRequest, MergeRequest,
+            PointsRequest, ResumeRequest, UndoRequest,
         },
         view::{
             AccountView, AdjustView, BackupView, CustomerView, EraseView, HistoryPage, MergeView, ProgramView,

@@ -132,7 +132,16 @@ impl<R: Readable> BulkRules<'_, R> {
             let customer = self.now_part_of(chosen);
             let asked = fixed.or_else(|| amounts.get(at).copied()).unwrap_or(AMOUNT_OUT_OF_RANGE);
             counts.customers_matched += 1;
-            let applied = if asked == AMOUNT_OUT_OF_RANGE {
+            let mut asked = asked;
+            let applied = if let Some(selector) = self.command.converts {
+                let applied = book.convert((self.program, customer), selector, entries);
+                // What is promised is what is asked for.
+                asked = match applied.effect {
+                    Effect::Entry { amount, .. } => amount,
+                    Effect::Unchanged { .. } | Effect::Rejected(_) => 0,
+                };
+                applied
+            } else if asked == AMOUNT_OUT_OF_RANGE {
                 let balance = book.balance(self.program, customer);
                 Applied { effect: Effect::Rejected(Rejection::AmountRange), expired: Default::default(), balance }
             } else {

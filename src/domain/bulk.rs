@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     command::{LotTerms, Operation, ResolvedCommand},
     customer::LTV_DECIMALS,
+    expiry::LotSelector,
     time::Date,
 };
 
@@ -90,6 +91,9 @@ pub struct BulkCommand {
     /// Last day of points that are added.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_on: Option<Date>,
+    /// Which promised lots become available instead; operation and amount say nothing then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub converts: Option<LotSelector>,
 }
 
 impl BulkCommand {

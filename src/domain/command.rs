@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::time::{Date, Timestamp};
+use super::{
+    reference::Reference,
+    time::{Date, Timestamp},
+};
 
 /// What to do with an amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +75,8 @@ pub struct LotTerms {
     pub expires_on: Option<Date>,
     /// When they were earned; none: now.
     pub credited_at: Option<Timestamp>,
-    /// Whether they have a reference or a promotion.
-    pub is_referenced: bool,
+    /// Their reference and promotion.
+    pub reference: Reference,
 }
 
 /// A command for one account, complete: applying it needs nothing but the account.
@@ -96,6 +99,6 @@ impl ResolvedCommand {
     /// Whether points that it adds are a lot of their own.
     #[inline]
     pub fn makes_lot(&self) -> bool {
-        self.terms.expires_on.is_some() || self.terms.is_referenced || self.operation == Operation::Promise
+        self.terms.expires_on.is_some() || self.terms.reference.is_some() || self.operation == Operation::Promise
     }
 }

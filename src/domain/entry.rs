@@ -6,6 +6,7 @@ use super::{
     id::{CustomerId, ProgramId, Sequence},
     job::JobKind,
     lot::Taken,
+    reference::Reference,
     time::{Date, Timestamp},
 };
 
@@ -83,10 +84,11 @@ impl EntryKind {
         }
     }
 
-    /// Whether an entry of this kind that a job of that kind wrote has the job's reason and comment: what expires on the way
-    /// of a credit has nothing to do with what the customer is told of the credit.
-    pub fn has_texts_of(self, job: JobKind) -> bool {
-        job == JobKind::Expire || !matches!(self, EntryKind::Expire | EntryKind::PromiseExpire)
+    /// Whether an entry of this kind that a job of that kind wrote for a row (0: for none) has the job's reason and comment: what
+    /// expires on the way of a credit has nothing to do with what the customer is told of the credit.
+    pub fn has_texts_of(self, job: JobKind, row: u64) -> bool {
+        let is_meant = job == JobKind::Expire || job == JobKind::ImportExpiry && row > 0;
+        is_meant || !matches!(self, EntryKind::Expire | EntryKind::PromiseExpire)
     }
 
     /// Whether its amount is one of promised points, and not of the balance.
@@ -213,14 +215,16 @@ impl Detail {
     }
 }
 
-/// The lot that a reversal puts points back into. What else is needed to make it again, if it is gone, stands in the entry
-/// (its last day) and in its detail (when the points were earned).
+/// The lot that a reversal or a conversion puts points into, or whose last day is changed. What else is needed to make it
+/// again, if it is gone, stands in the entry (its last day) and in its detail (when the points were earned).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refill {
     /// The entry that credited the lot.
     pub lot: Sequence,
-    /// Whether that entry says what for.
-    pub is_referenced: bool,
+    /// What that entry says of what for.
+    pub reference: Reference,
+    /// Of a changed last day, the former one.
+    pub expires_before: Option<Date>,
 }
 
 /// Entries of a batch, with what only some of them have.
@@ -283,6 +287,11 @@ impl Entries {
     /// Says which lot the entry that is added next refills.
     pub fn refill(&mut self, refill: Refill) {
         self.refills.push((self.list.len() as u32, refill));
+    }
+
+    /// Whether any entry may refill or change a lot.
+    pub fn has_refills(&self) -> bool {
+        !self.refills.is_empty()
     }
 
     /// Whether any entry may take another back.

@@ -5,7 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{rejection::Rejection, time::Date};
+use super::{
+    lot::{Expired, Lot},
+    rejection::Rejection,
+    time::Date,
+};
 
 /// Which way a last day may move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,12 @@ impl ExpiryDirection {
             "extended" | "extend" | "extension" | "later" => Some(ExpiryDirection::Extended),
             _ => None,
         }
+    }
+
+    /// Which way a last day was moved.
+    pub fn of(before: Option<Date>, after: Option<Date>) -> ExpiryDirection {
+        let day = |day: Option<Date>| day.unwrap_or(Date::MAX);
+        if day(after) < day(before) { ExpiryDirection::Early } else { ExpiryDirection::Extended }
     }
 
     /// The word that histories and exports show.
@@ -63,7 +73,8 @@ pub enum ExpiryBase {
 }
 
 /// Which of a customer's lots get another last day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LotSelector {
     /// Those whose last day is in this range, both ends included; no permanent ones.
     LastDay(Date, Date),
@@ -104,7 +115,7 @@ pub struct ExpiryChanged {
     /// Lots that expired at once.
     pub lots_expired: u32,
     /// What expired at once.
-    pub expired_now: super::lot::Expired,
+    pub expired_now: Expired,
     /// Lots that would not have expired earlier.
     pub not_earlier: u32,
     /// Lots that would not have expired later.
@@ -114,10 +125,40 @@ pub struct ExpiryChanged {
     /// Promised lots that were left alone, as they are not meant.
     pub promised_left: u32,
     /// What was over, and expired before anything else happened.
-    pub overdue: super::lot::Expired,
+    pub overdue: Expired,
+}
+
+impl LotSelector {
+    /// Whether it means a lot.
+    #[inline]
+    pub fn means(self, lot: &Lot) -> bool {
+        match self {
+            LotSelector::LastDay(from, to) => lot.expires_on.is_some_and(|day| from <= day && day <= to),
+            LotSelector::Reference { ref_type, ref_id } => {
+                (ref_type == 0 || lot.reference.ref_type == ref_type) && (ref_id == 0 || lot.reference.ref_id == ref_id)
+            }
+            LotSelector::Promotion(promotion_id) => lot.reference.promotion_id == promotion_id,
+        }
+    }
+
+    /// Whether it means all lots there are, plain points too.
+    pub fn means_all(self) -> bool {
+        self == LotSelector::Reference { ref_type: 0, ref_id: 0 }
+    }
 }
 
 impl ExpiryChanged {
+    /// Counts what a lot is refused for; whether it is changed.
+    pub fn plan(&mut self, outcome: ExpiryOutcome) -> bool {
+        match outcome {
+            ExpiryOutcome::Moves(_) | ExpiryOutcome::Expires => return true,
+            ExpiryOutcome::Stays(Rejection::ExpiryNotEarlier) => self.not_earlier += 1,
+            ExpiryOutcome::Stays(Rejection::ExpiryNotLater) => self.not_later += 1,
+            ExpiryOutcome::Stays(_) => self.out_of_range += 1,
+        }
+        false
+    }
+
     /// Lots that were changed.
     pub fn lots_changed(&self) -> u32 {
         self.lots_moved + self.lots_expired

@@ -24,6 +24,8 @@ pub enum JobKind {
     ImportPoints,
     /// A customer file.
     ImportCustomers,
+    /// A file of customers whose points expire on another day.
+    ImportExpiry,
     /// One customer's balance.
     Adjust,
     /// Lots whose last day is over.
@@ -34,20 +36,20 @@ pub enum JobKind {
     BulkDebit,
     /// One balance for all customers that a filter means.
     BulkReset,
+    /// Promised points that become available.
+    BulkConvertPromised,
     /// One person's data, which leave the store.
     EraseCustomer,
     /// Two records of one person, which become one.
     MergeCustomers,
     /// An earlier job, taken back.
     Undo,
-    /// A file that changes when points expire.
-    ImportExpiry,
 }
 
 impl JobKind {
     /// Whether it does the same to many customers that it chose.
     pub fn is_bulk(self) -> bool {
-        matches!(self, JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset)
+        matches!(self, JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset | JobKind::BulkConvertPromised)
     }
 
     /// The word that summaries show.
@@ -55,15 +57,16 @@ impl JobKind {
         match self {
             JobKind::ImportPoints => "import-points",
             JobKind::ImportCustomers => "import-customers",
+            JobKind::ImportExpiry => "import-expiry",
             JobKind::Adjust => "adjust",
             JobKind::Expire => "expire",
             JobKind::BulkCredit => "bulk-credit",
             JobKind::BulkDebit => "bulk-debit",
             JobKind::BulkReset => "bulk-reset",
+            JobKind::BulkConvertPromised => "bulk-convert-promised",
             JobKind::EraseCustomer => "erase-customer",
             JobKind::MergeCustomers => "merge-customers",
             JobKind::Undo => "undo",
-            JobKind::ImportExpiry => "import-expiry",
         }
     }
 

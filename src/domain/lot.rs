@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     id::{CustomerId, Sequence},
+    reference::Reference,
     time::{Date, Timestamp},
 };
 
@@ -49,8 +50,8 @@ pub struct Lot {
     pub credited_at: Timestamp,
     /// Whether it can be spent.
     pub state: LotState,
-    /// Whether the entry that credited it says what for.
-    pub is_referenced: bool,
+    /// What the entry that credited it says of what for.
+    pub reference: Reference,
 }
 
 impl Lot {
@@ -130,7 +131,7 @@ impl Node {
     fn of(lot: &Lot, next: u32) -> Node {
         let promised = if lot.state == LotState::Promised { IS_PROMISED } else { 0 };
         Node {
-            credit_and_state: lot.credit.0 | promised | if lot.is_referenced { IS_REFERENCED } else { 0 },
+            credit_and_state: lot.credit.0 | promised | if lot.reference.is_some() { IS_REFERENCED } else { 0 },
             remaining: lot.remaining,
             credited_at: lot.credited_at.millis(),
             last_day: lot.expires_on.map_or(i32::MAX, Date::days),
@@ -138,14 +139,16 @@ impl Node {
         }
     }
 
-    fn lot(&self) -> Lot {
+    /// The lot, whose reference lies beside the node if there is one.
+    #[inline]
+    fn lot(&self, reference: impl FnOnce() -> Reference) -> Lot {
         Lot {
             credit: Sequence(self.credit_and_state & CREDIT_MASK),
             remaining: self.remaining,
             expires_on: Date::from_days(self.last_day),
             credited_at: Timestamp::from_millis(self.credited_at).unwrap_or(Timestamp::MIN),
             state: if self.credit_and_state & IS_PROMISED == 0 { LotState::Available } else { LotState::Promised },
-            is_referenced: self.credit_and_state & IS_REFERENCED != 0,
+            reference: if self.credit_and_state & IS_REFERENCED == 0 { Reference::NONE } else { reference() },
         }
     }
 
@@ -159,12 +162,12 @@ impl Node {
 pub struct TreeLot {
     remaining: i64,
     state: LotState,
-    is_referenced: bool,
+    reference: Reference,
 }
 
 impl TreeLot {
     fn of(lot: &Lot) -> TreeLot {
-        TreeLot { remaining: lot.remaining, state: lot.state, is_referenced: lot.is_referenced }
+        TreeLot { remaining: lot.remaining, state: lot.state, reference: lot.reference }
     }
 
     fn lot(&self, order: &LotOrder) -> Lot {
@@ -174,7 +177,7 @@ impl TreeLot {
             expires_on: Date::from_days(order.last_day),
             credited_at: Timestamp::from_millis(order.credited_at).unwrap_or(Timestamp::MIN),
             state: self.state,
-            is_referenced: self.is_referenced,
+            reference: self.reference,
         }
     }
 }
@@ -245,6 +248,8 @@ pub struct Lots {
     /// By customer: place of the first node and one, or the number of a tree; 0: no lots.
     heads: Vec<u32>,
     nodes: Vec<Node>,
+    /// By the place of its node, the reference of a lot that has one; empty, or shorter than the nodes, where none has.
+    references: Vec<Reference>,
     /// First free node and one.
     free: u32,
     trees: Vec<LotTree>,
@@ -282,6 +287,12 @@ impl Lots {
             }
         };
         lots.filter(|lot| lot.state == LotState::Available)
+    }
+
+    /// What an account of this balance has beyond its available lots: its plain points.
+    pub fn plain(&self, customer: CustomerId, balance: i64) -> i64 {
+        let in_lots: i128 = self.available(customer).map(|lot| i128::from(lot.remaining)).sum();
+        i64::try_from((i128::from(balance) - in_lots).max(0)).unwrap_or(i64::MAX)
     }
 
     /// Whether a customer has lots.
@@ -401,6 +412,41 @@ impl Lots {
             0 => self.heads[customer.index()] = place,
             before => self.nodes[before as usize - 1].next = place,
         }
+        if lot.reference.is_some() {
+            if self.references.len() < self.nodes.len() {
+                self.references.resize(self.nodes.capacity(), Reference::NONE);
+            }
+            self.references[place as usize - 1] = lot.reference;
+        }
+    }
+
+    /// Gives a customer's lot another last day; false, and nothing, if there is no such lot. One that has no last day, no
+    /// reference and no promise any more is none any more: its points are plain.
+    pub fn set_last_day(&mut self, customer: CustomerId, credit: Sequence, last_day: Option<Date>) -> bool {
+        let Some(lot) = self.get(customer, credit) else { return false };
+        self.take(customer, Taken { lot: credit, amount: lot.remaining });
+        let changed = Lot { expires_on: last_day, ..lot };
+        if last_day.is_some() || lot.state == LotState::Promised || lot.reference.is_some() {
+            self.insert(customer, changed);
+        }
+        true
+    }
+
+    /// Customers who have promised lots, ascending.
+    pub fn with_promises(&self) -> impl Iterator<Item = CustomerId> + '_ {
+        let has = |&customer: &CustomerId| match self.heads[customer.index()] {
+            0 => false,
+            head if head & IS_TREE == 0 => LotsOf::List(self, head).any(|lot| lot.state == LotState::Promised),
+            head => !self.trees[(head & !IS_TREE) as usize].promised.is_empty(),
+        };
+        (0..self.heads.len() as u32).map(CustomerId).filter(has)
+    }
+
+    #[inline]
+    fn lot_at(&self, place: u32) -> Option<(Lot, u32)> {
+        let at = place.checked_sub(1)? as usize;
+        let node = self.nodes.get(at)?;
+        Some((node.lot(|| self.references.get(at).copied().unwrap_or_default()), node.next))
     }
 
     /// Turns a customer's list into a tree.
@@ -519,9 +565,9 @@ impl Iterator for LotsOf<'_> {
     fn next(&mut self) -> Option<Lot> {
         match self {
             LotsOf::List(lots, at) => {
-                let node = lots.nodes.get(at.checked_sub(1)? as usize)?;
-                *at = node.next;
-                Some(node.lot())
+                let (lot, next) = lots.lot_at(*at)?;
+                *at = next;
+                Some(lot)
             }
             LotsOf::Tree(available, promised) => {
                 let is_promised = match (available.peek(), promised.peek()) {
@@ -562,7 +608,7 @@ mod tests {
             expires_on: day.and_then(Date::from_days),
             credited_at: Timestamp::from_millis(age).unwrap(),
             state: if credit.is_multiple_of(5) { LotState::Promised } else { LotState::Available },
-            is_referenced: credit.is_multiple_of(3),
+            reference: Reference { ref_type: u64::from(credit.is_multiple_of(3)) * credit, ..Reference::NONE },
         }
     }
 

@@ -149,6 +149,10 @@ pub struct Event<'a> {
     pub lot: Option<Sequence>,
     /// What it took of lots.
     pub taken: &'a [Taken],
+    /// Of an expiry or a changed last day, the last day that it says.
+    pub expires_on: Option<Date>,
+    /// Of a changed last day, the former one.
+    pub expires_before: Option<Date>,
 }
 
 /// By what all accounts of an undo go.
@@ -176,8 +180,11 @@ pub struct Change {
     pub balance_after: i64,
     /// What it takes of lots.
     pub taken: Vec<Taken>,
-    /// The lot that it refills, with what comes into it: 0 if all of it pays an overdraft back.
+    /// The lot that it refills, with what comes into it: 0 if all of it pays an overdraft back; or the one that gets its former
+    /// last day again.
     pub refill: Option<Lot>,
+    /// Of a last day that is set back, the one that it was.
+    pub expires_before: Option<Date>,
 }
 
 /// What is to be done to an account.
@@ -253,7 +260,13 @@ pub fn plan<E>(
         }
     }
     let resets = Resets::of(events, &nets);
-    for (event, net) in events.iter().zip(&nets).rev().filter(|(event, net)| event.is_own && net.amount != 0) {
+    for (event, net) in events.iter().zip(&nets).rev().filter(|(event, _)| event.is_own) {
+        if event.kind == EntryKind::ExpiryChange {
+            working.set_back(event);
+        }
+        if net.amount == 0 {
+            continue;
+        }
         let is_expiry = matches!(event.kind, EntryKind::Expire | EntryKind::PromiseExpire);
         let is_absorbed = !event.kind.is_of_promises() && resets.absorb(event, &merged_at);
         if is_absorbed && is_expiry && !rules.is_of_expiry {
@@ -264,6 +277,9 @@ pub fn plan<E>(
         } else if net.amount > 0 {
             let over = event.lot.and_then(|lot| expired.get_mut(&lot));
             working.take_back(event, net, over);
+            if event.kind == EntryKind::Convert {
+                working.promise_again(event)?;
+            }
         } else {
             working.put_back(event, net, is_expiry)?;
         }
@@ -479,6 +495,59 @@ impl<'a, T> Working<'a, T> {
         Ok(())
     }
 
+    /// Gives a lot its former last day again, if it has the one that the entry gave it.
+    fn set_back(&mut self, event: &Event<'_>) {
+        let Some(lot) = event.lot.and_then(|credit| self.lots.get(ALONE, credit)) else { return };
+        let amount = i128::from(lot.remaining);
+        if lot.expires_on != event.expires_on {
+            self.plan.missing.add(UndoReason::Absorbed, amount);
+            return;
+        }
+        if event.expires_before.is_some_and(|day| day < self.rules.today) {
+            self.plan.missing.add(UndoReason::Expired, amount);
+            return;
+        }
+        self.lots.set_last_day(ALONE, lot.credit, event.expires_before);
+        if lot.state == LotState::Available && self.lots.get(ALONE, lot.credit).is_none() {
+            // It is no lot any more, but plain points.
+            self.in_lots -= amount;
+        }
+        self.plan.done += amount;
+        self.plan.changes.push(Change {
+            reverses: event.sequence,
+            kind: EntryKind::ExpiryChange,
+            amount: 0,
+            balance_after: self.balance,
+            taken: Vec::new(),
+            refill: Some(Lot { expires_on: event.expires_before, ..lot }),
+            expires_before: lot.expires_on,
+        });
+    }
+
+    /// Promises again what has just been taken back of points whose promise the entry kept.
+    fn promise_again<E>(&mut self, event: &Event<'_>) -> Result<(), E>
+    where
+        T: FnMut(Sequence) -> Result<Lot, E>,
+    {
+        let taken = self.plan.changes.last().filter(|change| change.reverses == event.sequence);
+        let (Some(credit), Some(amount)) = (event.lot, taken.map(|change| change.amount.saturating_neg())) else {
+            return Ok(());
+        };
+        let terms = (self.terms)(credit)?;
+        let lot = Lot { credit, remaining: amount, state: LotState::Promised, expires_on: event.expires_on, ..terms };
+        if lot.is_overdue(self.rules.today) || self.lots.get(ALONE, credit).is_some() {
+            return Ok(());
+        }
+        if i64::try_from(self.promised + i128::from(amount)).is_err() || !self.lots.refill(ALONE, lot) {
+            return Ok(());
+        }
+        self.promised += i128::from(amount);
+        self.change(event, EntryKind::PromiseReversal, amount, Vec::new(), Some(lot));
+        // It is one thing that was done, not two.
+        self.plan.done -= i128::from(amount);
+        Ok(())
+    }
+
     fn put_plain(&mut self, event: &Event<'_>, amount: i64) {
         if amount > 0 && self.balance.checked_add(amount).is_none() {
             self.plan.missing.add(UndoReason::Overflow, i128::from(amount));
@@ -499,7 +568,12 @@ impl<'a, T> Working<'a, T> {
         };
         let lot = match self.lots.get(ALONE, put.lot).filter(|lot| lot.state == state) {
             Some(lot) => lot,
-            None => Lot { credit: put.lot, state, ..(self.terms)(put.lot)? },
+            None => {
+                let terms = (self.terms)(put.lot)?;
+                // An expiry says itself which day it was; the credit may have said another.
+                let expires_on = if is_expiry { event.expires_on } else { terms.expires_on };
+                Lot { credit: put.lot, state, expires_on, ..terms }
+            }
         };
         if lot.is_overdue(self.rules.today) {
             if !is_expiry || self.rules.is_of_expiry {
@@ -536,7 +610,7 @@ impl<'a, T> Working<'a, T> {
         }
         self.plan.done += i128::from(amount.unsigned_abs());
         let (reverses, balance_after) = (event.sequence, self.balance);
-        self.plan.changes.push(Change { reverses, kind, amount, balance_after, taken, refill });
+        self.plan.changes.push(Change { reverses, kind, amount, balance_after, taken, refill, expires_before: None });
     }
 }
 
@@ -561,7 +635,7 @@ mod tests {
             expires_on: day.and_then(Date::from_days),
             credited_at: Timestamp::from_millis(0).unwrap(),
             state: if is_promised { LotState::Promised } else { LotState::Available },
-            is_referenced: false,
+            reference: crate::domain::reference::Reference::NONE,
         }
     }
 
@@ -577,11 +651,14 @@ mod tests {
         let mut next = || words.next().unwrap();
         let (sequence, kind, amount) = (next().parse().unwrap(), kind(next()), next().parse().unwrap());
         let (mut beyond, mut lot, mut reverses) = (0, None, None);
+        let (mut last_day, mut before) = (None, None);
         for word in words {
             let (name, value) = word.split_once('=').unwrap();
             match name {
                 "beyond" => beyond = value.parse().unwrap(),
                 "lot" => lot = value.parse().ok().map(Sequence),
+                "on" => last_day = value.parse().ok(),
+                "before" => before = value.parse().ok(),
                 "reverses" => reverses = value.parse().ok().map(Sequence),
                 _ => {
                     let (credit, amount) = value.split_once(':').unwrap();
@@ -589,14 +666,23 @@ mod tests {
                 }
             }
         }
-        Event { sequence: Sequence(sequence), owner: ALONE, kind, amount, beyond, is_own, reverses, lot, taken }
+        let day = |day: Option<i32>| day.and_then(Date::from_days);
+        let (expires_on, expires_before) = (day(last_day), day(before));
+        let (sequence, owner) = (Sequence(sequence), ALONE);
+        Event { sequence, owner, kind, amount, beyond, is_own, reverses, lot, taken, expires_on, expires_before }
     }
 
     /// What an undo does to an account whose lots that are gone ended on `gone`: each entry as `of amount → balance`, with what
     /// it takes of lots, or `into` which lot it puts how much; then what is kept.
     fn done(balance: i64, lots: &[&str], events: &[&str], on_spent: OnSpent, is_of_expiry: bool, gone: i32) -> String {
         let mut taken = vec![Vec::new(); events.len()];
-        let events: Vec<Event<'_>> = events.iter().zip(&mut taken).map(|(text, taken)| event(text, taken)).collect();
+        let mut events: Vec<Event<'_>> =
+            events.iter().zip(&mut taken).map(|(text, taken)| event(text, taken)).collect();
+        for event in
+            events.iter_mut().filter(|event| matches!(event.kind, EntryKind::Expire | EntryKind::PromiseExpire))
+        {
+            event.expires_on = event.expires_on.or(Date::from_days(gone));
+        }
         let held = lots.iter().map(|text| lot(text));
         let rules = UndoRules { on_spent, today: Date::from_days(TODAY).unwrap(), is_of_expiry };
         let terms = |credit: Sequence| Ok::<_, ()>(lot(&format!("{}:0@{gone}", credit.0)));

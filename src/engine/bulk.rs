@@ -27,13 +27,17 @@ use crate::{
         apply::{Effect, apply},
         bulk::{BulkAmount, BulkCommand, Rate},
         command::{OnOverdraft, Operation},
+        entry::EntryText,
+        expiry::LotSelector,
         filter::Filter,
         id::{CustomerId, JobId, ProgramId},
         identifier::IdentifierKind,
         job::{Counts, JobKind, JobStart, JobState, Position, Total, WindowRecord},
+        lot::{Lot, LotState},
         outcome::Status,
         points::{NumberStyle, parse_amount},
         program::Program,
+        reference::reference_hash,
         tier::Tiers,
         time::{Date, Timestamp, tz_version},
     },
@@ -82,11 +86,26 @@ pub struct BulkParameters {
     pub command: BulkCommand,
     /// Whom, as it was asked for.
     pub selection: SelectionRequest,
+    /// Which promised points become available, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promised: Option<String>,
     /// What makes two commands the same.
     pub identity: String,
     /// Customers that it means; whether each has an amount of its own.
     #[serde(default)]
     pub selected: u64,
+}
+
+impl BulkParameters {
+    /// Whom it means, in words; `has_file`: among those whom a file names.
+    pub fn selection_text(&self, has_file: bool) -> String {
+        let of = self.selection.text(has_file);
+        match &self.promised {
+            None => of,
+            Some(promised) if of.is_empty() => promised.clone(),
+            Some(promised) => format!("{promised}; {of}"),
+        }
+    }
 }
 
 /// A request that is understood.
@@ -116,6 +135,7 @@ struct Sums {
     before: i128,
     after: i128,
     refused: u64,
+    customers: u64,
     sample: Vec<(u32, i64, i64)>,
 }
 
@@ -193,6 +213,7 @@ impl Engine {
         let listed = self.listed(&understood, &state, progress)?;
         let among = listed.as_ref().map(|listed| &listed.selection);
         let selected = self.mended(Some(&held), || self.select(&understood, Some(&state), among))?;
+        let selected = with_promises(selected, &understood, &state)?;
         let listed = listed.unwrap_or_default();
         let load_s = loading.elapsed().as_secs_f64();
         let expects = job.max_rejects.is_some() || job.expect_rows.is_some() || job.expect_total.is_some();
@@ -353,9 +374,32 @@ impl Engine {
         let (command, decimals) = (understood.bulk.command, understood.program.decimals);
         let basis = basis_of(command.amount);
         let on_overdraft = understood.parameters.on_overdraft;
+        // Promises are no column: whose they are is known by the lots.
+        let promised = match command.converts {
+            None => None,
+            Some(selector) => {
+                let needs = Needs { programs: vec![understood.program_id], ..Needs::default() };
+                Some((selector, self.readers.install(|| State::load(&view, &needs))?))
+            }
+        };
+        let today = understood.parameters.settings.today;
+        let kept = |customer: u32| -> i64 {
+            let Some((selector, state)) = &promised else { return 0 };
+            let lots = state.accounts(understood.program_id).ok().map(|accounts| &accounts.lots);
+            let lots = lots.into_iter().flat_map(|lots| lots.of(CustomerId(customer)));
+            let is_meant = |lot: &Lot| lot.state == LotState::Promised && !lot.is_overdue(today) && selector.means(lot);
+            lots.filter(is_meant).map(|lot| lot.remaining).fold(0, i64::saturating_add)
+        };
         let gather = |sums: &mut Sums, customer: u32, values: &[i64]| {
             let balance = values[0];
-            let amount = amount_of(command.amount, basis.map(|_| values[1]), decimals);
+            let amount = match command.converts {
+                None => amount_of(command.amount, basis.map(|_| values[1]), decimals),
+                Some(_) => Some(kept(customer)).filter(|&amount| amount > 0),
+            };
+            if command.converts.is_some() && amount.is_none() {
+                return;
+            }
+            sums.customers += 1;
             let after = match amount.map(|amount| apply(balance, command.with(amount), on_overdraft)) {
                 Some(Effect::Entry { balance_after, .. }) => balance_after,
                 Some(Effect::Unchanged { .. }) => balance,
@@ -394,6 +438,7 @@ impl Engine {
             sums.before += part.before;
             sums.after += part.after;
             sums.refused += part.refused;
+            sums.customers += part.customers;
             let room = SAMPLE_MAX - sums.sample.len();
             sums.sample.extend(part.sample.into_iter().take(room));
         }
@@ -417,7 +462,7 @@ impl Engine {
         let points = if command.operation == Operation::Debit { -sums.points } else { sums.points };
         let rejects = listed.as_ref().map(|listed| &listed.counts.rejects);
         Ok(CountView {
-            customers: scanned.selection.count(),
+            customers: sums.customers,
             points: text(points),
             balance_before: text(sums.before),
             balance_after: text(sums.after),
@@ -449,7 +494,9 @@ impl Engine {
         let now = job.now.unwrap_or_else(clock::now);
         let settings = JobSettings::of(&self.store, now);
         let selection = &request.selection;
-        if selection.is_nobody() {
+        let converts = matches!(request.operation, BulkOperation::ConvertPromised { .. });
+        // Whose promises are kept is said by what they were given for.
+        if selection.is_nobody() && !converts {
             return Err(Error::refused("no_selection", "it is not said whose points shall move")
                 .hint("nothing was changed; choose customers, for example `--tier gold` or `--balance 300..500`, or say `--all`"));
         }
@@ -478,7 +525,13 @@ impl Engine {
         parameters.rejects = absolute(job.rejects.as_deref())?;
         parameters.processed = absolute(job.processed.as_deref())?;
         let recorded = SelectionRequest { file: None, ..selection.clone() };
-        let bulk = BulkParameters { command, selection: recorded, identity, selected: 0 };
+        let bulk = BulkParameters {
+            command,
+            selection: recorded,
+            promised: promised_text(&request.operation),
+            identity,
+            selected: 0,
+        };
         let understood = Understood { kind, parameters, bulk, program_id, program, source, now };
         // What it means is found out before anything waits or is loaded.
         let mut held_filters = lock(&self.filters);
@@ -744,7 +797,7 @@ impl Engine {
             bytes_read: progress.snapshot().bytes_read,
         });
         summary.reason.clone_from(&parameters.reason);
-        summary.selection = parameters.bulk.as_ref().map(|bulk| bulk.selection.text(parameters.layout.is_some()));
+        summary.selection = parameters.bulk.as_ref().map(|bulk| bulk.selection_text(parameters.layout.is_some()));
         if let Some(layout) = &parameters.layout {
             summary.input = Some(layout.path.display().to_string());
             summary.encoding = Some(layout.encoding.clone());
@@ -774,6 +827,30 @@ impl Understood {
         text.filter(self.program.decimals, tiers, &self.parameters.settings.zone)
             .map_err(|problem| Error::usage(problem.message).hint(problem.hint))
     }
+}
+
+/// Which promised points an operation makes available, in words.
+fn promised_text(operation: &BulkOperation) -> Option<String> {
+    let BulkOperation::ConvertPromised { ref_type, ref_id, promotion_id } = operation else { return None };
+    let parts = [("of type", ref_type), ("for", ref_id), ("of promotion", promotion_id)];
+    let parts = parts.into_iter().filter_map(|(word, text)| Some(format!("{word} `{}`", text.as_deref()?)));
+    Some(format!("promised points {}", parts.collect::<Vec<_>>().join(" ")))
+}
+
+/// Of whom a selection means, those who have promised lots that become available; everybody, of an operation on balances.
+fn with_promises(selected: Selected, understood: &Understood, state: &State) -> Result<Selected> {
+    let Some(selector) = understood.bulk.command.converts else { return Ok(selected) };
+    let today = understood.parameters.settings.today;
+    let lots = &state.accounts(understood.program_id)?.lots;
+    let mut selection = Selection::default();
+    let is_meant = |lot: Lot| lot.state == LotState::Promised && !lot.is_overdue(today) && selector.means(&lot);
+    for customer in lots.with_promises() {
+        let is_selected = selected.selection.word(customer.index() / 64) >> (customer.0 % 64) & 1 == 1;
+        if is_selected && lots.of(customer).any(is_meant) {
+            selection.add(customer);
+        }
+    }
+    Ok(Selected { selection, amounts: None })
 }
 
 /// What a job needs in memory. Names are looked up fast by the profiles, where many may be asked for.
@@ -826,16 +903,42 @@ fn command_of(operation: &BulkOperation, decimals: u8, today: Date, counts: bool
                     })?)
                 }
             };
-            let command = BulkCommand { operation: Operation::Credit, amount: amount_of(points)?, expires_on };
+            let command =
+                BulkCommand { operation: Operation::Credit, amount: amount_of(points)?, expires_on, converts: None };
             (JobKind::BulkCredit, command)
         }
         BulkOperation::Debit { points } => {
-            let command = BulkCommand { operation: Operation::Debit, amount: amount_of(points)?, expires_on: None };
+            let command = BulkCommand {
+                operation: Operation::Debit,
+                amount: amount_of(points)?,
+                expires_on: None,
+                converts: None,
+            };
             (JobKind::BulkDebit, command)
+        }
+        BulkOperation::ConvertPromised { ref_type, ref_id, promotion_id } => {
+            let hash =
+                |which, text: &Option<String>| text.as_deref().map_or(0, |text| reference_hash(which, text.trim()));
+            let selector = match (ref_type, promotion_id) {
+                (Some(_), None) => LotSelector::Reference {
+                    ref_type: hash(EntryText::RefType, ref_type),
+                    ref_id: hash(EntryText::RefId, ref_id),
+                },
+                (None, Some(promotion)) if ref_id.is_none() => {
+                    LotSelector::Promotion(reference_hash(EntryText::PromotionId, promotion.trim()))
+                }
+                _ => {
+                    return Err(Error::usage("it is not said which promised points become available")
+                        .hint("give `--ref-type T`, with `--ref-id I` if it is one of them, or else `--promotion P`"));
+                }
+            };
+            let (operation, amount) = (Operation::Credit, BulkAmount::Fixed(0));
+            let command = BulkCommand { operation, amount, expires_on: None, converts: Some(selector) };
+            (JobKind::BulkConvertPromised, command)
         }
         BulkOperation::Reset { to } => {
             let amount = BulkAmount::Fixed(amount_at_least("--to", to, 0)?);
-            (JobKind::BulkReset, BulkCommand { operation: Operation::Set, amount, expires_on: None })
+            (JobKind::BulkReset, BulkCommand { operation: Operation::Set, amount, expires_on: None, converts: None })
         }
     })
 }

@@ -99,7 +99,7 @@ impl Engine {
                 continue;
             }
             promised += if is_available { 0 } else { lot.remaining };
-            let credit = if lot.is_referenced { Some(cold::entry(&self.store, lot.credit)?) } else { None };
+            let credit = if lot.reference.is_some() { Some(cold::entry(&self.store, lot.credit)?) } else { None };
             let of_credit = |name| credit.as_ref().and_then(|credit| credit.text(name)).map(str::to_owned);
             lots.push(LotView {
                 remaining: text(lot.remaining),
@@ -200,7 +200,8 @@ impl Engine {
                 }
             };
             let own = |text| dated.text(text).map(str::to_owned);
-            let of_job = |text: &Option<String>| text.clone().filter(|_| dated.entry.kind.has_texts_of(*kind));
+            let of_job =
+                |text: &Option<String>| text.clone().filter(|_| dated.entry.kind.has_texts_of(*kind, dated.entry.row));
             let reason = own(EntryText::Reason).or_else(|| of_job(reason));
             let comment = own(EntryText::Comment).or_else(|| of_job(comment));
             let program = programs.get(usize::from(dated.entry.program.0));

@@ -157,7 +157,7 @@ impl Engine {
     /// What the entry that credited a lot says of it, for the entry that credits it once more.
     fn detail_of(&self, lot: &Lot, entries: &mut Entries) -> Result<DetailAt> {
         let mut detail = Detail::credited_at(Some(lot.credited_at));
-        if lot.is_referenced {
+        if lot.reference.is_some() {
             let credit = cold::entry(&self.store, lot.credit)?;
             for text in EntryText::OF_LOT {
                 credit.text(text).into_iter().for_each(|value| entries.set_text(&mut detail, text, value));

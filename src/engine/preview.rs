@@ -93,12 +93,7 @@ impl Engine {
         }
         // A file that says itself what it asks for needs no terms.
         let is_own = ExpiryColumns::of(&layout.mapping).is_own;
-        let own = ExpiryTerms {
-            profile: ExpiryProfile::Reference,
-            change: None,
-            set: None,
-            include_promised: false,
-        };
+        let own = ExpiryTerms { profile: ExpiryProfile::Reference, change: None, set: None, include_promised: false };
         let terms = request.expiry.clone().or(Some(own).filter(|_| is_own));
         if preview.kind == Kind::Expiry && terms.is_none() {
             return Ok(preview);

@@ -251,6 +251,15 @@ pub enum BulkOperation {
         /// How many.
         points: Points,
     },
+    /// Makes promised points available: those given for something of a type, or by a promotion.
+    ConvertPromised {
+        /// Type of what they were given for.
+        ref_type: Option<String>,
+        /// What they were given for, of that type.
+        ref_id: Option<String>,
+        /// The promotion that gave them.
+        promotion_id: Option<String>,
+    },
     /// Sets balances.
     Reset {
         /// To what, as written.

@@ -469,8 +469,15 @@ impl Engine {
         }
         expectations::check(&run.program, &self.store.programs(), request, &committed.checkpoint.counts)?;
         let elapsed_ms = elapsed_before + (self.opening + run.began.elapsed()).as_millis() as u64;
-        let mut summary =
-            run.summary(None, JobState::Finished, &committed, &before, elapsed_ms, progress, self.named(&before.others));
+        let mut summary = run.summary(
+            None,
+            JobState::Finished,
+            &committed,
+            &before,
+            elapsed_ms,
+            progress,
+            self.named(&before.others),
+        );
         summary.list_reports(&run.parameters.rejects, &run.parameters.processed, &None);
         let processed_bytes = committed.checkpoint.processed_bytes;
         summary.cost = Some(Cost { load_s, apply_s, processed_bytes, ..Cost::default() });

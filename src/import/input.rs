@@ -501,7 +501,8 @@ fn only_identifier(
     kind: IdentifierKind,
     overrides: &[ColumnOverride],
 ) -> Result<Vec<ColumnOverride>> {
-    let (wanted, identifiers) = (column_of_kind(kind), IdentifierKind::ALL.iter().copied().map(column_of_kind).collect::<Vec<_>>());
+    let (wanted, identifiers) =
+        (column_of_kind(kind), IdentifierKind::ALL.iter().copied().map(column_of_kind).collect::<Vec<_>>());
     let is_identifier = |field: &Option<ColumnField>| field.is_some_and(|field| identifiers.contains(&field));
     if let Some(other) = overrides.iter().find(|column| is_identifier(&column.field) && column.field != Some(wanted)) {
         let other = other.field.map_or("", ColumnField::name);
@@ -528,8 +529,9 @@ fn only_identifier(
         ([only], _) | ([], [only]) => Some(only),
         _ => {
             let kind = kind.name();
-            return Err(Error::usage(format!("`--identifier {kind}` does not tell which column holds it"))
-                .hint(format!("name it with `--map \"Header={kind}\"`, without a header by number: `--map 1={kind}`")));
+            return Err(Error::usage(format!("`--identifier {kind}` does not tell which column holds it")).hint(
+                format!("name it with `--map \"Header={kind}\"`, without a header by number: `--map 1={kind}`"),
+            ));
         }
     };
     let chosen = only.map(|(name, _)| ColumnOverride { column: name.clone(), field: Some(wanted) });

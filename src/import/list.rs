@@ -3,9 +3,7 @@
 //! Rows become customers or faults on any thread; whoever is named twice counts once.
 
 use crate::{
-    domain::{
-        id::CustomerId, identifier::IdentifierKind, outcome::Status, phone::Region, rejection::Rejection,
-    },
+    domain::{id::CustomerId, identifier::IdentifierKind, outcome::Status, phone::Region, rejection::Rejection},
     import::{
         cell_rules::CellRules,
         chunk::Chunk,

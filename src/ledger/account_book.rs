@@ -6,9 +6,10 @@ use crate::{
         apply::{Effect, apply, left_of_credit},
         command::{OnOverdraft, ResolvedCommand},
         entry::{Detail, DetailAt, Entries, Entry, EntryKind, Refill},
-        expiry::{ExpiryChanged, ExpiryUpdate},
+        expiry::{ExpiryChanged, ExpiryOutcome, ExpiryUpdate, LotSelector},
         id::{CustomerId, JobId, ProgramId, Sequence},
         lot::{Expired, Lot, LotState, Taken, split_debit},
+        reference::Reference,
         rejection::Rejection,
         time::{Date, Timestamp},
         undo::{self, Event, Plan, UndoRules},
@@ -52,6 +53,8 @@ pub struct AccountBook {
     books: Vec<Option<Accounts>>,
     next_sequence: u64,
     taken: Vec<Taken>,
+    /// Scratch: lots that an expiry update changes, what remains of each, and how.
+    planned: Vec<(Option<Lot>, i64, ExpiryOutcome)>,
 }
 
 impl AccountBook {
@@ -70,7 +73,7 @@ impl AccountBook {
             }
             books[at] = Some(accounts);
         }
-        Ok(AccountBook { rules, books, next_sequence: state.next_sequence, taken: Vec::new() })
+        Ok(AccountBook { rules, books, next_sequence: state.next_sequence, taken: Vec::new(), planned: Vec::new() })
     }
 
     /// Puts them back.
@@ -268,8 +271,8 @@ impl AccountBook {
         if amount > 0 && remaining > 0 && command.makes_lot() {
             let state = if kind == EntryKind::Promise { LotState::Promised } else { LotState::Available };
             let credited_at = command.terms.credited_at.unwrap_or(self.rules.now);
-            let is_referenced = command.terms.is_referenced;
-            let lot = Lot { credit: sequence, remaining, expires_on, credited_at, state, is_referenced };
+            let reference = command.terms.reference;
+            let lot = Lot { credit: sequence, remaining, expires_on, credited_at, state, reference };
             self.add_lot(program, customer, lot);
         }
         Applied { effect, expired, balance }
@@ -413,8 +416,157 @@ impl AccountBook {
         mut detail: impl FnMut(&mut Entries) -> DetailAt,
         entries: &mut Entries,
     ) -> ExpiryChanged {
-        let _ = (program, customer, update, row, detail(entries));
-        ExpiryChanged::default()
+        let mut changed = ExpiryChanged::default();
+        let mut planned = std::mem::take(&mut self.planned);
+        planned.clear();
+        let today = self.rules.today;
+        let Some(accounts) = self.accounts(program) else { return changed };
+        for lot in accounts.lots.of(customer).filter(|lot| !lot.is_overdue(today) && update.selector.means(lot)) {
+            if lot.state == LotState::Promised && !update.include_promised {
+                changed.promised_left += 1;
+                continue;
+            }
+            let outcome = update.new.outcome(update.direction, update.base, lot.expires_on, today);
+            if changed.plan(outcome) {
+                planned.push((Some(lot), lot.remaining, outcome));
+            }
+        }
+        // Plain points are one permanent lot, which no table has.
+        let balance = accounts.list.get(customer.index()).map_or(0, |account| account.balance);
+        let plain = if update.selector.means_all() { accounts.lots.plain(customer, balance) } else { 0 };
+        if plain > 0 {
+            let outcome = update.new.outcome(update.direction, update.base, None, today);
+            if changed.plan(outcome) {
+                planned.push((None, plain, outcome));
+            }
+        }
+        if !planned.is_empty() {
+            changed.overdue = self.expire(program, customer, today, 0, entries);
+        }
+        for &(lot, amount, outcome) in &planned {
+            let detail = detail(entries);
+            let account = self.accounts(program).and_then(|accounts| accounts.list.get(customer.index()));
+            let balance = account.map_or(0, |account| account.balance);
+            let (last_day, state) = lot.map_or((None, LotState::Available), |lot| (lot.expires_on, lot.state));
+            let entry = |kind, amount, balance_after, expires_on| Entry {
+                customer,
+                program,
+                kind,
+                amount,
+                balance_after,
+                previous: Sequence(0),
+                row,
+                expires_on,
+                detail,
+            };
+            match outcome {
+                ExpiryOutcome::Moves(day) => {
+                    let (credit, reference) =
+                        lot.map_or((Sequence(0), Reference::NONE), |lot| (lot.credit, lot.reference));
+                    entries.refill(Refill { lot: credit, reference, expires_before: last_day });
+                    let entry = entry(EntryKind::ExpiryChange, 0, balance, Some(day));
+                    let sequence = self.enter(entry, &[], entries);
+                    self.set_last_day((program, customer), lot.map(|lot| lot.credit), sequence, Some(day));
+                    changed.lots_moved += 1;
+                    changed.points_moved = changed.points_moved.saturating_add(amount);
+                }
+                ExpiryOutcome::Expires => {
+                    let taken = lot.map(|lot| Taken { lot: lot.credit, amount });
+                    let (kind, balance_after) = match state {
+                        LotState::Available => {
+                            changed.expired_now.available += amount;
+                            (EntryKind::Expire, balance - amount)
+                        }
+                        LotState::Promised => {
+                            changed.expired_now.promised += amount;
+                            (EntryKind::PromiseExpire, balance)
+                        }
+                    };
+                    self.enter(entry(kind, -amount, balance_after, last_day), taken.as_slice(), entries);
+                    changed.lots_expired += 1;
+                }
+                ExpiryOutcome::Stays(_) => {}
+            }
+        }
+        self.planned = planned;
+        changed
+    }
+
+    /// Gives a lot another last day, or the plain points: those become a lot that is named by the entry `own`.
+    fn set_last_day(
+        &mut self,
+        (program, customer): (ProgramId, CustomerId),
+        lot: Option<Sequence>,
+        own: Sequence,
+        last_day: Option<Date>,
+    ) {
+        let now = self.rules.now;
+        if let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut) {
+            let is_changed = accounts.change_last_day(customer, lot, own, last_day, now);
+            debug_assert!(is_changed, "an entry changes a lot that is there");
+        }
+    }
+
+    /// Makes a customer's promised lots that are meant available, each by an entry of its own; what is overdue expires before.
+    /// Returns how many points that were, or that the balance cannot hold them: then nothing is changed.
+    pub fn convert(
+        &mut self,
+        (program, customer): (ProgramId, CustomerId),
+        selector: LotSelector,
+        entries: &mut Entries,
+    ) -> Applied {
+        let today = self.rules.today;
+        let balance = self.balance(program, customer);
+        let Some(accounts) = self.accounts(program) else {
+            return Applied {
+                effect: Effect::Rejected(Rejection::ProgramUnknown),
+                expired: Expired::default(),
+                balance,
+            };
+        };
+        let is_meant = |lot: &Lot| lot.state == LotState::Promised && !lot.is_overdue(today) && selector.means(lot);
+        let lots: Vec<Lot> = accounts.lots.of(customer).filter(is_meant).collect();
+        let sum = lots.iter().try_fold(0_i64, |sum, lot| sum.checked_add(lot.remaining));
+        let Some((amount, _)) = sum.and_then(|sum| Some((sum, balance.checked_add(sum)?))) else {
+            return Applied {
+                effect: Effect::Rejected(Rejection::BalanceOverflow),
+                expired: Expired::default(),
+                balance,
+            };
+        };
+        if amount == 0 {
+            return Applied { effect: Effect::Unchanged { not_taken: 0 }, expired: Expired::default(), balance };
+        }
+        let expired = self.expire(program, customer, today, 0, entries);
+        let mut balance_after = balance;
+        for lot in lots {
+            balance_after += lot.remaining;
+            let Lot { credit, reference, expires_on, credited_at, .. } = lot;
+            entries.refill(Refill { lot: credit, reference, expires_before: None });
+            let entry = Entry {
+                customer,
+                program,
+                kind: EntryKind::Convert,
+                amount: lot.remaining,
+                balance_after,
+                previous: Sequence(0),
+                row: 0,
+                expires_on,
+                detail: entries.add_detail(Detail::credited_at(Some(credited_at))),
+            };
+            self.enter(entry, &[Taken { lot: credit, amount: lot.remaining }], entries);
+            let remaining = left_of_credit(lot.remaining, balance_after);
+            // One that has neither a last day nor a reference is plain from now on.
+            if remaining > 0
+                && (expires_on.is_some() || reference.is_some())
+                && let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut)
+            {
+                let fits = accounts.refill_lot(customer, Lot { remaining, state: LotState::Available, ..lot });
+                debug_assert!(fits, "the promise is gone");
+            }
+        }
+        let effect = Effect::Entry { kind: EntryKind::Convert, amount, balance_after, not_taken: 0 };
+        Applied { effect, expired, balance }
     }
 
     /// What becomes of an account when these entries are taken back, without doing it.
@@ -453,8 +605,12 @@ impl AccountBook {
             entries.reverse(change.reverses);
             let detail = match change.refill {
                 Some(lot) => {
-                    entries.refill(Refill { lot: lot.credit, is_referenced: lot.is_referenced });
-                    entries.add_detail(Detail::credited_at(Some(lot.credited_at)))
+                    let expires_before = change.expires_before;
+                    entries.refill(Refill { lot: lot.credit, reference: lot.reference, expires_before });
+                    match change.kind {
+                        EntryKind::ExpiryChange => DetailAt::NONE,
+                        _ => entries.add_detail(Detail::credited_at(Some(lot.credited_at))),
+                    }
                 }
                 None => DetailAt::NONE,
             };
@@ -469,8 +625,10 @@ impl AccountBook {
                 expires_on: change.refill.and_then(|lot| lot.expires_on),
                 detail,
             };
-            self.enter(entry, &change.taken, entries);
-            if let Some(lot) = change.refill.filter(|lot| lot.remaining > 0)
+            let sequence = self.enter(entry, &change.taken, entries);
+            if let (EntryKind::ExpiryChange, Some(lot)) = (change.kind, change.refill) {
+                self.set_last_day((program, customer), Some(lot.credit), sequence, lot.expires_on);
+            } else if let Some(lot) = change.refill.filter(|lot| lot.remaining > 0)
                 && let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut)
             {
                 let fits = accounts.refill_lot(customer, lot);

@@ -15,10 +15,11 @@ use super::{
 use crate::{
     domain::{
         customer::Customer,
-        entry::{Entry, EntryText},
+        entry::{Entry, EntryKind, EntryText},
         id::{CustomerId, JobId, ProgramId, Sequence},
         identifier::IdentifierKind,
-        lot::{Lot, Lots, Taken},
+        lot::{Lot, LotState, Lots, Taken},
+        reference::Reference,
         time::Timestamp,
     },
     error::{Error, Result},
@@ -50,6 +51,22 @@ impl ColdAccount {
         }
         if let Some(lot) = page.lot_of(at, entry) {
             lots.insert(ALONE, lot);
+        }
+        if entry.kind == EntryKind::ExpiryChange {
+            match page.refill(at) {
+                Some(refill) => drop(lots.set_last_day(ALONE, refill.lot, entry.expires_on)),
+                None => {
+                    let remaining = lots.plain(ALONE, self.balance);
+                    let (expires_on, credited_at) = (entry.expires_on, page.credited_at(at));
+                    let (state, reference) = (LotState::Available, Reference::NONE);
+                    if remaining > 0 {
+                        lots.insert(
+                            ALONE,
+                            Lot { credit: sequence, remaining, expires_on, credited_at, state, reference },
+                        );
+                    }
+                }
+            }
         }
         if let Some(lot) = page.refill_of(at, entry)
             && !lots.refill(ALONE, lot)

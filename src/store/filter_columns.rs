@@ -27,6 +27,7 @@ use super::{
 };
 use crate::{
     domain::{
+        entry::EntryKind,
         id::{CustomerId, ProgramId, Sequence},
         lot::LotState,
         tier::Tiers,
@@ -343,9 +344,11 @@ impl FilterColumns {
                 }
                 new.push((entry.customer.0, entry.balance_after));
                 let lot = page.lot_of(at, &entry).or_else(|| page.refill_of(at, &entry));
-                if let Some(lot) = lot.filter(|lot| lot.state == LotState::Available)
-                    && let Some(day) = lot.expires_on
-                {
+                let day = match entry.kind {
+                    EntryKind::ExpiryChange => entry.expires_on,
+                    _ => lot.filter(|lot| lot.state == LotState::Available).and_then(|lot| lot.expires_on),
+                };
+                if let Some(day) = day {
                     first_day = Some(first_day.map_or(day, |first: Date| first.min(day)));
                 }
             }

@@ -30,6 +30,7 @@ use crate::{
         entry::{Detail, DetailAt, Entries, Entry, EntryKind, EntryText, Refill, RowKey},
         id::{CustomerId, JobId, ProgramId, Sequence},
         lot::{Lot, LotState, Taken},
+        reference::Reference,
         time::{Date, Timestamp},
     },
     error::{Error, Result},
@@ -54,11 +55,15 @@ const TAKEN_AMOUNT: u8 = 19;
 const CREDITED_AT: u8 = 20;
 const ROW_KEY_HIGH: u8 = 21;
 const ROW_KEY_REST: u8 = 22;
+const EXPIRES_BEFORE: u8 = 9;
+const REF_TYPE_HASH: u8 = 24;
+const REF_ID_HASH: u8 = 25;
+const PROMOTION_HASH: u8 = 26;
 const REFILLS: u8 = 23;
 /// Columns that every page has, which are the lowest numbers.
 const ALWAYS: usize = 7;
 /// One more than the highest number.
-const NUMBERS: usize = 24;
+const NUMBERS: usize = 27;
 const HEADER_BYTES: usize = 23;
 
 /// The column of a text.
@@ -112,26 +117,47 @@ pub fn encode(
         out.push(EXPIRES_ON);
         column::pack(n, |at| list[at].expires_on.map_or(0, |day| i64::from(day.ordinal())), out);
     }
-    if entries.has_reversals() && (0..n).any(|at| entries.reversed(places + at).is_some()) {
-        columns += 1;
-        out.push(REVERSES);
-        let reversed = |at: usize| entries.reversed(places + at).unwrap_or(Sequence(0));
-        column::pack(n, |at| distance(first.0 + at as u64, reversed(at)), out);
-        if (0..n).any(|at| entries.refill_at(places + at).is_some()) {
-            columns += 1;
-            out.push(REFILLS);
-            let stored = |at: usize, refill: Refill| {
-                distance(first.0 + at as u64, refill.lot) << 1 | i64::from(refill.is_referenced)
-            };
-            column::pack(n, |at| entries.refill_at(places + at).map_or(0, |refill| stored(at, refill)), out);
-        }
-    }
+    columns += encode_refills(first, entries, places..places + n, out);
     if entries.has_details() && list.iter().any(|entry| !entry.detail.is_none()) {
         columns += encode_details(first, entries, list, out);
     }
     out[columns_at] = columns;
     column::pad(out);
     value::seal(start, out);
+}
+
+/// Appends the columns of what entries take back, and of the lots that they refill or change; returns how many.
+fn encode_refills(first: Sequence, entries: &Entries, places: std::ops::Range<usize>, out: &mut Vec<u8>) -> u8 {
+    let mut columns = 0;
+    let (n, places) = (places.len(), places.start);
+    if entries.has_reversals() && (0..n).any(|at| entries.reversed(places + at).is_some()) {
+        columns += 1;
+        out.push(REVERSES);
+        let reversed = |at: usize| entries.reversed(places + at).unwrap_or(Sequence(0));
+        column::pack(n, |at| distance(first.0 + at as u64, reversed(at)), out);
+    }
+    let refills: Vec<Option<Refill>> =
+        if entries.has_refills() { (0..n).map(|at| entries.refill_at(places + at)).collect() } else { Vec::new() };
+    if refills.iter().all(Option::is_none) {
+        return columns;
+    }
+    let mut column = |number: u8, value: &dyn Fn(usize, &Refill) -> i64| {
+        if (0..n).any(|at| refills[at].is_some_and(|refill| value(at, &refill) != 0)) {
+            columns += 1;
+            out.push(number);
+            column::pack(n, |at| refills[at].map_or(0, |refill| value(at, &refill)), out);
+        }
+    };
+    // An entry that makes a lot of plain points names none.
+    column(REFILLS, &|at, refill| match refill.lot.0 {
+        0 => 0,
+        _ => distance(first.0 + at as u64, refill.lot) << 1 | i64::from(refill.reference.is_some()),
+    });
+    column(EXPIRES_BEFORE, &|_, refill| refill.expires_before.map_or(0, |day| i64::from(day.ordinal())));
+    column(REF_TYPE_HASH, &|_, refill| refill.reference.ref_type.cast_signed());
+    column(REF_ID_HASH, &|_, refill| refill.reference.ref_id.cast_signed());
+    column(PROMOTION_HASH, &|_, refill| refill.reference.promotion_id.cast_signed());
+    columns
 }
 
 /// Appends the columns of what only some entries have; returns how many.
@@ -260,6 +286,7 @@ impl<'a> LedgerPage<'a> {
                     let lots: Option<Column<'_>> = others[usize::from(TAKEN_LOT)];
                     lots.ok_or_else(|| damaged("a column is missing"))?.len()
                 }
+                EXPIRES_BEFORE | REF_TYPE_HASH | REF_ID_HASH | PROMOTION_HASH => count,
                 1..=7 | EXPIRES_ON | REVERSES | REFILLS | TAKEN_COUNT | CREDITED_AT | ROW_KEY_HIGH | ROW_KEY_REST => {
                     count
                 }
@@ -370,14 +397,16 @@ impl<'a> LedgerPage<'a> {
             EntryKind::Promise | EntryKind::PromiseMergeIn => (entry.amount, LotState::Promised),
             _ => return None,
         };
-        let is_own = state == LotState::Promised || entry.expires_on.is_some() || self.is_referenced(at);
+        let reference =
+            if self.is_referenced(at) { Reference::of(|text| self.text(at, text)) } else { Reference::NONE };
+        let is_own = state == LotState::Promised || entry.expires_on.is_some() || reference.is_some();
         (is_own && remaining > 0).then(|| Lot {
             credit: Sequence(self.first.0 + at as u64),
             remaining,
             expires_on: entry.expires_on,
             credited_at: self.credited_at(at),
             state,
-            is_referenced: self.is_referenced(at),
+            reference,
         })
     }
 
@@ -407,7 +436,22 @@ impl<'a> LedgerPage<'a> {
     pub fn refill(&self, at: usize) -> Option<Refill> {
         let stored = self.other(REFILLS, at).cast_unsigned();
         let credit = (self.first.0 + at as u64).checked_sub(stored >> 1).filter(|_| stored > 1)?;
-        Some(Refill { lot: Sequence(credit), is_referenced: stored & 1 != 0 })
+        let hash = |number| self.other(number, at).cast_unsigned();
+        let reference = match stored & 1 {
+            0 => Reference::NONE,
+            _ => Reference {
+                ref_type: hash(REF_TYPE_HASH),
+                ref_id: hash(REF_ID_HASH),
+                promotion_id: hash(PROMOTION_HASH),
+            },
+        };
+        Some(Refill { lot: Sequence(credit), reference, expires_before: self.expires_before(at) })
+    }
+
+    /// The former last day of a lot whose last day the entry at this place changed.
+    #[inline]
+    pub fn expires_before(&self, at: usize) -> Option<Date> {
+        u32::try_from(self.other(EXPIRES_BEFORE, at)).ok().and_then(Date::from_ordinal)
     }
 
     /// What the entry at this place puts back into a lot: the lot with that much in it; none if it refills none, or if all of
@@ -416,17 +460,21 @@ impl<'a> LedgerPage<'a> {
     pub fn refill_of(&self, at: usize, entry: &Entry) -> Option<Lot> {
         let refill = self.refill(at)?;
         let (remaining, state) = match entry.kind {
-            EntryKind::Reversal => (left_of_credit(entry.amount, entry.balance_after), LotState::Available),
+            EntryKind::Reversal | EntryKind::Convert => {
+                (left_of_credit(entry.amount, entry.balance_after), LotState::Available)
+            }
             EntryKind::PromiseReversal => (entry.amount, LotState::Promised),
             _ => return None,
         };
-        (remaining > 0).then(|| Lot {
+        // A promise without a last day and a reference is plain points once it is kept.
+        let is_plain = entry.kind == EntryKind::Convert && entry.expires_on.is_none() && !refill.reference.is_some();
+        (remaining > 0 && !is_plain).then(|| Lot {
             credit: refill.lot,
             remaining,
             expires_on: entry.expires_on,
             credited_at: self.credited_at(at),
             state,
-            is_referenced: refill.is_referenced,
+            reference: refill.reference,
         })
     }
 
@@ -553,7 +601,11 @@ mod tests {
             if with_details && at % 5 == 1 {
                 entries.reverse(Sequence(1 + at / 2));
                 if at % 2 == 0 {
-                    entries.refill(Refill { lot: Sequence(1 + at / 3), is_referenced: at % 4 == 0 });
+                    entries.refill(Refill {
+                        lot: Sequence(1 + at / 3),
+                        reference: Reference { ref_id: at % 4, ..Reference::NONE },
+                        expires_before: if at % 3 == 0 { Date::from_days(at as i32) } else { None },
+                    });
                 }
             }
             let lots = |n: u64| (0..n).map(|lot| Taken { lot: Sequence(at + lot), amount: 1 + lot.cast_signed() });

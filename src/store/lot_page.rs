@@ -1,9 +1,9 @@
 //! A page of the cache of lots: what remains of the dated, referenced and promised lots of up to 4,096 customers.
 //!
 //! Body: number of lots (4 bytes), then packed columns: the customer's place on the page, the credit's number, what
-//! remains, the last day (as `ledger_page` stores it), when the points were earned, the state and whether the credit has a
-//! reference. Lots stand by customer and,
-//! of one customer, in the order in which they are taken.
+//! remains, the last day (as `ledger_page` stores it), when the points were earned, the state; then hashes of the references'
+//! types, ids and promotions, for a column without any a byte and eight. Lots stand by customer and, of one customer, in the
+//! order in which they are taken.
 
 use std::{ops::Range, sync::Mutex};
 
@@ -22,10 +22,14 @@ use crate::{
     domain::{
         id::{CustomerId, ProgramId, Sequence},
         lot::{Lot, LotState, Lots},
+        reference::Reference,
         time::{Date, Timestamp},
     },
     error::{Error, Result},
 };
+
+/// Columns of a page.
+const COLUMNS: usize = 9;
 
 /// Appends the page of these customers' lots; false, and nothing, if they have none.
 pub fn encode(lots: &Lots, customers: Range<usize>, out: &mut Vec<u8>) -> bool {
@@ -35,7 +39,7 @@ pub fn encode(lots: &Lots, customers: Range<usize>, out: &mut Vec<u8>) -> bool {
     if list.is_empty() {
         return false;
     }
-    let start = value::begin(Kind::LotPage, out);
+    let start = value::begin(Kind::Lots, out);
     out.extend_from_slice(&(list.len() as u32).to_le_bytes());
     let n = list.len();
     column::pack(n, |at| list[at].0 as i64, out);
@@ -43,7 +47,10 @@ pub fn encode(lots: &Lots, customers: Range<usize>, out: &mut Vec<u8>) -> bool {
     column::pack(n, |at| list[at].1.remaining, out);
     column::pack(n, |at| list[at].1.expires_on.map_or(0, |day| i64::from(day.ordinal())), out);
     column::pack(n, |at| list[at].1.credited_at.millis(), out);
-    column::pack(n, |at| list[at].1.state as i64 | i64::from(list[at].1.is_referenced) << 1, out);
+    column::pack(n, |at| list[at].1.state as i64, out);
+    column::pack(n, |at| list[at].1.reference.ref_type.cast_signed(), out);
+    column::pack(n, |at| list[at].1.reference.ref_id.cast_signed(), out);
+    column::pack(n, |at| list[at].1.reference.promotion_id.cast_signed(), out);
     column::pad(out);
     value::seal(start, out);
     true
@@ -55,11 +62,11 @@ pub fn encode(lots: &Lots, customers: Range<usize>, out: &mut Vec<u8>) -> bool {
 /// `Corrupt` when it is damaged.
 pub fn decode(page: u32, stored: &[u8]) -> Result<Vec<(CustomerId, Lot)>> {
     let damaged = || Error::corrupt(format!("lot page {page} cannot be read"));
-    let body = value::open(Kind::LotPage, stored, &format_args!("lot page {page}"))?;
+    let body = value::open(Kind::Lots, stored, &format_args!("lot page {page}"))?;
     let (count, mut rest) = body.split_first_chunk::<4>().ok_or_else(damaged)?;
     let count = u32::from_le_bytes(*count) as usize;
-    let mut columns = Vec::with_capacity(6);
-    for _ in 0..6 {
+    let mut columns = Vec::with_capacity(COLUMNS);
+    for _ in 0..COLUMNS {
         columns.push(Column::take(&mut rest, count)?);
     }
     let first = page as usize * ROWS;
@@ -76,11 +83,15 @@ pub fn decode(page: u32, stored: &[u8]) -> Result<Vec<(CustomerId, Lot)>> {
                 expires_on,
                 credited_at: Timestamp::from_millis(columns[4].get(at))?,
                 state: match columns[5].get(at) {
-                    0 | 2 => LotState::Available,
-                    1 | 3 => LotState::Promised,
+                    0 => LotState::Available,
+                    1 => LotState::Promised,
                     _ => return None,
                 },
-                is_referenced: columns[5].get(at) & 2 != 0,
+                reference: Reference {
+                    ref_type: columns[6].get(at).cast_unsigned(),
+                    ref_id: columns[7].get(at).cast_unsigned(),
+                    promotion_id: columns[8].get(at).cast_unsigned(),
+                },
             };
             Some((CustomerId((first + owner) as u32), lot))
         })
@@ -165,7 +176,11 @@ mod tests {
                 expires_on: if at % 4 == 0 { None } else { Date::from_days(20_000 + at % 11) },
                 credited_at: Timestamp::from_millis(i64::from(at % 5) * 1000).unwrap(),
                 state: if at % 6 == 0 { LotState::Promised } else { LotState::Available },
-                is_referenced: at % 5 == 0,
+                reference: Reference {
+                    ref_id: u64::from(at % 5 == 0),
+                    promotion_id: u64::from(at % 7 == 0),
+                    ..Reference::NONE
+                },
             };
             lots.insert(CustomerId((at * at % 40) as u32 + 4096), lot);
         }

@@ -24,10 +24,11 @@ use crate::{
     domain::{
         account::Account,
         customer::Presence,
-        entry::Entry,
+        entry::{Entry, EntryKind},
         id::{CustomerId, ProgramId, Sequence},
         identifier::IdentifierKind,
-        lot::{Lot, Lots, Taken},
+        lot::{Lot, LotState, Lots, Taken},
+        reference::Reference,
         tier::{TierId, Tiers},
         time::{Date, Timestamp},
     },
@@ -94,6 +95,36 @@ impl Accounts {
         fits
     }
 
+    /// Gives a lot another last day, or all plain points of the account: without a lot they become one that is named by the
+    /// entry `own` that does it. False, and nothing, if there is no such lot, or there are no points.
+    pub fn change_last_day(
+        &mut self,
+        customer: CustomerId,
+        lot: Option<Sequence>,
+        own: Sequence,
+        last_day: Option<Date>,
+        credited_at: Timestamp,
+    ) -> bool {
+        let changed = match lot {
+            Some(lot) => self.lots.set_last_day(customer, lot, last_day),
+            None => {
+                let balance = self.list.get(customer.index()).map_or(0, |account| account.balance);
+                let remaining = self.lots.plain(customer, balance);
+                if remaining > 0 {
+                    let (state, reference) = (LotState::Available, Reference::NONE);
+                    let expires_on = last_day;
+                    self.lots
+                        .insert(customer, Lot { credit: own, remaining, expires_on, credited_at, state, reference });
+                }
+                remaining > 0
+            }
+        };
+        if let Some(account) = self.list.get_mut(customer.index()) {
+            *account = Account::new(account.balance, account.newest(), self.lots.has(customer));
+        }
+        changed
+    }
+
     /// Takes in the entry at a place of a page, as it stands in the log: what it says of the balance, of the lots it took
     /// of, and of the one it makes or refills. `taken` is what `LedgerPage::taken_from` says of it.
     ///
@@ -116,6 +147,12 @@ impl Accounts {
         }
         if let Some(lot) = page.lot_of(at, entry) {
             self.add_lot(entry.customer, lot);
+        }
+        if entry.kind == EntryKind::ExpiryChange {
+            let lot = page.refill(at).map(|refill| refill.lot);
+            if !self.change_last_day(entry.customer, lot, sequence, entry.expires_on, page.credited_at(at)) {
+                return Err(Error::corrupt(format!("entry {} changes a lot that is not there", sequence.0)));
+            }
         }
         if let Some(lot) = page.refill_of(at, entry)
             && !self.refill_lot(entry.customer, lot)

@@ -31,12 +31,14 @@ pub enum Kind {
     AccountPage = 10,
     /// Settings, programs, cache positions.
     Meta = 11,
-    /// What remains of lots.
+    /// What remains of lots, as it was stored before references were told apart: read by nobody, and made again from the logs.
     LotPage = 12,
     /// Keys of rows.
     RowKeyPage = 13,
     /// The note that a job's rejected rows were dropped.
     Forgotten = 15,
+    /// What remains of lots.
+    Lots = 21,
     /// Whom a job means.
     Selection = 20,
     /// The jobs that undo a job.

@@ -19,7 +19,7 @@ use crate::{
     domain::{
         account::Account,
         customer::{Customer, CustomerChange},
-        entry::EntryText,
+        entry::{EntryKind, EntryText},
         id::{CustomerId, JobId, ProgramId, Sequence},
         identifier::IdentifierKind,
         job::JobKind,
@@ -285,17 +285,21 @@ fn replay_ledger(store: &impl Readable, replayed: &mut Replayed, findings: &mut 
                 findings.problem(format!("ledger entry {sequence}: balance and amount do not give the balance after"));
             }
             let sum: i128 = taken.iter().map(|taken| i128::from(taken.amount)).sum();
-            if sum > 0 && sum > -i128::from(entry.amount) {
+            if entry.kind != EntryKind::Convert && sum > 0 && sum > -i128::from(entry.amount) {
                 findings.problem(format!("ledger entry {sequence}: it took more of lots than its amount"));
             }
             let reversed = page.reversed(at);
-            if reversed.is_some() != entry.kind.is_reversal() {
+            if reversed.is_some() != entry.kind.is_reversal() && entry.kind != EntryKind::ExpiryChange {
                 findings.problem(format!(
                     "ledger entry {sequence} is a reversal of nothing, or takes back what it must not"
                 ));
             }
-            if page.refill(at).is_some() && (entry.amount <= 0 || sum > 0) {
+            let moves_lot = matches!(entry.kind, EntryKind::Convert | EntryKind::ExpiryChange);
+            if page.refill(at).is_some() && !moves_lot && (entry.amount <= 0 || sum > 0) {
                 findings.problem(format!("ledger entry {sequence} refills a lot, and takes points"));
+            }
+            if entry.kind == EntryKind::Convert {
+                *replayed.promised.entry(entry.program).or_default() -= i128::from(entry.amount);
             }
             if is_promise {
                 *replayed.promised.entry(entry.program).or_default() += i128::from(entry.amount);
@@ -304,7 +308,7 @@ fn replay_ledger(store: &impl Readable, replayed: &mut Replayed, findings: &mut 
                 *replayed.merges.entry(entry.program).or_default() += i128::from(entry.amount);
             }
             accounts.replay(&page, at, &entry, &taken)?;
-            let of_job = of_job.filter(|(kind, _)| entry.kind.has_texts_of(*kind)).map(|(_, texts)| texts);
+            let of_job = of_job.filter(|(kind, _)| entry.kind.has_texts_of(*kind, entry.row)).map(|(_, texts)| texts);
             // The texts of a page's entries are nearly always the job's.
             let text = if has_details || of_job.is_none() {
                 let reference = hash_of_texts(EntryText::OF_LOT.map(|text| page.text(at, text).unwrap_or_default()));
@@ -321,7 +325,7 @@ fn replay_ledger(store: &impl Readable, replayed: &mut Replayed, findings: &mut 
                     hash_of_texts([own(0), own(1), &format!("{:x}", hash_of_texts([""; 3]))])
                 })
             };
-            let mut bytes = [0; 93];
+            let mut bytes = [0; 97];
             bytes[..16].copy_from_slice(&identity.to_le_bytes());
             bytes[16..32].copy_from_slice(&code.to_le_bytes());
             bytes[32..40].copy_from_slice(&sequence.to_le_bytes());
@@ -332,10 +336,14 @@ fn replay_ledger(store: &impl Readable, replayed: &mut Replayed, findings: &mut 
             bytes[65..81].copy_from_slice(&text.to_le_bytes());
             bytes[81..85].copy_from_slice(&entry.expires_on.map_or(i32::MAX, Date::days).to_le_bytes());
             // Of an entry that takes nothing back the hash is the one that it always was.
-            let length = reversed.map_or(85, |reversed| {
-                bytes[85..].copy_from_slice(&reversed.0.to_le_bytes());
+            let mut length = reversed.map_or(85, |reversed| {
+                bytes[85..93].copy_from_slice(&reversed.0.to_le_bytes());
                 93
             });
+            if entry.kind == EntryKind::ExpiryChange {
+                bytes[93..].copy_from_slice(&page.expires_before(at).map_or(i32::MAX, Date::days).to_le_bytes());
+                length = bytes.len();
+            }
             findings.digests.ledger = findings.digests.ledger.wrapping_add(xxh3_128(&bytes[..length]));
         }
         next = page.end().0;

@@ -8,7 +8,10 @@ use tidemill::{
         job::{JobKind, JobState},
         rejection::Rejection,
     },
-    report::summary::{BalanceChange, ExpiringChange, ExpiringMonth, FilePoints, PointSums, ProgramSums, RowCounts, SignAccount, Summary},
+    report::summary::{
+        BalanceChange, ExpiringChange, ExpiringMonth, FilePoints, PointSums, ProgramSums, RowCounts, SignAccount,
+        Summary,
+    },
 };
 
 use crate::again::Correction;
@@ -58,15 +61,16 @@ pub fn kind_text(kind: JobKind) -> &'static str {
     match kind {
         JobKind::ImportPoints => "import points",
         JobKind::ImportCustomers => "import customers",
+        JobKind::ImportExpiry => "import expiry",
         JobKind::Adjust => "adjust",
         JobKind::Expire => "expire",
         JobKind::BulkCredit => "bulk credit",
         JobKind::BulkDebit => "bulk debit",
         JobKind::BulkReset => "bulk reset",
+        JobKind::BulkConvertPromised => "bulk convert-promised",
         JobKind::EraseCustomer => "erase customer",
         JobKind::MergeCustomers => "merge customers",
         JobKind::Undo => "undo",
-        JobKind::ImportExpiry => "import expiry",
     }
 }
 
@@ -106,7 +110,7 @@ fn facts(summary: &Summary) -> Vec<Vec<String>> {
         JobKind::ImportPoints | JobKind::ImportCustomers | JobKind::ImportExpiry | JobKind::Adjust => {
             fact("rows", rows_text(&summary.rows));
         }
-        JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset => {
+        JobKind::BulkCredit | JobKind::BulkDebit | JobKind::BulkReset | JobKind::BulkConvertPromised => {
             fact("selection", summary.selection.clone().unwrap_or_default());
             fact("customers", selected_text(&summary.rows));
         }

@@ -15,6 +15,8 @@ use crate::{
         id::{CustomerId, JobId, ProgramId, Sequence},
         job::JobKind,
         lot::{Lot, LotState, Taken},
+        reference::Reference,
+        time::{Date, Timestamp},
         undo::Event,
     },
     error::{Error, Result},
@@ -86,16 +88,18 @@ struct More {
     lot: Option<Sequence>,
     /// Bounds of what it took.
     taken: (u32, u32),
+    expires_on: Option<Date>,
+    expires_before: Option<Date>,
 }
 
-/// What a lot was that is gone: 24 bytes.
+/// What a lot was that is gone: 48 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Terms {
     lot: u64,
     credited_at: i64,
     /// `i32::MAX`: none.
     last_day: i32,
-    is_referenced: bool,
+    reference: Reference,
 }
 
 /// What was found in a stretch, or in all of them.
@@ -380,7 +384,12 @@ impl<'a> Events<'a> {
             amount => amount.saturating_neg().min(entry.balance_after.min(0).saturating_neg()),
         };
         let refill = page.refill(at).map(|refill| refill.lot);
-        let lot = refill.or_else(|| page.lot_of(at, entry).map(|lot| lot.credit)).map(|lot| self.merges.lot(lot));
+        // A changed last day that names no lot made one of plain points.
+        let made = || match entry.kind {
+            EntryKind::ExpiryChange => Some(sequence),
+            _ => page.lot_of(at, entry).map(|lot| lot.credit),
+        };
+        let lot = refill.or_else(made).map(|lot| self.merges.lot(lot));
         // Of a job's own entry it does not matter what it takes back, but what takes it back.
         let reverses = page.reversed(at).filter(|_| !is_own);
         let has_more =
@@ -392,7 +401,18 @@ impl<'a> Events<'a> {
             let start = found.taken.len() as u32;
             found.taken.extend(taken.iter().map(|taken| Taken { lot: self.merges.lot(taken.lot), ..*taken }));
             let taken = (start, found.taken.len() as u32);
-            found.more.push(More { sequence, customer, owner: entry.customer, beyond, reverses, lot, taken });
+            let (expires_on, expires_before) = (entry.expires_on, page.expires_before(at));
+            found.more.push(More {
+                sequence,
+                customer,
+                owner: entry.customer,
+                beyond,
+                reverses,
+                lot,
+                taken,
+                expires_on,
+                expires_before,
+            });
         }
     }
 }
@@ -427,6 +447,8 @@ impl Pass<'_> {
                 reverses: more.and_then(|more| more.reverses),
                 lot: more.and_then(|more| more.lot),
                 taken: self.taken.get(taken.0 as usize..taken.1 as usize).unwrap_or_default(),
+                expires_on: more.and_then(|more| more.expires_on),
+                expires_before: more.and_then(|more| more.expires_before),
             }
         }));
     }
@@ -478,21 +500,47 @@ impl Pass<'_> {
         for part in parts.par_iter().map(read).collect::<Result<Vec<_>>>()? {
             terms.extend(part);
         }
+        self.learn_last_days(&mut terms)?;
         self.terms = terms;
         Ok(())
     }
 }
 
+impl Pass<'_> {
+    /// Learns which of these lots got another last day before the job took of them: what their credits say is no longer so.
+    fn learn_last_days(&self, terms: &mut [Terms]) -> Result<()> {
+        let first = self.records.iter().filter(|record| record.is_own()).map(|record| record.sequence.0).min();
+        let (Some(from), Some(to)) = (terms.first().map(|terms| terms.lot), first) else { return Ok(()) };
+        self.store.log().scan(ledger(from), ledger(to), |key, stored| {
+            let LogKey::Ledger(first) = key else { return Ok(false) };
+            let page = LedgerPage::open(first, stored)?;
+            if !page.may_have_kind(|kind| kind == EntryKind::ExpiryChange) {
+                return Ok(true);
+            }
+            for at in 0..page.count() {
+                let entry = page.entry(at)?;
+                if entry.kind != EntryKind::ExpiryChange {
+                    continue;
+                }
+                let lot = page.refill(at).map_or(first.0 + at as u64, |refill| refill.lot.0);
+                if let Ok(found) = terms.binary_search_by_key(&lot, |terms| terms.lot) {
+                    terms[found].last_day = entry.expires_on.map_or(i32::MAX, Date::days);
+                }
+            }
+            Ok(true)
+        })
+    }
+}
+
 impl Terms {
     fn lot(&self) -> Lot {
-        use crate::domain::time::{Date, Timestamp};
         Lot {
             credit: Sequence(self.lot),
             remaining: 0,
             expires_on: Date::from_days(self.last_day),
             credited_at: Timestamp::from_millis(self.credited_at).unwrap_or(Timestamp::MIN),
             state: LotState::Available,
-            is_referenced: self.is_referenced,
+            reference: self.reference,
         }
     }
 }
@@ -516,7 +564,10 @@ fn read_terms(store: &Store, lots: &[u64], terms: &mut Vec<Terms>) -> Result<()>
                     lot,
                     credited_at: page.credited_at(at).millis(),
                     last_day: entry.expires_on.map_or(i32::MAX, |day| day.days()),
-                    is_referenced: page.is_referenced(at),
+                    reference: match page.is_referenced(at) {
+                        true => Reference::of(|text| page.text(at, text)),
+                        false => Reference::NONE,
+                    },
                 });
                 left = rest;
             }

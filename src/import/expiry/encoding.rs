@@ -177,10 +177,7 @@ mod tests {
                 ExpiryChanged { lots_expired: 2, expired_now: expired, promised_left: 1, ..none },
                 "applied: 2 lots expired at once, 1 left: promised (-35)",
             ),
-            (
-                ExpiryChanged { not_later: 70_000, ..none },
-                "rejected: no lot changed, 65535 left: expiry_not_later (0)",
-            ),
+            (ExpiryChanged { not_later: 70_000, ..none }, "rejected: no lot changed, 65535 left: expiry_not_later (0)"),
         ] {
             let (mut row, mut story) = (Row::NEW, String::new());
             row.set(&changed);

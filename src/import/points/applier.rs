@@ -13,6 +13,7 @@ use crate::{
         identifier::{IdentifierKind, normalize},
         job::{Counts, Position},
         outcome::Status,
+        reference::Reference,
         rejection::Rejection,
     },
     error::Result,
@@ -400,7 +401,10 @@ fn command_of(row: &Row, entries: &Entries) -> ResolvedCommand {
     let terms = LotTerms {
         expires_on: row.expires_on,
         credited_at: detail.and_then(|detail| detail.credited_at),
-        is_referenced: detail.is_some_and(|detail| entries.is_referenced(detail)),
+        reference: match detail.filter(|detail| entries.is_referenced(detail)) {
+            Some(detail) => Reference::of(|text| entries.text(detail, text)),
+            None => Reference::NONE,
+        },
     };
     ResolvedCommand { operation: row.operation, amount: row.amount, terms }
 }

@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     domain::{
-        entry::{EntryKind, EntryText},
+        entry::{Entry, EntryKind, EntryText},
+        expiry::ExpiryDirection,
         id::{CustomerId, JobId, Sequence},
         job::JobKind,
         program::Program,
@@ -150,6 +151,21 @@ impl Identities {
     }
 }
 
+/// Which way an entry of an expiry update moved a last day; nothing of any other.
+fn reason_type(page: &LedgerPage<'_>, at: usize, entry: &Entry, job: Option<JobKind>) -> &'static str {
+    let direction = match entry.kind {
+        EntryKind::ExpiryChange if page.reversed(at).is_none() => {
+            ExpiryDirection::of(page.expires_before(at), entry.expires_on)
+        }
+        // What expired on the way has no row.
+        EntryKind::Expire | EntryKind::PromiseExpire if job == Some(JobKind::ImportExpiry) && entry.row > 0 => {
+            ExpiryDirection::Early
+        }
+        _ => return "",
+    };
+    direction.word()
+}
+
 /// The rows of `LEDGER`.
 pub fn ledger(
     identities: &Identities,
@@ -166,10 +182,13 @@ pub fn ledger(
             let (kind, reason, comment) = texts(page.job)?;
             job_texts = Some((page.job, kind, [reason.unwrap_or_default(), comment.unwrap_or_default()]));
         }
-        let of_job = |kind: EntryKind| match &job_texts {
-            Some((_, job_kind, [reason, comment])) if kind.has_texts_of(*job_kind) => [reason.as_str(), comment],
+        let of_job = |entry: &Entry| match &job_texts {
+            Some((_, job_kind, [reason, comment])) if entry.kind.has_texts_of(*job_kind, entry.row) => {
+                [reason.as_str(), comment]
+            }
             _ => ["", ""],
         };
+        let job_kind = job_texts.as_ref().map(|(_, kind, _)| *kind);
         // Two passes over memory, so that the misses of a page's entries do not wait for each other.
         places.clear();
         places.extend((0..page.count()).map(|at| identities.place(page.customer(at))));
@@ -192,7 +211,7 @@ pub fn ledger(
             table.amount(8, entry.amount, program.decimals);
             table.amount(9, entry.balance_after, program.decimals);
             table.date(10, entry.expires_on);
-            table.number(11, MISSING);
+            table.date(11, page.expires_before(at));
             let own = |text| if has_details { page.text(at, text) } else { None };
             for (column, text) in (12..).zip(EntryText::OF_LOT) {
                 table.text(column, own(text).unwrap_or_default().as_bytes());
@@ -200,8 +219,8 @@ pub fn ledger(
             table.number(15, page.reversed(at).map_or(MISSING, |reversed| reversed.0.cast_signed()));
             table.number(16, i64::from(page.job.0));
             table.number(17, entry.row.cast_signed());
-            table.text(18, b"");
-            let [reason, comment] = of_job(entry.kind);
+            table.text(18, reason_type(&page, at, &entry, job_kind).as_bytes());
+            let [reason, comment] = of_job(&entry);
             table.text(19, own(EntryText::Reason).unwrap_or(reason).as_bytes());
             table.text(20, own(EntryText::Comment).unwrap_or(comment).as_bytes());
             rows.end()?;

@@ -203,7 +203,7 @@ pub fn lots(
                 table.amount(5, lot.remaining, program.decimals);
                 table.text(6, lot.state.word().as_bytes());
                 table.date(7, lot.expires_on);
-                let credit = if lot.is_referenced { Some(cold::entry(view, lot.credit)?) } else { None };
+                let credit = if lot.reference.is_some() { Some(cold::entry(view, lot.credit)?) } else { None };
                 for (column, text) in (8..).zip(EntryText::OF_LOT) {
                     let text = credit.as_ref().and_then(|credit| credit.text(text));
                     table.text(column, text.unwrap_or_default().as_bytes());

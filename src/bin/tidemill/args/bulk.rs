@@ -22,6 +22,24 @@ pub enum BulkCommand {
     Debit(BulkDebitArgs),
     /// Set the balance of all customers that a filter means
     Reset(BulkResetArgs),
+    /// Make promised points available
+    ConvertPromised(BulkConvertPromisedArgs),
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("promised").required(true).args(["ref_type", "promotion"]))]
+pub struct BulkConvertPromisedArgs {
+    /// Points that were given for something of this type
+    #[arg(long, value_name = "TYPE", help_heading = "Which points")]
+    ref_type: Option<String>,
+    /// Of those, only what was given for this
+    #[arg(long, value_name = "ID", requires = "ref_type", help_heading = "Which points")]
+    ref_id: Option<String>,
+    /// Points that this promotion gave
+    #[arg(long, value_name = "ID", help_heading = "Which points")]
+    promotion: Option<String>,
+    #[command(flatten)]
+    bulk: BulkFlags,
 }
 
 #[derive(Args)]
@@ -159,6 +177,10 @@ impl BulkCommand {
             }
             BulkCommand::Debit(debit) => {
                 debit.bulk.args(BulkOperation::Debit { points: debit.points.points() }, debit.on_overdraft)
+            }
+            BulkCommand::ConvertPromised(convert) => {
+                let BulkConvertPromisedArgs { ref_type, ref_id, promotion, bulk } = convert;
+                bulk.args(BulkOperation::ConvertPromised { ref_type, ref_id, promotion_id: promotion }, None)
             }
             BulkCommand::Reset(reset) => reset.bulk.args(BulkOperation::Reset { to: reset.to }, None),
         }
