@@ -42,8 +42,6 @@ pub enum JobKind {
     MergeCustomers,
     /// An earlier job, taken back.
     Undo,
-    /// A file that changes when points expire.
-    ImportExpiry,
 }
 
 impl JobKind {

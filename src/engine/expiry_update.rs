@@ -14,10 +14,13 @@ use super::{
 use crate::{
     clock,
     domain::{
+        entry::EntryText,
         expiring::Expiring,
+        expiry::LotSelector,
         expiry_terms::{ExpiryProfile, ExpiryTerms},
-        id::ProgramId,
+        id::{CustomerId, ProgramId},
         job::{ExpiringAfter, JobKind},
+        reference::reference_hash,
         time::Date,
     },
     error::{Error, Result},
@@ -135,13 +138,27 @@ pub(super) fn expiring(state: &State, program: ProgramId, today: Date) -> Result
     Ok(Expiring::of(accounts.lots.days(), accounts.total, today))
 }
 
-/// The same after a job with these terms.
+/// Whether anybody has points of a promotion.
+fn has_promotion(state: &State, program: ProgramId, id: &str) -> Result<bool> {
+    let (accounts, wanted) =
+        (state.accounts(program)?, LotSelector::Promotion(reference_hash(EntryText::PromotionId, id)));
+    let mut customers = (0..accounts.list.len() as u32).map(CustomerId);
+    let has_lots =
+        |customer: &CustomerId| accounts.list.get(customer.index()).is_some_and(|account| account.has_lots());
+    Ok(customers.by_ref().filter(has_lots).any(|customer| accounts.lots.of(customer).any(|lot| wanted.means(&lot))))
+}
+
+/// The same after a job with these terms; `has_matched` says whether any lot was found to be changed.
 pub(super) fn expiring_after(
     state: &State,
     program: ProgramId,
     terms: &ExpiryTerms,
+    has_matched: bool,
     today: Date,
 ) -> Result<ExpiringAfter> {
-    let _ = terms;
-    Ok(ExpiringAfter { expiring: expiring(state, program, today)?, is_promotion_unknown: false })
+    let is_promotion_unknown = match &terms.profile {
+        ExpiryProfile::Promotion { id } => !has_matched && !has_promotion(state, program, id.trim())?,
+        ExpiryProfile::DateRange { .. } | ExpiryProfile::Reference => false,
+    };
+    Ok(ExpiringAfter { expiring: expiring(state, program, today)?, is_promotion_unknown })
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::RwLock};
 
 use super::{Engine, adjust::LiveDesk, expiry_update::expiring_after, reports, run::Run};
 use crate::{
-    domain::{id::JobId, job::JobKind},
+    domain::{id::JobId, job::JobKind, rejection::Rejection},
     error::{Error, Result},
     import::{
         chunk::Chunk,
@@ -255,7 +255,10 @@ impl Engine {
         applier.finish().give_back(&mut state);
         state.identifiers = table;
         if is_finished {
-            committed.expiring_after = Some(expiring_after(&state, program, terms, settings.today)?);
+            let counts = &committed.checkpoint.counts;
+            let refused = [Rejection::ExpiryNotEarlier, Rejection::ExpiryNotLater];
+            let has_matched = counts.applied > 0 || refused.iter().any(|code| counts.rejects.contains_key(code));
+            committed.expiring_after = Some(expiring_after(&state, program, terms, has_matched, settings.today)?);
         }
         Ok((state, committed, is_finished))
     }

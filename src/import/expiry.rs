@@ -327,3 +327,6 @@ impl ExpiryRules {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

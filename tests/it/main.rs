@@ -5,7 +5,7 @@
 //! tables, `lots` those of dated, referenced and promised points, `row_ids` and `repeats` those of rows and files that are
 //! sent again, `tidemill_format`, `formats` and `vendors` what each format reads, `round_trip` that an export can be imported,
 //! `datasets` the rules on the sample data, `xlsx` what is read of workbooks, `expiry` and `expire` what becomes of points
-//! whose last day is over, `undo` what an undone job leaves. `filters` is the other one with random stores: what a filter
+//! whose last day is over, `expiry_updates` how a last day is changed, `undo` what an undone job leaves. `filters` is the other one with random stores: what a filter
 //! means beside a full scan of exports; `bulk` has the rules of the operations on whom it means. `bad_input` says what
 //! happens when input, disk or store are not as they should be, `kill`, `stop` and `unfinished` what happens when a job
 //! ends in the middle, `service` the library on a runtime, `tell` who is told of a job that ended, `upkeep` and `backup` what is done to a store beside its jobs,
@@ -24,6 +24,7 @@ mod dialogue;
 mod erase;
 mod exports;
 mod expiry;
+mod expiry_updates;
 mod expire;
 mod filters;
 mod formats;
