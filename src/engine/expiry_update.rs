@@ -30,7 +30,7 @@ use crate::{
         input::Layout,
     },
     job::progress::{Progress, Stage},
-    report::summary::Summary,
+    report::{rejects::ADDED, summary::Summary},
     store::state::State,
 };
 
@@ -120,8 +120,9 @@ fn check_columns(terms: &ExpiryTerms, layout: &Layout, file: &FileRequest) -> Re
         };
         file.map.iter().any(left_out)
     };
-    let unread: Vec<&str> =
-        layout.mapping.ignored.iter().filter(|name| !is_left_out(name)).map(String::as_str).collect();
+    let is_added = |name: &&String| ADDED.iter().any(|added| header_key(added) == header_key(name));
+    let unread = layout.mapping.ignored.iter().filter(|name| !is_left_out(name) && !is_added(name));
+    let unread: Vec<&str> = unread.map(String::as_str).collect();
     if lacking.is_empty() || unread.is_empty() {
         return Ok(());
     }

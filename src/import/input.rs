@@ -23,6 +23,7 @@ use crate::{
         sheet::{SheetChoice, SheetProblem, bad_cell},
         source::{Encoding, Source, SourceError, SourceReader, Stream},
     },
+    report::rejects::ADDED,
 };
 
 /// Bytes of a file that are hashed, by whoever is free, while as many more are read: two such pieces stay in the cache.
@@ -523,7 +524,9 @@ fn only_identifier(
     let is_mapped = overrides.iter().any(|column| column.field == Some(wanted));
     let is_named = open.iter().any(|(_, field)| *field == Some(wanted));
     let others: Vec<_> = open.iter().filter(|(_, field)| is_identifier(field) && *field != Some(wanted)).collect();
-    let unknown: Vec<_> = open.iter().filter(|(_, field)| field.is_none()).collect();
+    // What a reject file has behind the columns of its job's file is no identifier.
+    let is_added = |name: &str| ADDED.iter().any(|added| key(added) == key(name));
+    let unknown: Vec<_> = open.iter().filter(|(name, field)| field.is_none() && !is_added(name)).collect();
     let only = match (&others[..], &unknown[..]) {
         _ if is_mapped || is_named => None,
         ([only], _) | ([], [only]) => Some(only),

@@ -337,6 +337,9 @@ impl Proposal {
         if !self.unknown_operations().is_empty() {
             advice += "; some of its operations are words that only a format file of your own can explain";
         }
+        if self.kind == Kind::Expiry && !missing.is_empty() {
+            advice += "; of a file's only column of identifiers, `--identifier KIND` says it too";
+        }
         advice
     }
 }

@@ -89,11 +89,14 @@ impl Seen {
     /// When the log is damaged.
     pub fn remember_points(&mut self, store: &Store, job: JobId) -> Result<()> {
         self.remember_touched(store, job)?;
+        let mut named = 0;
         each_entry(store, job, |entry| {
-            // Lots that expired on the way have no row; the row's own entry, or a touch, names the customer.
-            if entry.row == 0 {
+            // Lots that expired on the way have no row; the row's own entry, or a touch, names the customer. A row's entries
+            // follow each other, and name it once.
+            if entry.row == 0 || entry.row == named {
                 return;
             }
+            named = entry.row;
             self.name(entry.customer, &mut Counts::default());
             if entry.kind == EntryKind::Reset {
                 self.set_reset(entry.program, entry.customer, entry.balance_after);

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The columns that we add.
-const ADDED: [&str; 5] = ["line", "column", "code", "message", "raw"];
+pub const ADDED: [&str; 5] = ["line", "column", "code", "message", "raw"];
 
 /// Writes a job's rejected rows; returns how many there are. Without any it is the header only.
 ///

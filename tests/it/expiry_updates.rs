@@ -379,6 +379,24 @@ fn customers_are_named_by_any_identifier_by_header_or_flag() {
 }
 
 #[test]
+fn rejected_rows_of_any_profile_can_be_sent_again_as_they_come() {
+    let shop = shop("1,100,2021-09-30,,,SPRING,\n");
+    for (content, arguments) in [
+        (
+            "1\n77\n",
+            "--profile promotion --promotion SPRING --change extended --set fixed:2021-12-31 --no-header --identifier user_id",
+        ),
+        ("User Id\n1\n77\n", "--profile reference --change extended --set fixed:2022-12-31"),
+    ] {
+        expiry(&shop, content, &format!("{arguments} --rejects rejects.csv")).expect(3);
+        let rejects = shop.read("rejects.csv").replace("77", "1");
+        // Nothing moves any more, which is told of the same row.
+        expiry(&shop, &rejects, &arguments.replace("--no-header", "")).expect(3);
+        assert!(processed(&shop)[0].starts_with("rejected|expiry_not_later|"), "{:?}", processed(&shop));
+    }
+}
+
+#[test]
 fn a_repeated_file_is_refused_unless_it_asks_for_something_else() {
     let shop = shop("1,100,2021-09-30,,,SPRING,\n");
     shop.write("list.csv", "User Id\n1\n");

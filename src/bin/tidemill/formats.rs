@@ -40,7 +40,11 @@ pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
             let document = json!({ "format": format.name, "file": path.display().to_string(), "rows": rows });
             settings.output.result(&document, || {
                 let path = path.display();
-                let imports = kinds(&format.name).map(|kind| format!("`tidemill import {kind} {path}`"));
+                let profile = format.name.strip_prefix("expiry-");
+                let imports = kinds(&format.name).map(|kind| match profile.filter(|_| kind == Kind::Expiry) {
+                    Some(profile) => format!("`tidemill import {kind} {path} --profile {profile}`"),
+                    None => format!("`tidemill import {kind} {path}`"),
+                });
                 let imports = imports.collect::<Vec<_>>().join(" or ");
                 format!(
                     "Wrote `{path}`: a header and {rows} sample rows\n\n\

@@ -565,6 +565,47 @@ Job 3, expire: finished
     }
 
     #[test]
+    fn a_job_on_expiry_shows_months_before_and_after() {
+        let month = |month: &str, available: &str, promised: &str| ExpiringMonth {
+            month: text(month),
+            available: text(available),
+            promised: text(promised),
+        };
+        let expiring = ExpiringChange {
+            before: vec![month("2027-03", "1200.50", "0.00"), month("2027-04", "7.00", "3.00")],
+            after: vec![month("2027-04", "7.00", "0.00"), month("2029-03", "1200.50", "0.00")],
+            permanent: BalanceChange { before: text("10.00"), after: text("10.00") },
+        };
+        let points = PointSums { moved: Some(text("1200.50")), promises_expired: text("3.00"), ..summary().points };
+        let summary = Summary {
+            kind: JobKind::ImportExpiry,
+            points,
+            expiring: Some(expiring),
+            warnings: vec![text("no points of the program `points` are of the promotion `X`")],
+            ..summary()
+        };
+        let shown = anstream::adapter::strip_str(&summary_text(&summary, None)).to_string();
+        for part in [
+            "Job 3, import expiry: finished\n",
+            "  points     1 200.50 with another last day, 1 070 credited, 1 300 debited, 3.00 promised ones expired, program",
+            "  warning    no points of the program `points` are of the promotion `X`\n",
+            "
+Points by the month in which they expire
+  month               before     after     change
+  2027-03           1 200.50      0.00  -1 200.50
+  2027-04               7.00      7.00       0.00
+  2027-04, promised     3.00      0.00      -3.00
+  2029-03               0.00  1 200.50  +1 200.50
+  never                10.00     10.00       0.00
+
+Rejected rows
+",
+        ] {
+            assert!(shown.contains(part), "{shown}\n\nlacks\n\n{part}");
+        }
+    }
+
+    #[test]
     fn a_dry_run_says_that_nothing_was_changed() {
         let shown = summary_text(&Summary { job: None, dry_run: true, ..summary() }, None);
         assert!(shown.contains("Dry run, import points: nothing was changed"), "{shown}");
