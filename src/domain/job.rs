@@ -24,6 +24,8 @@ pub enum JobKind {
     ImportPoints,
     /// A customer file.
     ImportCustomers,
+    /// A file of customers whose points expire on another day.
+    ImportExpiry,
     /// One customer's balance.
     Adjust,
     /// Lots whose last day is over.
