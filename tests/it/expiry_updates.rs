@@ -266,12 +266,12 @@ fn rows_that_cannot_be_meant_are_rejected_and_nothing_else_changes() {
     // Rejected rows have their columns, so that they can be corrected and sent again.
     let rejects = shop.read("rejects.csv");
     assert!(
-        rejects.starts_with(&format!("{HEADER},line,column,code,message\n1,,17,immediate,,,early,,3,ref_type,")),
+        rejects.starts_with(&format!("{HEADER},line,column,code,message,raw\n1,,17,immediate,,,early,,3,ref_type,")),
         "{rejects}"
     );
     shop.write(
         "corrected.csv",
-        rejects.lines().take(1).chain(["1,order,17,immediate,,,early,,3,ref_type,,"]).collect::<Vec<_>>().join("\n"),
+        rejects.lines().take(1).chain(["1,order,17,immediate,,,early,,3,ref_type,,,"]).collect::<Vec<_>>().join("\n"),
     );
     shop.run(&["import", "expiry", "corrected.csv", "--profile", "reference", "--now", TODAY]).expect(0);
     assert_eq!(changes(&shop), ["1|expire|-100|2021-09-30||early|"]);
