@@ -739,12 +739,19 @@ fn files_of_customers_are_read_as_all_files_are() {
     let balances = export(&campaign.engine, Export::Balances { nonzero: true });
     assert_eq!(listed(campaign.file(balances)), "u1 u2 u3 u4");
     let no_header = FileRequest {
-        format: Some("customer-list".to_owned()),
         map: vec!["2=mobile".to_owned()],
         no_header: true,
         ..campaign.file("x;+37061234503\ny;00370 612 34501\n")
     };
     assert_eq!(listed(no_header), "u1 u3");
+    // Without any of it, the hint names arguments that the command has.
+    let bare = SelectionRequest {
+        file: Some(campaign.file("ana@example.com\nben@example.com\n")),
+        ..SelectionRequest::default()
+    };
+    let error = campaign.try_bulk(&asking(credit("1"), bare), |_| {}).expect_err("it has no header");
+    let hint = error.hint_text().unwrap_or_default();
+    assert!(hint.ends_with("add `--no-header --map 1=email`"), "{hint}");
     let mapped = FileRequest { map: vec!["Wer=email".to_owned()], ..campaign.file("Wer;Was\neve@example.com;x\n") };
     assert_eq!(listed(mapped), "u5");
     let utf16: Vec<u8> = "\u{feff}email\r\nben@example.com\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
