@@ -880,6 +880,53 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_kept_promise_is_promised_again_as_it_is_now() {
+        // Balance, lots, entries, the last day that the credits of lots say; what is done.
+        type Case<'a> = (i64, &'a [&'a str], &'a [&'a str], i32, &'a str);
+        let cases: &[Case<'_>] = &[
+            (40, &["4:40@120"], &["5 convert 40 lot=4 on=120"], 120, "5 -40 → 0 took 4:40, 5p +40 → 0 into 4:40"),
+            // Without a last day and a reference it has become plain, and no other lot's points are taken for it.
+            (90, &["2:50@120"], &["5 convert 40 lot=4"], 120, "5 -40 → 50, 5p +40 → 50 into 4:40"),
+            // It got a later last day since, and the one that it had is over.
+            (40, &["4:40@150"], &["5 convert 40 lot=4 on=99"], 99, "5 -40 → 0 took 4:40, 5p +40 → 0 into 4:40"),
+            // What was spent of it comes back by an older entry, and is promised again then.
+            (
+                10,
+                &["4:10@120"],
+                &["3 debit -30 took=2:30", "5 convert 40 lot=4 on=120"],
+                130,
+                "5 -10 → 0 took 4:10, 5p +10 → 0 into 4:10, 3 +30 → 30 into 2:30, 5 -30 → 0 took 2:30, \
+                 5p +30 → 0 into 4:30",
+            ),
+            // A promise that an undo made again, in part taken back, is no part of what the convert gave.
+            (
+                30,
+                &["4:30@120"],
+                &[
+                    "5 convert 40 lot=4 on=120",
+                    "other 7 reversal -40 reverses=5 took=4:40",
+                    "other 8 promise_reversal 40 reverses=5 lot=4",
+                    "other 9 promise_reversal -30 reverses=8 took=4:30",
+                    "other 10 reversal 30 reverses=7 lot=4",
+                ],
+                120,
+                "5 -30 → 0 took 4:30, 5p +30 → 0 into 4:30",
+            ),
+        ];
+        for &(balance, lots, events, gone, expected) in cases {
+            assert_eq!(done(balance, lots, events, OnSpent::Keep, false, gone), expected, "{lots:?} {events:?}");
+        }
+    }
+
+    #[test]
+    fn a_lot_that_the_undo_has_emptied_gets_the_last_day_that_it_had() {
+        let events: &[&str] = &["4 debit -10 took=2:10", "5 credit 8"];
+        let expected = "5 -5 → 0 took 2:5, 4 +10 → 10 into 2:10, 5 -3 → 7 took 2:3";
+        // Its credit says a day that is over by now.
+        assert_eq!(done(5, &["2:5@130"], events, OnSpent::Keep, false, TODAY - 1), expected);
+    }
+
     /// Whether it was the job's work to expire lots, and the last day of those that are gone.
     #[test]
     fn what_is_over_stays_over() {
