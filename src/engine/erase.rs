@@ -17,7 +17,7 @@ use crate::{
         time::tz_version,
         traces::Traces,
     },
-    error::{Error, Result},
+    error::{CacheKind, Error, Result},
     import::spool,
     import::{
         csv::{self, Records},
@@ -28,7 +28,7 @@ use crate::{
     job::progress::{Progress, Stage},
     report::cell::unguarded,
     store::{
-        disk,
+        caches, disk,
         jobs::{self, Job, RejectedRow},
         key::LogKey,
         ledger_page, lock,
@@ -101,6 +101,10 @@ impl Engine {
         // What the last job left in memory knows the customer.
         *held = None;
         progress.set_stage(Stage::Finishing);
+        if view.ledger_pages > 0 {
+            // Lots are told apart by hashes of references, of which some may be blotted out: they are learnt anew.
+            caches::distrust(&self.store, CacheKind::Accounts)?;
+        }
         let mut filters = lock(&self.filters);
         rewrite.commit(number, 1).map_err(|error| error.of_job(number))?;
         filters.forget();

