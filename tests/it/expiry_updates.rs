@@ -476,7 +476,9 @@ fn a_template_of_each_profile_can_be_imported() {
         ),
         ("expiry-promotion", "--profile promotion --promotion SPRING --change early --set immediate", 0),
     ] {
-        let template = shop.run(&["template", name]).expect(0).stdout;
+        let file = format!("{name}.csv");
+        shop.run(&["template", name, "-o", &file]).expect(0);
+        let template = shop.read(&file);
         expiry(&shop, &template, profile).expect(exit);
         assert!(template.starts_with("User Id"), "{template}");
     }
