@@ -67,6 +67,83 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+/// Writes a dated credit for each customer, given for an order of its own: of every tenth customer valid for five days, of the
+/// others for one to three years.
+///
+/// # Errors
+///
+/// Only those of `out`.
+pub fn write_dated(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
+    let mut random = Random::new(workload.seed ^ DAYS_STREAM);
+    let mut totals = Totals::default();
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
+    buffer.extend_from_slice(b"email,amount,operation,expires_in_days,ref_type,ref_id\n");
+    for n in 0..workload.customers {
+        let amount = 1 + random.below(500);
+        push_email(&mut buffer, n);
+        buffer.push(b',');
+        push_number(&mut buffer, amount);
+        buffer.extend_from_slice(b",CR,");
+        push_number(&mut buffer, if n % 10 == 0 { 5 } else { 365 + random.below(730) });
+        buffer.extend_from_slice(b",order,");
+        push_number(&mut buffer, n);
+        buffer.push(b'\n');
+        totals.rows += 1;
+        totals.good += 1;
+        totals.credits += amount;
+        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
+    }
+    drain(&mut buffer, 0, &mut totals.bytes, out)?;
+    Ok(totals)
+}
+
+/// Writes a file that names each customer by e-mail.
+///
+/// # Errors
+///
+/// Only those of `out`.
+pub fn write_names(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
+    let mut totals = Totals::default();
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
+    buffer.extend_from_slice(b"email\n");
+    for n in 0..workload.customers {
+        push_email(&mut buffer, n);
+        buffer.push(b'\n');
+        totals.rows += 1;
+        totals.good += 1;
+        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
+    }
+    drain(&mut buffer, 0, &mut totals.bytes, out)?;
+    Ok(totals)
+}
+
+/// Writes a file that extends the credit of [`write_dated`] of a tenth of the customers at random, by its reference.
+///
+/// # Errors
+///
+/// Only those of `out`.
+pub fn write_references(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
+    let mut random = Random::new(workload.seed ^ UPDATES_STREAM);
+    let mut totals = Totals::default();
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
+    buffer.extend_from_slice(
+        b"Email,Point Awarded Ref Type,Point Awarded Ref Id,Expiry Type,Expiry Unit,New Expiry Value,\
+          Expiry Update Reason Type,Expiry Update Reason Note\n",
+    );
+    for _ in 0..workload.customers.div_ceil(10) {
+        let n = random.below(workload.customers);
+        push_email(&mut buffer, n);
+        buffer.extend_from_slice(b",order,");
+        push_number(&mut buffer, n);
+        buffer.extend_from_slice(b",relative,months,12,Extend_Expiry,Covid\n");
+        totals.rows += 1;
+        totals.good += 1;
+        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
+    }
+    drain(&mut buffer, 0, &mut totals.bytes, out)?;
+    Ok(totals)
+}
+
 /// Writes a balance for each customer, as Smile's file has it: some 5.6 % of them have 300 to 500.
 ///
 /// # Errors

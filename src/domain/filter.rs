@@ -305,7 +305,8 @@ mod tests {
     fn tiers_are_named_one_by_one_or_from_one_upwards() {
         let t = tiers();
         let number = |name: &str| t.lookup(name).unwrap().0;
-        let cases: [(&[&str], Result<Vec<u16>, &str>); 7] = [
+        type Case<'a> = (&'a [&'a str], Result<Vec<u16>, &'a str>);
+        let cases: [Case<'_>; 7] = [
             (&["Gold"], Ok(vec![number("gold")])),
             (&["gold+"], Ok(vec![number("gold"), number("platinum")])),
             (&["silver", "platinum", "silver"], Ok(vec![number("silver"), number("platinum")])),

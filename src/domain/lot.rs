@@ -269,6 +269,38 @@ impl Lots {
         self.heads.resize(customers.max(self.heads.len()), 0);
     }
 
+    /// Adds lots of customers who have none yet.
+    pub fn append(&mut self, part: SortedLots) {
+        self.count += part.lots.len() as u64;
+        let mut last: Option<(CustomerId, u32, u32)> = None;
+        for (customer, lot) in part.lots {
+            let before = last.filter(|(owner, ..)| *owner == customer);
+            if before.is_some_and(|(_, _, listed)| listed > LIST_MAX) {
+                // Too many for a list. Its days are counted already.
+                self.count -= 1;
+                self.insert_uncounted(customer, lot);
+                continue;
+            }
+            let place = self.push_node(Node::of(&lot, 0), lot.reference);
+            match before {
+                Some((_, before, _)) => self.nodes[before as usize - 1].next = place,
+                None => {
+                    if customer.index() >= self.heads.len() {
+                        self.heads.resize(customer.index() + 1 + self.heads.len() / 2, 0);
+                    }
+                    self.heads[customer.index()] = place;
+                }
+            }
+            last = Some((customer, place, before.map_or(1, |(_, _, listed)| listed + 1)));
+        }
+        for (day, mut due) in part.days {
+            let own = self.days.entry(day).or_default();
+            own.available += due.available;
+            own.promised += due.promised;
+            own.customers.append(&mut due.customers);
+        }
+    }
+
     /// The lots of a customer, in the order in which they are taken.
     pub fn of(&self, customer: CustomerId) -> LotsOf<'_> {
         match self.heads.get(customer.index()).copied().unwrap_or(0) {
@@ -371,6 +403,10 @@ impl Lots {
     /// Adds a lot. One of the same entry must not be there.
     pub fn insert(&mut self, customer: CustomerId, lot: Lot) {
         self.note(customer, &lot, lot.remaining, true);
+        self.insert_uncounted(customer, lot);
+    }
+
+    fn insert_uncounted(&mut self, customer: CustomerId, lot: Lot) {
         self.count += 1;
         if customer.index() >= self.heads.len() {
             // Half as many again, so that creating millions of accounts stays linear.
@@ -397,7 +433,16 @@ impl Lots {
             self.trees[(head & !IS_TREE) as usize].insert(&lot);
             return;
         }
-        let node = Node::of(&lot, at);
+        let place = self.push_node(Node::of(&lot, at), lot.reference);
+        match before {
+            0 => self.heads[customer.index()] = place,
+            before => self.nodes[before as usize - 1].next = place,
+        }
+    }
+
+    /// Puts a node into a free place, or behind all; returns its place and one.
+    #[inline]
+    fn push_node(&mut self, node: Node, reference: Reference) -> u32 {
         let place = match self.free {
             0 => {
                 self.nodes.push(node);
@@ -408,16 +453,13 @@ impl Lots {
                 place
             }
         };
-        match before {
-            0 => self.heads[customer.index()] = place,
-            before => self.nodes[before as usize - 1].next = place,
-        }
-        if lot.reference.is_some() {
+        if reference.is_some() {
             if self.references.len() < self.nodes.len() {
                 self.references.resize(self.nodes.capacity(), Reference::NONE);
             }
-            self.references[place as usize - 1] = lot.reference;
+            self.references[place as usize - 1] = reference;
         }
+        place
     }
 
     /// Gives a customer's lot another last day; false, and nothing, if there is no such lot. One that has no last day, no
@@ -549,6 +591,31 @@ impl Lots {
     }
 }
 
+/// Lots by customer, each customer's in the order in which they are taken, and what ends on which day: what can be found out of
+/// a part of them on any thread.
+#[derive(Clone, Debug, Default)]
+pub struct SortedLots {
+    lots: Vec<(CustomerId, Lot)>,
+    days: HashMap<Date, DueDay>,
+}
+
+impl SortedLots {
+    /// These lots, which stand in that order.
+    pub fn of(lots: Vec<(CustomerId, Lot)>) -> SortedLots {
+        let mut days: HashMap<Date, DueDay> = HashMap::new();
+        for (customer, lot) in &lots {
+            let Some(day) = lot.expires_on else { continue };
+            let due = days.entry(day).or_default();
+            match lot.state {
+                LotState::Available => due.available += i128::from(lot.remaining),
+                LotState::Promised => due.promised += i128::from(lot.remaining),
+            }
+            due.customers.push(customer.0);
+        }
+        SortedLots { lots, days }
+    }
+}
+
 /// A customer's lots, in the order in which they are taken.
 #[derive(Clone, Debug)]
 pub enum LotsOf<'a> {
@@ -668,6 +735,14 @@ mod tests {
                     prop_assert_eq!(lots.take(id, Taken { lot: Sequence(9999), amount: 1 }), None);
                 }
             }
+            prop_assert_eq!(lots.count(), plain.len() as u64);
+            // Stored and loaded again, all of it answers as before.
+            let owned = |customer| lots.of(CustomerId(customer)).map(move |lot| (CustomerId(customer), lot));
+            let mut loaded = Lots::default();
+            for part in [0..1, 1..3] {
+                loaded.append(SortedLots::of(part.flat_map(owned).collect()));
+            }
+            let lots = loaded;
             prop_assert_eq!(lots.count(), plain.len() as u64);
             let today = Date::from_days(3).unwrap();
             let mut due = Vec::new();

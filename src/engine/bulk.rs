@@ -195,6 +195,7 @@ impl Engine {
                         ))
                         .of_job(id));
                 }
+                let earlier = self.repeated(&understood.parameters, earlier)?;
                 return self.resume_bulk(&earlier, &mut held, began, progress);
             }
             Some(earlier) if !job.again => {

@@ -1,10 +1,14 @@
 //! Going on with an earlier job that began with the same file.
 
-use super::{parameters::Parameters, parameters_of, run::Run};
+use super::{Engine, parameters::Parameters, parameters_of, run::Run};
 use crate::{
+    domain::job::{JobKind, JobStart},
     error::{Error, Result},
     import::input::Layout,
-    store::jobs::Job,
+    store::{
+        jobs::{self, Job},
+        log::Commit,
+    },
 };
 
 /// A run that goes on with an unfinished job of the same file: by that job's parameters, whatever was set or edited since.
@@ -23,16 +27,27 @@ pub(super) fn taken_up(run: Run, job: &Job, is_dry: bool, found_again: impl FnOn
         (Layout { path, location, is_spooled, ..layout }, run.spooled)
     };
     let source = layout.open()?;
-    let mut parameters = Parameters { layout: Some(layout.clone()), ..recorded.clone() };
-    parameters.rejects = run.parameters.rejects.or(recorded.rejects.filter(|_| !is_dry));
-    parameters.notify = if run.parameters.notify.is_empty() { recorded.notify.clone() } else { run.parameters.notify };
-    let has_rows = job.window.is_some();
-    let has_report = job.window.as_ref().is_none_or(|(_, record)| record.processed_bytes > 0);
-    let begun = recorded.processed.filter(|_| has_report);
-    parameters.processed = match run.parameters.processed {
+    let parameters = Parameters { layout: Some(layout.clone()), ..said_anew(&run.parameters, job, is_dry)? };
+    Ok(Run::new(job.start.kind, parameters, layout, source, run.program, job.start.now, run.began, spooled))
+}
+
+/// The parameters of an unfinished job whose command is repeated: its own, but for whom it tells, and for the reports as far
+/// as they are not begun.
+///
+/// # Errors
+/// `Usage` when a processed report is asked for that the job cannot give any more.
+pub(super) fn said_anew(asked: &Parameters, job: &Job, is_dry: bool) -> Result<Parameters> {
+    let recorded = parameters_of(job)?;
+    let is_bulk = job.start.kind.is_bulk();
+    // The first window of a bulk operation has only the rows that name nobody, which a report begins with in any case.
+    let begun = job.window.as_ref().filter(|(_, record)| !is_bulk || record.position.offset > 0);
+    let (has_rows, has_report) = (begun.is_some(), begun.is_none_or(|(_, record)| record.processed_bytes > 0));
+    let of_what = if is_bulk || job.start.kind == JobKind::Undo { "this" } else { "this file" };
+    let begun = recorded.processed.clone().filter(|_| has_report);
+    let processed = match asked.processed.clone() {
         Some(wanted) if is_dry && has_rows => {
             return Err(Error::usage(format!(
-                "job {} has applied a part of this file, so a dry run cannot write `{}`: it has no line for that part",
+                "job {} has applied a part of {of_what}, so a dry run cannot write `{}`: it has no line for that part",
                 job.id,
                 wanted.display()
             ))
@@ -41,7 +56,7 @@ pub(super) fn taken_up(run: Run, job: &Job, is_dry: bool, found_again: impl FnOn
         }
         Some(wanted) if has_rows && begun.as_ref() != Some(&wanted) => {
             let error = Error::usage(format!(
-                "job {} has applied a part of this file, and its processed report is {}",
+                "job {} has applied a part of {of_what}, and its processed report is {}",
                 job.id,
                 begun.as_ref().map_or("not written".to_owned(), |path| format!("`{}`", path.display()))
             ));
@@ -55,5 +70,26 @@ pub(super) fn taken_up(run: Run, job: &Job, is_dry: bool, found_again: impl FnOn
         None if is_dry => None,
         None => begun,
     };
-    Ok(Run::new(job.start.kind, parameters, layout, source, run.program, job.start.now, run.began, spooled))
+    let rejects = asked.rejects.clone().or(recorded.rejects.clone().filter(|_| !is_dry));
+    let notify = if asked.notify.is_empty() { recorded.notify.clone() } else { asked.notify.clone() };
+    Ok(Parameters { rejects, notify, processed, ..recorded })
+}
+
+impl Engine {
+    /// Records what the repeated command of an unfinished job says anew, for this run and later ones.
+    ///
+    /// # Errors
+    /// As `said_anew`; `Storage`.
+    pub(super) fn repeated(&self, asked: &Parameters, job: Job) -> Result<Job> {
+        let parameters = serde_json::to_value(said_anew(asked, &job, false)?);
+        let parameters = parameters.map_err(|error| Error::internal(error.to_string()))?;
+        if parameters == job.start.parameters {
+            return Ok(job);
+        }
+        let start = JobStart { parameters, ..job.start };
+        let mut commit = Commit::default();
+        jobs::put_start(&mut commit, job.id, &start)?;
+        self.store.log().commit(&commit)?;
+        Ok(Job { start, ..job })
+    }
 }

@@ -50,7 +50,7 @@ impl Engine {
     /// Expires lots, available and promised ones, whose last day is before a date: today, if none is given. Of one program,
     /// or of all.
     ///
-    /// Finds them by an index of last days. Its rows are the accounts that had such lots.
+    /// What an unfinished job of the same command and day left is gone on with. Finds them by an index of last days. Its rows are the accounts that had such lots.
     ///
     /// # Errors
     /// `Usage` for a date that is not over yet, unless it is a dry run; `Refused` and `Stopped` as an import.
@@ -92,6 +92,11 @@ impl Engine {
             settings,
         };
         let mut held = self.state_for_job(job.no_wait, progress)?;
+        let begun = if job.dry_run { None } else { self.begun_expire(&parameters)? };
+        if let Some(begun) = begun {
+            let begun = self.repeated(&parameters, begun)?;
+            return self.resume_expire(&begun, &mut held, began, progress);
+        }
         progress.set_stage(Stage::Loading);
         let state = self.load(&mut held, &needs(&parameters))?;
         let others = state.accounts.iter().filter(|(program, _)| **program != program_id);
@@ -124,6 +129,21 @@ impl Engine {
             self.run_expire(Some(id), &start, &parameters, Checkpoint::default(), state, began, progress)?;
         *held = Some(state);
         Ok(summary)
+    }
+
+    /// The unfinished job of the same command, if there is one: of the same day, as what is over later has to go too.
+    fn begun_expire(&self, asked: &Parameters) -> Result<Option<Job>> {
+        for job in jobs::jobs(&self.store)?.into_iter().rev() {
+            if job.start.kind != JobKind::Expire || job.state() != JobState::Unfinished {
+                continue;
+            }
+            let begun = parameters_of(&job)?;
+            let what = |of: &Parameters| (of.as_of, of.only_program, of.program);
+            if what(&begun) == what(asked) {
+                return Ok(Some(job));
+            }
+        }
+        Ok(None)
     }
 
     /// Goes on with an unfinished one: what is expired has no lots that are due any more.

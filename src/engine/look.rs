@@ -200,8 +200,8 @@ impl Engine {
                 }
             };
             let own = |text| dated.text(text).map(str::to_owned);
-            let of_job =
-                |text: &Option<String>| text.clone().filter(|_| dated.entry.kind.has_texts_of(*kind, dated.entry.row));
+            let entry = &dated.entry;
+            let of_job = |text: &Option<String>| text.clone().filter(|_| entry.kind.has_texts_of(*kind, entry.row));
             let reason = own(EntryText::Reason).or_else(|| of_job(reason));
             let comment = own(EntryText::Comment).or_else(|| of_job(comment));
             let program = programs.get(usize::from(dated.entry.program.0));
@@ -215,6 +215,7 @@ impl Engine {
                 amount: text(dated.entry.amount),
                 balance_after: text(dated.entry.balance_after),
                 expires_on: dated.entry.expires_on.map(|day| day.to_string()),
+                expires_on_before: dated.expires_before.map(|day| day.to_string()),
                 ref_type: own(EntryText::RefType),
                 ref_id: own(EntryText::RefId),
                 promotion_id: own(EntryText::PromotionId),

@@ -85,6 +85,8 @@ impl Engine {
     /// be taken or put back is kept, counted by reason, and named by the processed report. Of the request count reason, comment,
     /// `dry_run`, `now`, `no_wait` and `processed`; programs are those of the job.
     ///
+    /// What an unfinished job of the same command left is gone on with.
+    ///
     /// Cost: at most two passes over the entries since the job, one more where nothing may have been spent.
     ///
     /// # Errors
@@ -98,7 +100,10 @@ impl Engine {
         let now = job.now.unwrap_or_else(clock::now);
         let mut held = self.state_for_job(job.no_wait, progress)?;
         let undone = jobs::job(&self.store, request.job)?;
-        self.check_undoable(&undone)?;
+        let begun = if job.dry_run { None } else { self.begun_undo(request)? };
+        if begun.is_none() {
+            self.check_undoable(&undone)?;
+        }
         let of_job = parameters_of(&undone)?;
         let comment = job.comment.clone().or_else(|| self.store.settings().default_comment);
         let mut parameters = Parameters::of_kind(
@@ -112,6 +117,10 @@ impl Engine {
         parameters.notify = notify_of(job)?;
         parameters.processed = reports::absolute(job.processed.as_deref())?;
         reports::check(Path::new(""), &parameters)?;
+        if let Some(begun) = begun {
+            let begun = self.repeated(&parameters, begun)?;
+            return self.resume_undo(&begun, &ResumeRequest::default(), &mut held, began, progress);
+        }
         progress.set_stage(Stage::Loading);
         let programs = programs_of(&undone, parameters.program);
         let state = self.load(&mut held, &needs(&programs, &parameters))?;
@@ -182,6 +191,14 @@ impl Engine {
         let (state, summary) = self.run_undo(&undo, checkpoint, state, began, progress)?;
         *held = Some(state);
         Ok(summary)
+    }
+
+    /// The unfinished job of the same command, if there is one.
+    fn begun_undo(&self, request: &UndoRequest) -> Result<Option<Job>> {
+        let Some(&newest) = jobs::undos(&self.store, request.job)?.last() else { return Ok(None) };
+        let newest = jobs::job(&self.store, newest)?;
+        let is_begun = newest.state() == JobState::Unfinished && parameters_of(&newest)?.undo == Some(*request);
+        Ok(Some(newest).filter(|_| is_begun))
     }
 
     /// Refuses a job that cannot be undone, or not now.

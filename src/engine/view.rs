@@ -108,6 +108,9 @@ pub struct HistoryLine {
     /// Last day of the points that the entry added or expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_on: Option<String>,
+    /// Their former last day, where the entry changed it; none: they had none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_on_before: Option<String>,
     /// Type of what the points were given for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ref_type: Option<String>,

@@ -262,6 +262,10 @@ pub fn understand(source: &Source, path: &Path, kind: Option<Kind>, hints: &Inpu
     let found = first_of(source, path, hints)?;
     let format = match named_format(kind, hints)? {
         Some(format) => format,
+        // There is one only, so nobody has to name it.
+        None if hints.no_header && kind == Some(Kind::Selection) => Format::builtin(kind, "customer-list")
+            .cloned()
+            .ok_or_else(|| Error::internal("the format of lists of customers is not there"))?,
         None if hints.no_header => {
             let why = "a file without a header needs `--format`, and `--map NUMBER=field` for its columns";
             return Err(unmapped(source, &found, kind, None, hints, why, Error::usage(why)));

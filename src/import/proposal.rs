@@ -213,7 +213,10 @@ impl Proposal {
         if !self.has_header {
             words.push("--no-header".to_owned());
         }
-        words.push(format!("--format {}", shell_word(&self.format_argument)));
+        // Lists of customers have one format, and bulk operations no such argument.
+        if self.kind != Kind::Selection {
+            words.push(format!("--format {}", shell_word(&self.format_argument)));
+        }
         words.extend(self.maps().iter().map(|map| map_argument(map)));
         words.extend(self.numbers.iter().map(|style| format!("--number-format {style}")));
         words.extend(self.dates.iter().map(|style| format!("--date-format {}", style.name())));

@@ -20,7 +20,7 @@ use crate::{
         identifier::IdentifierKind,
         lot::{Lot, LotState, Lots, Taken},
         reference::Reference,
-        time::Timestamp,
+        time::{Date, Timestamp},
     },
     error::{Error, Result},
 };
@@ -94,6 +94,8 @@ pub struct DatedEntry {
     pub taken: Vec<Taken>,
     /// The entry that it takes back.
     pub reversed: Option<Sequence>,
+    /// Of a changed last day, the former one.
+    pub expires_before: Option<Date>,
 }
 
 impl DatedEntry {
@@ -328,6 +330,14 @@ pub fn entry(store: &impl Readable, sequence: Sequence) -> Result<DatedEntry> {
         return Err(missing());
     }
     let texts = EntryText::ALL.map(|text| page.text(at, text).map(str::to_owned));
-    let (taken, reversed) = (page.taken(at), page.reversed(at));
-    Ok(DatedEntry { sequence, job: page.job, time: page.time, entry: page.entry(at)?, texts, taken, reversed })
+    Ok(DatedEntry {
+        sequence,
+        job: page.job,
+        time: page.time,
+        entry: page.entry(at)?,
+        texts,
+        taken: page.taken(at),
+        reversed: page.reversed(at),
+        expires_before: page.expires_before(at),
+    })
 }

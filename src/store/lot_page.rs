@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{
         id::{CustomerId, ProgramId, Sequence},
-        lot::{Lot, LotState, Lots},
+        lot::{Lot, LotState, Lots, SortedLots},
         reference::Reference,
         time::{Date, Timestamp},
     },
@@ -115,7 +115,7 @@ pub fn load(
         return Ok(lots);
     }
     lots.reserve(usize::try_from(expected).unwrap_or(0), customers);
-    // Pages are unpacked side by side, a stretch of customers each; the lists are linked by one thread, in their order.
+    // Pages are unpacked and counted side by side, a stretch of customers each; one thread links the lists, in their order.
     let pages = customers.div_ceil(ROWS) as u32;
     let stretch = pages.div_ceil(rayon::current_num_threads() as u32 * 8).max(1);
     let unpacked = Mutex::new(Vec::new());
@@ -126,15 +126,13 @@ pub fn load(
             found.extend(decode(page, stored)?);
             Ok(())
         })?;
-        lock(&unpacked).push((part, found));
+        lock(&unpacked).push((part, SortedLots::of(found)));
         Ok::<(), Error>(())
     })?;
     let mut unpacked = std::mem::take(&mut *lock(&unpacked));
     unpacked.sort_unstable_by_key(|(part, _)| *part);
     for (_, found) in unpacked {
-        for (customer, lot) in found {
-            lots.insert(customer, lot);
-        }
+        lots.append(found);
     }
     if lots.count() != expected {
         return Err(Error::corrupt(format!("the cache of lots holds {} of {expected}", lots.count())));

@@ -503,6 +503,39 @@ fn a_stopped_operation_goes_on_with_the_customers_and_amounts_that_it_chose() {
 }
 
 #[test]
+fn a_repeated_command_says_anew_whom_an_unfinished_operation_tells_and_where_its_refused_customers_go() {
+    let campaign = Campaign::crowd(20_000);
+    let content: String = (0..20_001).map(|at| format!("u{at}\n")).collect();
+    std::fs::write(campaign.path("list.csv"), format!("user_id\n{content}")).expect("a file");
+    let whom = SelectionRequest {
+        all: false,
+        file: Some(FileRequest { path: campaign.path("list.csv"), ..FileRequest::default() }),
+        ..whom("")
+    };
+    let request = asking(credit("7"), whom);
+    let asked = |processed: &str, rejects: &str| JobRequest {
+        processed: Some(campaign.path(processed)),
+        rejects: Some(campaign.path(rejects)),
+        ..campaign.job()
+    };
+    let number = campaign.stop_in_the_middle(&asked("processed.csv", "rejects.csv"), &request);
+    // The report is begun.
+    let refused = campaign.try_bulk(&request, |job| *job = asked("other.csv", "other-rejects.csv"));
+    let refused = refused.expect_err("a part of it would be missing");
+    assert_eq!((refused.kind(), refused.job()), (ErrorKind::Usage, Some(number)));
+    assert!(!campaign.path("other.csv").exists());
+    let summary = campaign
+        .try_bulk(&request, |job| {
+            *job = asked("processed.csv", "other-rejects.csv");
+            job.notify.emails = vec!["shop@example.com".to_owned()];
+        })
+        .expect("it ends");
+    assert_eq!((summary.job, summary.rows.applied, summary.rows.rejected), (Some(number), 20_000, 1));
+    assert!(campaign.path("other-rejects.csv").exists() && !campaign.path("rejects.csv").exists());
+    assert_eq!(campaign.engine.outbox().expect("it is read").len(), 1);
+}
+
+#[test]
 fn merges_wait_for_an_unfinished_operation_and_an_erased_customer_keeps_its_place() {
     let campaign = Campaign::crowd(20_000);
     let job = campaign.job();
@@ -706,12 +739,19 @@ fn files_of_customers_are_read_as_all_files_are() {
     let balances = export(&campaign.engine, Export::Balances { nonzero: true });
     assert_eq!(listed(campaign.file(balances)), "u1 u2 u3 u4");
     let no_header = FileRequest {
-        format: Some("customer-list".to_owned()),
         map: vec!["2=mobile".to_owned()],
         no_header: true,
         ..campaign.file("x;+37061234503\ny;00370 612 34501\n")
     };
     assert_eq!(listed(no_header), "u1 u3");
+    // Without any of it, the hint names arguments that the command has.
+    let bare = SelectionRequest {
+        file: Some(campaign.file("ana@example.com\nben@example.com\n")),
+        ..SelectionRequest::default()
+    };
+    let error = campaign.try_bulk(&asking(credit("1"), bare), |_| {}).expect_err("it has no header");
+    let hint = error.hint_text().unwrap_or_default();
+    assert!(hint.ends_with("add `--no-header --map 1=email`"), "{hint}");
     let mapped = FileRequest { map: vec!["Wer=email".to_owned()], ..campaign.file("Wer;Was\neve@example.com;x\n") };
     assert_eq!(listed(mapped), "u5");
     let utf16: Vec<u8> = "\u{feff}email\r\nben@example.com\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();

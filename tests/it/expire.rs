@@ -380,6 +380,27 @@ fn a_given_up_expiry_leaves_the_rest_to_the_next() {
 }
 
 #[test]
+fn a_repeated_expiry_goes_on_with_the_unfinished_one_of_its_day() {
+    let options = || Options { window_rows: 1000, threads: 2, ..Options::default() };
+    let calm = crowded(options());
+    let expected = expire(&calm, None);
+    let content = Content::of(calm.engine());
+    drop(calm);
+    let mut till = crowded(options());
+    till.engine().expire(&till.job(), &ExpireRequest::default(), &stopping_at(1)).expect_err("it stops");
+    let dry = JobRequest { dry_run: true, ..till.job() };
+    let rest = till.engine().expire(&dry, &ExpireRequest::default(), &Progress::default()).expect("it looks ahead");
+    assert!(rest.job.is_none() && rest.rows.read < expected.rows.read);
+    till.reopen();
+    let summary = expire(&till, None);
+    assert_eq!((summary.job, summary.rows), (Some(JobId(3)), expected.rows));
+    assert_eq!(Content::of(till.engine()).difference(&content), None);
+    // It has ended: the next is one of its own.
+    let next = expire(&till, None);
+    assert_eq!((next.job, next.rows.read), (Some(JobId(4)), 0));
+}
+
+#[test]
 fn an_import_that_is_resumed_later_keeps_its_day() {
     // Of a job that began before they were over, lots are added and taken as on its day; an expiry in between sees them dead.
     let options = Options { window_rows: 200, chunk_bytes_max: 4096, threads: 2, ..Options::default() };

@@ -36,6 +36,7 @@ mod lots;
 mod merge;
 mod model;
 mod preview;
+mod promises;
 mod readme;
 mod regressions;
 mod repeats;

@@ -483,13 +483,21 @@ fn how_it_works_cannot_be_seen_in_what_it_does() {
                     None => till.engine().undo(&asked, &request, &Progress::default()),
                 };
                 till.at("2099-01-01");
-                for stop in stops.iter().skip(1).copied().chain([u64::MAX]) {
+                for (at, stop) in stops.iter().skip(1).copied().chain([u64::MAX]).enumerate() {
                     let Err(error) = &found else { break };
                     assert_eq!((error.kind(), error.job()), (ErrorKind::Stopped, Some(JobId(5))), "{error}");
-                    let second = try_undo(&till, job, |_, _| {}).expect_err("it has not ended");
+                    let other = if on_spent == OnSpent::Keep { OnSpent::Negative } else { OnSpent::Keep };
+                    let second =
+                        try_undo(&till, job, |_, request| request.on_spent = other).expect_err("it has not ended");
                     assert_eq!((second.code(), second.job()), ("job_unfinished", Some(JobId(5))));
                     till.reopen();
-                    found = till.engine().resume(JobId(5), &ResumeRequest::default(), &stopping_at(stop));
+                    // The command once more goes on as well, by the day of the job that it goes on with.
+                    found = if at % 2 == 0 {
+                        let asked = JobRequest { processed: Some(path.clone()), ..till.job() };
+                        till.engine().undo(&asked, &request, &stopping_at(stop))
+                    } else {
+                        till.engine().resume(JobId(5), &ResumeRequest::default(), &stopping_at(stop))
+                    };
                 }
                 let summary = found.expect("it ends");
                 let found = done(&till, &summary, &path);

@@ -450,8 +450,10 @@ pub enum BenchWork {
     Live,
     /// Dry runs of the same rows as other programs write them: UTF-16, `;`, quoted, CRLF, `.gz`, `.zst`
     Reading,
-    /// Count and credit customers by a filter, and credit all
+    /// Count and credit customers by a filter, credit all, and undo that
     W2,
+    /// Change when the points of all customers expire, and expire those of a tenth
+    W3,
     /// Import the same rows from a workbook, of at most 1,048,575 rows
     Xlsx,
     /// Export the ledger, as Parquet, CSV and NDJSON, after the points are imported

@@ -6,6 +6,7 @@
 #[path = "../../../benches/support/generator.rs"]
 mod generator;
 mod bulk;
+mod expiring;
 mod exporting;
 mod live;
 mod reading;
@@ -27,6 +28,7 @@ use tidemill::{
 pub use self::generator::CUSTOMERS_MAX;
 use self::{
     bulk::Bulk,
+    expiring::Expiring,
     exporting::Exported,
     generator::{Extra, Totals, Workload},
     live::Live,
@@ -220,6 +222,9 @@ struct Report {
     /// Points as a workbook.
     #[serde(skip_serializing_if = "Option::is_none")]
     sheet: Option<SheetWork>,
+    /// Changing when points expire.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiring: Option<Expiring>,
     /// Bulk operations.
     #[serde(skip_serializing_if = "Option::is_none")]
     bulk: Option<Bulk>,
@@ -323,6 +328,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         Work::new(work, &finished, totals, &store)
     };
     let (mut live, mut reading, mut sheet, mut bulk, mut exports) = (None, Vec::new(), None, None, Vec::new());
+    let mut expiring = None;
     for work in &args.works {
         match work {
             BenchWork::W0 => {}
@@ -350,6 +356,9 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
                 live = Some(live::measure(settings, &store, &input.points, &processed, workload)?);
             }
             BenchWork::Reading => reading = reading::measure(&input.points, &place.path, &run, &note)?,
+            BenchWork::W3 => {
+                expiring = Some(expiring::measure(settings, &store, &place.path, workload, &run, &note)?);
+            }
             BenchWork::W2 => {
                 note("w2: setting all balances, then bulk operations".to_owned());
                 let balances = input.points.with_file_name("balances.csv");
@@ -390,6 +399,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         live,
         reading,
         sheet,
+        expiring,
         bulk,
         exports,
         open,
@@ -558,6 +568,9 @@ fn report_text(report: &Report) -> String {
     }
     if let Some(sheet) = &report.sheet {
         text += &sheet::text(sheet);
+    }
+    if let Some(expiring) = &report.expiring {
+        text += &expiring.text();
     }
     if let Some(bulk) = &report.bulk {
         text += &bulk.text();

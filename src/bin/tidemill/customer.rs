@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, stderr, stdin};
 
 use tidemill::{
+    domain::entry::EntryKind,
     engine::{
         request::{JobRequest, MergeRequest},
         view::{CustomerView, EraseView, FormerIdentifier, HistoryLine, HistoryPage, LotView, MergeView},
@@ -220,6 +221,16 @@ fn history_text(page: &HistoryPage, args: &HistoryArgs) -> String {
     text
 }
 
+/// The last day that an entry says, and the former one where it changed it.
+fn last_day_text(line: &HistoryLine) -> String {
+    let day = line.expires_on.clone();
+    if line.kind != EntryKind::ExpiryChange.word() {
+        return day.unwrap_or_default();
+    }
+    let before = line.expires_on_before.as_deref().unwrap_or("permanent");
+    format!("{}, was {before}", day.as_deref().unwrap_or("permanent"))
+}
+
 fn history_row(line: &HistoryLine, public: bool) -> Vec<String> {
     let mut row = vec![
         line.sequence.to_string(),
@@ -228,7 +239,7 @@ fn history_row(line: &HistoryLine, public: bool) -> Vec<String> {
         line.kind.clone(),
         grouped(&line.amount),
         grouped(&line.balance_after),
-        line.expires_on.clone().unwrap_or_default(),
+        last_day_text(line),
         reference_text(line.ref_type.as_deref(), line.ref_id.as_deref()),
         line.promotion_id.as_deref().map_or(String::new(), one_line),
     ];

@@ -591,12 +591,12 @@ Job 3, expire: finished
             "  warning    no points of the program `points` are of the promotion `X`\n",
             "
 Points by the month in which they expire
-  month               before     after     change
-  2027-03           1 200.50      0.00  -1 200.50
-  2027-04               7.00      7.00       0.00
-  2027-04, promised     3.00      0.00      -3.00
-  2029-03               0.00  1 200.50  +1 200.50
-  never                10.00     10.00       0.00
+  month                before     after     change
+  2027-03            1 200.50      0.00  -1 200.50
+  2027-04                7.00      7.00       0.00
+  2027-04, promised      3.00      0.00      -3.00
+  2029-03                0.00  1 200.50  +1 200.50
+  never                 10.00     10.00       0.00
 
 Rejected rows
 ",

@@ -148,7 +148,7 @@ fn a_row_says_which_points_expire_when_and_why() {
             "identifier_missing user_id: no identifier is filled: one of user_id is needed; also: ref_type is empty: the id \
              `17` means nothing without a type",
         ),
-        ("235233,order", "row_malformed : the row has 2 fields, the header has 8"),
+        ("235233,order", "row_malformed : the row has 2 fields, the header 8"),
     ] {
         assert_eq!(answers(&reference(None, None), &[row]), [expected], "{row}");
     }
