@@ -476,8 +476,9 @@ fn a_template_of_each_profile_can_be_imported() {
         ),
         ("expiry-promotion", "--profile promotion --promotion SPRING --change early --set immediate", 0),
     ] {
-        shop.run(&["template", name, "-o", "template.csv"]).expect(0);
-        let template = shop.read("template.csv");
+        let file = format!("{name}.csv");
+        shop.run(&["template", name, "-o", &file]).expect(0);
+        let template = shop.read(&file);
         expiry(&shop, &template, profile).expect(exit);
         assert!(template.starts_with("User Id"), "{template}");
     }
