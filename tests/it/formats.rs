@@ -35,7 +35,8 @@ fn answers(shop: &Binary, content: &str, more: &[&str]) -> (Ended, Vec<String>) 
 
 #[test]
 fn every_template_is_imported_without_a_rejected_row() {
-    for format in Format::all() {
+    // Lists of customers are for bulk operations, not imported.
+    for format in Format::all().iter().filter(|format| format.kind != Kind::Selection) {
         let binary = Binary::new();
         binary.run(&["template", &format.name, "-o", "template.csv"]).expect(0);
         let mut command = vec!["import", format.kind.name(), "template.csv"];
