@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Write,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering::SeqCst},
     thread,
 };
@@ -14,12 +16,12 @@ use tidemill::{
     },
     job::progress::Progress,
     options::Options,
-    report::export::Export,
+    report::export::{Export, format::ExportFormat},
     store::{Store, jobs},
 };
 
 use super::support::{
-    content::{Content, export, rows},
+    content::{Content, difference, export, rows},
     shop::{Held, Shop, credits, credits_request, small_windows},
 };
 
@@ -131,4 +133,49 @@ fn every_export_beside_running_jobs_is_the_state_after_some_commit() {
         let expected = balances_of(&entries[..=count].join("\n"));
         assert_eq!(found, expected);
     }
+}
+
+/// A file that takes its first bytes only when something has happened.
+struct Late<F: FnMut()> {
+    bytes: Vec<u8>,
+    happens: F,
+}
+
+impl<F: FnMut()> Write for Late<F> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.is_empty() {
+            (self.happens)();
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_export_that_has_begun_sees_nothing_of_windows_that_are_ingested_beside_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let engine = Engine::create(&directory.path().join("store"), Options::default()).expect("a store");
+    let (few, many) = (directory.path().join("few.csv"), directory.path().join("many.csv"));
+    std::fs::write(&few, credits(30_000)).expect("a file");
+    // Windows of far more than what still goes through the write-ahead log.
+    std::fs::write(&many, credits(1_000_000)).expect("a file");
+    let import = |path: &Path| {
+        let (job, request) = credits_request(path.to_owned());
+        let job = JobRequest { again: true, ..job };
+        engine.import_points(&job, &request, &Progress::default()).expect("an import");
+    };
+    import(&few);
+    let mut next = Some(&many);
+    for what in [Export::Ledger, Export::Balances { nonzero: false }, Export::Lots, Export::Customers] {
+        let before = export(&engine, what);
+        let happens = || import(next.take().unwrap_or(&few));
+        let mut late = Late { bytes: Vec::new(), happens };
+        engine.export(what, ExportFormat::CSV, &mut late).expect("an export");
+        assert_eq!(difference("export", &String::from_utf8(late.bytes).expect("UTF-8"), &before), None);
+    }
+    assert!(engine.verify().expect("it can be read").ok);
 }
