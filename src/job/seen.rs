@@ -82,7 +82,7 @@ impl Seen {
         })
     }
 
-    /// Learns from the log whom the earlier rows of a points job named, so that its later rows are told apart as if it
+    /// Learns from the log whom the earlier rows of a job on points named, so that its later rows are told apart as if it
     /// had never stopped: rows with an entry from the ledger, the others from the windows.
     ///
     /// # Errors

@@ -321,7 +321,7 @@ fn any_work(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
         5 => customers_plan(base, rows_max),
         12 => points,
         8 => expiry::any_file(base, rows_max),
-        3 => expiry::any_promise().prop_map(WorkPlan::Convert),
+        6 => expiry::any_promise().prop_map(WorkPlan::Convert),
         3 => (days_ago, program).prop_map(|(days_ago, program)| WorkPlan::Expire { days_ago, program }),
         8 => (prop_oneof![3 => Just(0), 2 => Just(1), 2 => 0..6_u32], on_spent).prop_map(|(back, on_spent)| WorkPlan::Undo { back, on_spent }),
     ]
@@ -448,8 +448,8 @@ pub fn points_plan(format: Format, base: Day, rows_max: usize) -> BoxedStrategy<
             let kept = prop::collection::vec(prop::bool::weighted(0.7), TIDEMILL.len());
             (plan(&TIDEMILL, rows, rows_max), copies, kept)
                 .prop_map(move |(mut plan, copies, kept)| {
-                    // An e-mail column in each file, or most rows would name nobody.
-                    let is_mandatory = |at: usize| ["email", "amount"].contains(&TIDEMILL[at]);
+                    // An e-mail column in each file, or most rows would name nobody; and what makes promises that can be kept.
+                    let is_mandatory = |at: usize| ["email", "amount", "promised", "ref_type"].contains(&TIDEMILL[at]);
                     plan.order.retain(|&at| match at {
                         TIDEMILL_OPERATION => mode.is_none(),
                         at => kept[at] || is_mandatory(at),

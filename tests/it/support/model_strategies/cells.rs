@@ -306,7 +306,7 @@ pub fn tidemill_row(base: Day, is_signed: bool) -> impl Strategy<Value = Vec<Str
         reference(),
         prop_oneof![
             30 => select(vec!["", "", "", "no", "available"]),
-            10 => select(vec!["yes", "TRUE", "promised"]),
+            15 => select(vec!["yes", "TRUE", "promised"]),
             1 => Just("maybe"),
         ],
         text(),
@@ -321,7 +321,11 @@ pub fn tidemill_row(base: Day, is_signed: bool) -> impl Strategy<Value = Vec<Str
     let unknown = prop::bool::weighted(0.02);
     (first, second, unknown).prop_map(|(first, second, is_unknown)| {
         let (mut cells, amount, operation, expiry, credited_on) = first;
-        let (program, reference, promised, reason, comment, row_id, note) = second;
+        let (program, mut reference, promised, reason, comment, row_id, note) = second;
+        // Most promises are of something, or few would ever be kept.
+        if ["yes", "promised"].contains(&promised) && reference[0].is_empty() {
+            reference[0] = "order".to_owned();
+        }
         cells.extend([amount, operation]);
         cells.extend(expiry);
         cells.push(credited_on);

@@ -64,7 +64,7 @@ pub fn after(options: ExpiryOptions, now: Moment) -> ExpiryOptions {
 }
 
 /// A file of 1 to `rows_max` rows, of each profile.
-pub fn any_file(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
+pub(super) fn any_file(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
     let set = prop_oneof![
         // In any zone after today.
         3 => (2..100_i64).prop_map(Set::Fixed),
@@ -120,9 +120,9 @@ pub fn any_file(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
 
 /// Which promises are kept.
 pub fn any_promise() -> impl Strategy<Value = Picks> {
-    let id = prop_oneof![2 => Just(String::new()), 1 => select(vec!["10045", "7"]).prop_map(str::to_owned)];
+    let id = prop_oneof![6 => Just(String::new()), 1 => select(vec!["10045", "7"]).prop_map(str::to_owned)];
     prop_oneof![
-        3 => (select(vec!["order", "order", "Order", "none"]), id)
+        6 => (select(vec!["order", "order", "order", "order", "order", "Order", "none"]), id)
             .prop_map(|(kind, id)| Picks::Reference(kind.to_owned(), id)),
         2 => promotion().prop_map(Picks::Promotion),
     ]
