@@ -44,24 +44,26 @@ fn store(directory: &Path) -> PathBuf {
         customers += &format!("U{n},c{n}@example.com,{tier},{}.5,{},2021-0{}-11\n", n % 700, n % 9, 1 + n % 9);
         points += &format!("U{n},{},CR,{}\n", 1 + n % 500, if n % 4 == 0 { "2099-01-01" } else { "" });
     }
-    std::fs::write(directory.join("customers.csv"), customers).unwrap();
-    std::fs::write(directory.join("points.csv"), points).unwrap();
+    std::fs::write(directory.join("customers.csv"), customers).expect("a file");
+    std::fs::write(directory.join("points.csv"), points).expect("a file");
     let place = directory.join("store");
-    let engine = Engine::create(&place, options()).unwrap();
+    let engine = Engine::create(&place, options()).expect("a store");
     let file = request(directory, "customers.csv");
     engine
         .import_customers(&job("load"), &CustomersRequest { file, ..Default::default() }, &Progress::default())
-        .unwrap();
+        .expect("an import");
     let file = request(directory, "points.csv");
-    engine.import_points(&job("load"), &PointsRequest { file, ..Default::default() }, &Progress::default()).unwrap();
+    engine
+        .import_points(&job("load"), &PointsRequest { file, ..Default::default() }, &Progress::default())
+        .expect("an import");
     place
 }
 
 fn copy(from: &Path, to: &Path) {
     for file in files_below(from) {
         let target = to.join(&file);
-        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
-        std::fs::copy(from.join(&file), target).unwrap();
+        std::fs::create_dir_all(target.parent().expect("a directory")).expect("it is made");
+        std::fs::copy(from.join(&file), target).expect("a copy");
     }
 }
 

@@ -328,7 +328,7 @@ impl What {
     fn request(self, decimals: u32) -> (BulkOperation, Option<OnOverdraft>) {
         match self {
             What::Credit(much, days) => {
-                let expiry = days.map(|days| PointsExpiry::InDays(days.into()));
+                let expiry = days.map(PointsExpiry::InDays);
                 (BulkOperation::Credit { points: much.points(decimals), expiry }, None)
             }
             What::Debit(much, policy) => (BulkOperation::Debit { points: much.points(decimals) }, Some(policy)),
