@@ -246,6 +246,7 @@ pub fn plan<E>(
         in_lots: 0,
         promised: 0,
         lots: Lots::default(),
+        emptied: HashMap::new(),
         rules,
         terms,
         plan: Plan::default(),
@@ -276,7 +277,8 @@ pub fn plan<E>(
             working.plan.missing.add(UndoReason::Absorbed, net.amount.abs());
         } else if net.amount > 0 {
             let over = event.lot.and_then(|lot| expired.get_mut(&lot));
-            working.take_back(event, net, over);
+            let own = working.own_lot(event)?;
+            working.take_back(event, net, own, over);
             if event.kind == EntryKind::Convert {
                 working.promise_again(event)?;
             }
@@ -284,7 +286,7 @@ pub fn plan<E>(
             working.put_back(event, net, is_expiry)?;
         }
     }
-    working.take_what_came_back();
+    working.take_what_came_back()?;
     Ok(working.plan)
 }
 
@@ -307,6 +309,10 @@ fn nets(events: &[Event<'_>]) -> Vec<Net> {
     // What takes back is newer than what is taken back, so from the newest on each is known when it counts.
     for (at, event) in events.iter().enumerate().rev() {
         let reversed = event.reverses.and_then(|reversed| places.get(&reversed.0)).copied();
+        // What is promised again as a convert is taken back is no part of what the convert did to the balance.
+        let is_of_it =
+            |&reversed: &usize| event.kind != EntryKind::PromiseReversal || events[reversed].kind != EntryKind::Convert;
+        let reversed = reversed.filter(is_of_it);
         let Some(reversed) = reversed.filter(|&reversed| reversed < at && nets[at].amount != 0) else { continue };
         let (amount, beyond) = (nets[at].amount, nets[at].beyond);
         nets[reversed].amount += amount;
@@ -379,6 +385,8 @@ struct Working<'a, T> {
     in_lots: i128,
     promised: i128,
     lots: Lots,
+    /// What lots were that are empty by now: their credits may say other last days.
+    emptied: HashMap<Sequence, Lot>,
     rules: UndoRules,
     terms: T,
     plan: Plan,
@@ -395,8 +403,24 @@ impl<'a, T> Working<'a, T> {
         self.lots.insert(ALONE, lot);
     }
 
-    /// Takes back what an entry added. `over` is what has expired of its lot.
-    fn take_back(&mut self, event: &'a Event<'a>, net: &Net, over: Option<&mut Vec<(Sequence, i64)>>) {
+    /// The lot into which an entry put its points; none: they were plain, or paid an overdraft back.
+    fn own_lot<E>(&mut self, event: &Event<'_>) -> Result<Option<Sequence>, E>
+    where
+        T: FnMut(Sequence) -> Result<Lot, E>,
+    {
+        let Some(lot) = event.lot.filter(|_| event.kind == EntryKind::Convert) else { return Ok(event.lot) };
+        let is_plain = event.expires_on.is_none() && !self.terms_of(lot)?.reference.is_some();
+        Ok(Some(lot).filter(|_| !is_plain && event.beyond < event.amount))
+    }
+
+    /// Takes back what an entry added, of its own lot first. `over` is what has expired of it.
+    fn take_back(
+        &mut self,
+        event: &'a Event<'a>,
+        net: &Net,
+        own_lot: Option<Sequence>,
+        over: Option<&mut Vec<(Sequence, i64)>>,
+    ) {
         let mut want = i64::try_from(net.amount).unwrap_or(i64::MAX);
         for (_, gone) in over.into_iter().flatten().filter(|(sequence, _)| *sequence > event.sequence) {
             let part = want.min(*gone);
@@ -406,9 +430,9 @@ impl<'a, T> Working<'a, T> {
         }
         let is_promise = event.kind.is_of_promises();
         let state = if is_promise { LotState::Promised } else { LotState::Available };
-        let own = event.lot.and_then(|lot| self.lots.get(ALONE, lot)).filter(|lot| lot.state == state);
+        let own = own_lot.and_then(|lot| self.lots.get(ALONE, lot)).filter(|lot| lot.state == state);
         let mut taken = Vec::new();
-        let own_part = match (event.lot, own) {
+        let own_part = match (own_lot, own) {
             (Some(_), own) => own.map_or(0, |lot| lot.remaining),
             (None, _) if is_promise => 0,
             (None, _) => i64::try_from((i128::from(self.balance) - self.in_lots).max(0)).unwrap_or(i64::MAX),
@@ -450,7 +474,10 @@ impl<'a, T> Working<'a, T> {
     }
 
     /// Takes what was missing of what older entries have put back since.
-    fn take_what_came_back(&mut self) {
+    fn take_what_came_back<E>(&mut self) -> Result<(), E>
+    where
+        T: FnMut(Sequence) -> Result<Lot, E>,
+    {
         for (event, want) in std::mem::take(&mut self.short) {
             let there = want.min(self.balance.max(0));
             let mut taken = Vec::new();
@@ -460,10 +487,28 @@ impl<'a, T> Working<'a, T> {
             }
             self.plan.missing.add(UndoReason::Spent, i128::from(want - there));
             self.change(event, EntryKind::Reversal, -there, taken, None);
+            if event.kind == EntryKind::Convert && there > 0 {
+                self.promise_again(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a lot is, was before it was emptied, or was when it was gone.
+    fn terms_of<E>(&mut self, credit: Sequence) -> Result<Lot, E>
+    where
+        T: FnMut(Sequence) -> Result<Lot, E>,
+    {
+        match self.lots.get(ALONE, credit).or_else(|| self.emptied.get(&credit).copied()) {
+            Some(lot) => Ok(lot),
+            None => (self.terms)(credit),
         }
     }
 
     fn take(&mut self, taken: Taken, state: LotState) {
+        if let Some(lot) = self.lots.get(ALONE, taken.lot).filter(|lot| lot.remaining == taken.amount) {
+            self.emptied.insert(lot.credit, lot);
+        }
         if self.lots.take(ALONE, taken).is_some() {
             match state {
                 LotState::Available => self.in_lots -= i128::from(taken.amount),
@@ -533,9 +578,13 @@ impl<'a, T> Working<'a, T> {
         let (Some(credit), Some(amount)) = (event.lot, taken.map(|change| change.amount.saturating_neg())) else {
             return Ok(());
         };
-        let terms = (self.terms)(credit)?;
-        let lot = Lot { credit, remaining: amount, state: LotState::Promised, expires_on: event.expires_on, ..terms };
-        if lot.is_overdue(self.rules.today) || self.lots.get(ALONE, credit).is_some() {
+        // The last day that it has now, which somebody may have changed since; of one that was gone, the one that it had then.
+        let is_known = self.lots.get(ALONE, credit).is_some() || self.emptied.contains_key(&credit);
+        let terms = self.terms_of(credit)?;
+        let expires_on = if is_known { terms.expires_on } else { event.expires_on };
+        let lot = Lot { credit, remaining: amount, state: LotState::Promised, expires_on, ..terms };
+        let is_kept = self.lots.get(ALONE, credit).is_some_and(|lot| lot.state == LotState::Available);
+        if lot.is_overdue(self.rules.today) || is_kept {
             return Ok(());
         }
         if i64::try_from(self.promised + i128::from(amount)).is_err() || !self.lots.refill(ALONE, lot) {
@@ -569,7 +618,7 @@ impl<'a, T> Working<'a, T> {
         let lot = match self.lots.get(ALONE, put.lot).filter(|lot| lot.state == state) {
             Some(lot) => lot,
             None => {
-                let terms = (self.terms)(put.lot)?;
+                let terms = self.terms_of(put.lot)?;
                 // An expiry says itself which day it was; the credit may have said another.
                 let expires_on = if is_expiry { event.expires_on } else { terms.expires_on };
                 Lot { credit: put.lot, state, expires_on, ..terms }
@@ -828,6 +877,53 @@ mod tests {
             let found = done(balance, lots, events, on_spent, false, 130);
             assert_eq!(found, expected, "{balance} {lots:?} {events:?} {on_spent:?}");
         }
+    }
+
+    #[test]
+    fn a_kept_promise_is_promised_again_as_it_is_now() {
+        // Balance, lots, entries, the last day that the credits of lots say; what is done.
+        type Case<'a> = (i64, &'a [&'a str], &'a [&'a str], i32, &'a str);
+        let cases: &[Case<'_>] = &[
+            (40, &["4:40@120"], &["5 convert 40 lot=4 on=120"], 120, "5 -40 → 0 took 4:40, 5p +40 → 0 into 4:40"),
+            // Without a last day and a reference it has become plain, and no other lot's points are taken for it.
+            (90, &["2:50@120"], &["5 convert 40 lot=4"], 120, "5 -40 → 50, 5p +40 → 50 into 4:40"),
+            // It got a later last day since, and the one that it had is over.
+            (40, &["4:40@150"], &["5 convert 40 lot=4 on=99"], 99, "5 -40 → 0 took 4:40, 5p +40 → 0 into 4:40"),
+            // What was spent of it comes back by an older entry, and is promised again then.
+            (
+                10,
+                &["4:10@120"],
+                &["3 debit -30 took=2:30", "5 convert 40 lot=4 on=120"],
+                130,
+                "5 -10 → 0 took 4:10, 5p +10 → 0 into 4:10, 3 +30 → 30 into 2:30, 5 -30 → 0 took 2:30, \
+                 5p +30 → 0 into 4:30",
+            ),
+            // A promise that an undo made again, in part taken back, is no part of what the convert gave.
+            (
+                30,
+                &["4:30@120"],
+                &[
+                    "5 convert 40 lot=4 on=120",
+                    "other 7 reversal -40 reverses=5 took=4:40",
+                    "other 8 promise_reversal 40 reverses=5 lot=4",
+                    "other 9 promise_reversal -30 reverses=8 took=4:30",
+                    "other 10 reversal 30 reverses=7 lot=4",
+                ],
+                120,
+                "5 -30 → 0 took 4:30, 5p +30 → 0 into 4:30",
+            ),
+        ];
+        for &(balance, lots, events, gone, expected) in cases {
+            assert_eq!(done(balance, lots, events, OnSpent::Keep, false, gone), expected, "{lots:?} {events:?}");
+        }
+    }
+
+    #[test]
+    fn a_lot_that_the_undo_has_emptied_gets_the_last_day_that_it_had() {
+        let events: &[&str] = &["4 debit -10 took=2:10", "5 credit 8"];
+        let expected = "5 -5 → 0 took 2:5, 4 +10 → 10 into 2:10, 5 -3 → 7 took 2:3";
+        // Its credit says a day that is over by now.
+        assert_eq!(done(5, &["2:5@130"], events, OnSpent::Keep, false, TODAY - 1), expected);
     }
 
     /// Whether it was the job's work to expire lots, and the last day of those that are gone.

@@ -92,6 +92,21 @@ fn kept_promises_pay_an_overdraft_back_and_can_be_spent() {
 }
 
 #[test]
+fn kept_promises_that_have_expired_since_are_not_taken_of_other_points() {
+    let binary = store();
+    let done = convert(&binary, &["--ref-type", "order", "--ref-id", "1"]).expect(0);
+    binary.run(&["adjust", "credit", "200", "--user-id", "A"]).expect(0);
+    let later = ["--now", "2099-02-01T00:00:00Z"];
+    binary.run(&[&["expire"][..], &later].concat()).expect(0);
+    let job = done.json["job"].to_string();
+    let undone = binary.run(&[&["job", "undo", &job][..], &later].concat()).expect(3).json;
+    assert_eq!((&undone["undo"]["reasons"]["expired"], &undone["undo"]["not_reversed"]), (&1.into(), &"100".into()));
+    let shown = binary.run(&["customer", "show", "--user-id", "A"]).expect(0).json;
+    assert_eq!(shown["accounts"][0]["balance"], "200");
+    binary.verify();
+}
+
+#[test]
 fn it_must_be_said_which_promises_are_kept() {
     let binary = store();
     for (flags, exit) in [

@@ -349,8 +349,10 @@ impl<'a> Events<'a> {
         match entry.kind {
             EntryKind::Reset => true,
             EntryKind::Expire | EntryKind::PromiseExpire => {
-                // Lots of others are refilled by an undo, and take other numbers by a merge.
-                let is_any = self.kind == JobKind::Undo || !self.roots.is_empty();
+                // Lots of others are refilled by an undo, become available as promises are kept, and take other numbers by a
+                // merge.
+                let is_of_others = matches!(self.kind, JobKind::Undo | JobKind::BulkConvertPromised);
+                let is_any = is_of_others || !self.roots.is_empty();
                 is_any || taken.iter().any(|taken| self.is_in_own(taken.lot))
             }
             EntryKind::Reversal | EntryKind::PromiseReversal => {
