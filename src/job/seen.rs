@@ -82,18 +82,21 @@ impl Seen {
         })
     }
 
-    /// Learns from the log whom the earlier rows of a points job named, so that its later rows are told apart as if it
+    /// Learns from the log whom the earlier rows of a job on points named, so that its later rows are told apart as if it
     /// had never stopped: rows with an entry from the ledger, the others from the windows.
     ///
     /// # Errors
     /// When the log is damaged.
     pub fn remember_points(&mut self, store: &Store, job: JobId) -> Result<()> {
         self.remember_touched(store, job)?;
+        let mut row = 0;
         each_entry(store, job, |entry| {
-            // Lots that expired on the way have no row; the row's own entry, or a touch, names the customer.
-            if entry.row == 0 {
+            // Lots that expired on the way have no row; the row's own entry, or a touch, names the customer. A row that changes
+            // several lots has an entry for each, which follow each other.
+            if entry.row == 0 || entry.row == row {
                 return;
             }
+            row = entry.row;
             self.name(entry.customer, &mut Counts::default());
             if entry.kind == EntryKind::Reset {
                 self.set_reset(entry.program, entry.customer, entry.balance_after);

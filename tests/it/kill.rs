@@ -295,6 +295,31 @@ fn killed_while_all_balances_are_reset() {
 }
 
 #[test]
+fn killed_while_last_days_are_changed() {
+    let before = chosen_from(30_000);
+    // Each third customer has dated points and all have plain ones. Some are named twice, the second time to expire at once or
+    // to expire later once more; some are unknown, and some rows cannot be read. On that day some points are over.
+    let row = |at: u32| {
+        let said = match at % 7 {
+            0 => "relative,months,3,Extend_Expiry,late parcel",
+            1 => "immediate,,,Early expiry,",
+            2 => "relative,days,20,early,",
+            3 => "fixed,,2027-02-28,extended,",
+            4 => "relative,days,40,extended,",
+            5 => "fixed,,2020-01-01,early,",
+            _ => "fixed,,2026-12-01,early,moved",
+        };
+        let who = if at.is_multiple_of(50) { format!("x{at}") } else { format!("u{}", at % 30_000) };
+        format!("{who},,,{said}\n")
+    };
+    let header = "user_id,ref_type,ref_id,expiry_type,expiry_unit,expiry_value,expiry_change,reason\n".to_owned();
+    before.write("expiry.csv", std::iter::once(header).chain((0..50_000).map(row)).collect::<String>());
+    let arguments = vec!["import", "expiry", "expiry.csv", "--profile", "reference", "--reason", "x"];
+    let arguments = [arguments, vec!["--now", "2026-11-25T12:00:00Z"]].concat();
+    check(&Job { before, arguments, number: 3 });
+}
+
+#[test]
 fn the_comparison_sees_one_row_more() {
     let job = Job {
         before: loaded("50", "200", "20"),
