@@ -85,9 +85,9 @@ impl EntryKind {
     }
 
     /// Whether an entry of this kind that a job of that kind wrote has the job's reason and comment: what expires on the way
-    /// of a credit has nothing to do with what the customer is told of the credit.
-    pub fn has_texts_of(self, job: JobKind) -> bool {
-        job == JobKind::Expire || !matches!(self, EntryKind::Expire | EntryKind::PromiseExpire)
+    /// of a credit has nothing to do with what the customer is told of the credit. What has a row was asked for.
+    pub fn has_texts_of(self, job: JobKind, row: u64) -> bool {
+        job == JobKind::Expire || row > 0 || !matches!(self, EntryKind::Expire | EntryKind::PromiseExpire)
     }
 
     /// Whether its amount is one of promised points, and not of the balance.

@@ -200,7 +200,8 @@ impl Engine {
                 }
             };
             let own = |text| dated.text(text).map(str::to_owned);
-            let of_job = |text: &Option<String>| text.clone().filter(|_| dated.entry.kind.has_texts_of(*kind));
+            let entry = &dated.entry;
+            let of_job = |text: &Option<String>| text.clone().filter(|_| entry.kind.has_texts_of(*kind, entry.row));
             let reason = own(EntryText::Reason).or_else(|| of_job(reason));
             let comment = own(EntryText::Comment).or_else(|| of_job(comment));
             let program = programs.get(usize::from(dated.entry.program.0));

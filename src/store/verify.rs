@@ -308,7 +308,7 @@ fn replay_ledger(store: &impl Readable, replayed: &mut Replayed, findings: &mut 
                 *replayed.merges.entry(entry.program).or_default() += i128::from(entry.amount);
             }
             accounts.replay(&page, at, &entry, &taken)?;
-            let of_job = of_job.filter(|(kind, _)| entry.kind.has_texts_of(*kind)).map(|(_, texts)| texts);
+            let of_job = of_job.filter(|(kind, _)| entry.kind.has_texts_of(*kind, entry.row)).map(|(_, texts)| texts);
             // The texts of a page's entries are nearly always the job's.
             let text = if has_details || of_job.is_none() {
                 let reference = hash_of_texts(EntryText::OF_LOT.map(|text| page.text(at, text).unwrap_or_default()));

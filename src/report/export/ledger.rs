@@ -182,8 +182,10 @@ pub fn ledger(
             let (kind, reason, comment) = texts(page.job)?;
             job_texts = Some((page.job, kind, [reason.unwrap_or_default(), comment.unwrap_or_default()]));
         }
-        let of_job = |kind: EntryKind| match &job_texts {
-            Some((_, job_kind, [reason, comment])) if kind.has_texts_of(*job_kind) => [reason.as_str(), comment],
+        let of_job = |entry: &Entry| match &job_texts {
+            Some((_, job_kind, [reason, comment])) if entry.kind.has_texts_of(*job_kind, entry.row) => {
+                [reason.as_str(), comment]
+            }
             _ => ["", ""],
         };
         let job_kind = job_texts.as_ref().map(|(_, kind, _)| *kind);
@@ -218,7 +220,7 @@ pub fn ledger(
             table.number(16, i64::from(page.job.0));
             table.number(17, entry.row.cast_signed());
             table.text(18, reason_type(&page, at, &entry, job_kind).as_bytes());
-            let [reason, comment] = of_job(entry.kind);
+            let [reason, comment] = of_job(&entry);
             table.text(19, own(EntryText::Reason).unwrap_or(reason).as_bytes());
             table.text(20, own(EntryText::Comment).unwrap_or(comment).as_bytes());
             rows.end()?;
