@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use tidemill::{
     domain::{
         command,
+        expiry::{ExpiryDirection, NewExpiry},
+        expiry_terms::{ExpiryProfile, ExpiryTerms},
         id::JobId,
         identifier::IdentifierKind,
         program::Program,
@@ -23,8 +25,8 @@ use tidemill::{
     engine::{
         Engine,
         request::{
-            CustomersRequest, ExpireRequest, FileRequest, JobRequest, PointsRequest, ResumeRequest, SettingsChange,
-            UndoRequest,
+            BulkOperation, BulkRequest, CustomersRequest, ExpireRequest, ExpiryUpdateRequest, FileRequest, JobRequest,
+            PointsRequest, ResumeRequest, SelectionRequest, SettingsChange, UndoRequest,
         },
         view::{CustomerView, HistoryPage, ProgramView},
     },
@@ -41,6 +43,7 @@ use super::support::{
         Kind,
         calendar::{Day, Moment, day_text},
         customers::CustomersOptions,
+        expiry::{Change, ExpiryOptions, Picks, Set},
         points::{Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions},
         undo::OnSpent,
     },
@@ -220,6 +223,38 @@ fn customers_request(options: &CustomersOptions, path: &Path) -> CustomersReques
     CustomersRequest { file, key, phone_digits, notifications: None }
 }
 
+fn expiry_terms(options: &ExpiryOptions) -> ExpiryTerms {
+    let profile = match &options.picks {
+        Picks::Range(from, to) => ExpiryProfile::DateRange { from: date(*from), to: date(*to) },
+        Picks::Reference(..) => ExpiryProfile::Reference,
+        Picks::Promotion(id) => ExpiryProfile::Promotion { id: id.clone() },
+    };
+    let count = |count: i64| u32::try_from(count).expect("a small number");
+    ExpiryTerms {
+        profile,
+        change: options.change.map(|change| match change {
+            Change::Early => ExpiryDirection::Early,
+            Change::Extended => ExpiryDirection::Extended,
+        }),
+        set: options.set.map(|set| match set {
+            Set::Fixed(day) => NewExpiry::Fixed(date(day)),
+            Set::Days(days) => NewExpiry::Days(count(days)),
+            Set::Months(months) => NewExpiry::Months(count(months)),
+            Set::Immediate => NewExpiry::Immediate,
+        }),
+        include_promised: options.include_promised,
+    }
+}
+
+fn convert_promised(picks: &Picks) -> BulkOperation {
+    let (ref_type, ref_id, promotion_id) = match picks {
+        Picks::Reference(kind, id) => (filled(kind), filled(id), None),
+        Picks::Promotion(id) => (None, None, filled(id)),
+        Picks::Range(..) => unreachable!("promises are kept by what they were given for"),
+    };
+    BulkOperation::ConvertPromised { ref_type, ref_id, promotion_id }
+}
+
 fn on_overdraft(policy: OnOverdraft) -> command::OnOverdraft {
     match policy {
         OnOverdraft::Reject => command::OnOverdraft::Reject,
@@ -236,6 +271,15 @@ fn do_step(engine: &Engine, step: &Step, job: &JobRequest, path: &Path, progress
         Work::Expire { as_of, program } => {
             let program = program.map(|place| PROGRAMS[place].to_owned());
             engine.expire(&JobRequest { program, ..job.clone() }, &ExpireRequest { as_of: as_of.map(date) }, progress)
+        }
+        Work::Expiry(_, options) => {
+            let request = ExpiryUpdateRequest { file: file_request(path), terms: expiry_terms(options) };
+            engine.import_expiry(job, &request, progress)
+        }
+        Work::Convert(picks) => {
+            let operation = convert_promised(picks);
+            let selection = SelectionRequest::default();
+            engine.bulk(job, &BulkRequest { operation, selection, on_overdraft: None, explain: false }, progress)
         }
         Work::Undo { back, on_spent } => {
             let ended = u32::try_from(engine.jobs()?.len()).expect("a few jobs");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidemill::engine::view::{AccountView, CustomerView, HistoryLine, LotView, MonthView, ProgramView};
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
             Answer, Entry, Kind, Model, Report, Sums,
             account::Lot,
             calendar::{Day, day, day_text, moment_text},
+            expiry::Expiring,
             undo::Undone,
         },
         model_strategies::{Dry, Step, Work, World, job_before},
@@ -37,6 +38,8 @@ pub fn run_model(world: &World) -> (Model, Vec<Report>) {
         let report = match &step.work {
             Work::Customers(written, options) => changed.import_customers(&written.file, options, &job),
             Work::Points(written, options) => changed.import_points(&written.file, options, &job),
+            Work::Expiry(written, options) => changed.import_expiry(&written.file, options, &job),
+            Work::Convert(picks) => changed.convert(picks, &job),
             Work::Expire { as_of, program } => {
                 let as_of = as_of.unwrap_or(changed.begin(&job).today);
                 changed.expire(as_of, *program, &job)
@@ -196,6 +199,18 @@ fn totals(model: &Model, step: &Step, report: &Report) -> BTreeMap<String, Strin
     if has_file {
         totals.insert("unreadable rows".to_owned(), report.unread_rows.to_string());
     }
+    if let Some(expiring) = &report.expiring {
+        let points = |units| points(model, report.main_program, units);
+        totals.insert("moved".to_owned(), points(report.moved));
+        for (name, Expiring { months, permanent }) in ["before", "after"].into_iter().zip(expiring) {
+            let month = |(month, sums): (&String, &[i128; 2])| {
+                let [available, promised] = sums.map(points);
+                json!({ "month": month, "available": available, "promised": promised })
+            };
+            totals.insert(format!("expiring {name}"), json!(months.iter().map(month).collect::<Vec<_>>()).to_string());
+            totals.insert(format!("permanent {name}"), points(*permanent));
+        }
+    }
     for (program, sums) in report.programs.iter().enumerate() {
         if program == report.main_program || sums.is_named {
             totals.extend(program_totals(model, program, sums, has_file));
@@ -256,6 +271,13 @@ pub fn summary_totals(step: &Step, summary: &Value) -> BTreeMap<String, String> 
     let has_file = step.written().is_some();
     if has_file {
         totals.insert("unreadable rows".to_owned(), text(&summary["file_points"]["unreadable_rows"]));
+    }
+    if matches!(step.work, Work::Expiry(..)) {
+        totals.insert("moved".to_owned(), text(&summary["points"]["moved"]));
+        for name in ["before", "after"] {
+            totals.insert(format!("expiring {name}"), summary["expiring"][name].to_string());
+            totals.insert(format!("permanent {name}"), text(&summary["expiring"]["permanent"][name]));
+        }
     }
     let others = summary["other_programs"].as_array();
     for sums in others.into_iter().flatten().chain([summary]) {
@@ -368,13 +390,13 @@ pub fn ledger_row(model: &Model, at: usize) -> Vec<String> {
     cells.push(model.programs[entry.program].code.clone());
     cells.extend([(at + 1).to_string(), moment_text(entry.now), entry.kind.to_owned()]);
     cells.extend([entry.amount, entry.balance_after].map(|units| points(model, entry.program, units.into())));
-    cells.extend([entry.expires_on.map(day_text).unwrap_or_default(), String::new()]);
+    cells.extend([entry.expires_on, entry.expires_before].map(|day| day.map(day_text).unwrap_or_default()));
     cells.extend(entry.reference.clone());
     cells.extend([
         entry.reverses.map(|reversed| reversed.to_string()).unwrap_or_default(),
         entry.job.to_string(),
         entry.line.to_string(),
-        String::new(),
+        entry.reason_type.to_owned(),
     ]);
     cells.extend([entry.reason.clone(), entry.comment.clone()]);
     cells

@@ -60,6 +60,11 @@
 //! - What an entry took goes into its lots, then to the plain points; the other way round if it had made an overdraft. A lot
 //!   that is over gets nothing. Lots that ended on a job's way and are over are not told of.
 //! - What is over of an account expires before its first reversal, and does not if there is none.
+//! - A last day is set back where the lot still has the one that the entry gave it, whoever did so; points that it made a lot
+//!   of are plain then, and stay plain if that undo is undone. A lot that is used up is not told of.
+//! - What expired at once by a file on expiry, and is over by now, would be over in any case, and is not told of.
+//! - A convert is taken back as a credit is: of its lot, or of the plain points if it made none, then of others. As much is
+//!   promised again, with the last day that its lot has now, or else had then, unless that is over.
 //! - An undo has an answer for each account that it changes, or of which something stays.
 //! - Row ids of an undone job are new again; of two jobs that had one, the first one that counts is the one that is known.
 
@@ -69,6 +74,7 @@ use account::{Account, Lot};
 use calendar::{Day, Moment};
 pub use cells::Code;
 pub use customers::Customer;
+use expiry::Expiring;
 use points::{Command, Decision};
 use undo::{Made, Undone};
 
@@ -77,6 +83,7 @@ pub mod cells;
 pub mod account;
 pub mod customers;
 pub mod points;
+pub mod expiry;
 pub mod undo;
 mod tests;
 
@@ -143,7 +150,8 @@ pub struct Entry {
     /// Place in [`Model::customers`].
     pub customer: usize,
     pub program: usize,
-    /// `credit`, `debit`, `reset`, `promise`, `expire`, `promise_expire`, `reversal` or `promise_reversal`.
+    /// `credit`, `debit`, `reset`, `promise`, `convert`, `expire`, `promise_expire`, `expiry_change`, `reversal` or
+    /// `promise_reversal`.
     pub kind: &'static str,
     pub amount: i64,
     pub balance_after: i64,
@@ -151,8 +159,12 @@ pub struct Entry {
     pub job: u32,
     /// Line of the row in its file; 0 if no row asked for it.
     pub line: u64,
-    /// The last day of the points that it adds or ends.
+    /// The last day of the points that it adds or ends, or that it gives them.
     pub expires_on: Option<Day>,
+    /// Of a changed last day, the former one.
+    pub expires_before: Option<Day>,
+    /// `early` or `extended`, of what a file on expiry asked for.
+    pub reason_type: &'static str,
     pub reference: [String; 3],
     pub reason: String,
     pub comment: String,
@@ -241,6 +253,9 @@ pub struct Report {
     pub unread_rows: u64,
     /// Debits with a last day.
     pub expiries_ignored: u64,
+    /// Points that have another last day, of a file on expiry; and when points expire before and after it.
+    pub moved: i128,
+    pub expiring: Option<[Expiring; 2]>,
     /// What an undo tells of accounts.
     pub undone: Vec<Undone>,
     /// The program that an undo's summary tells first.
@@ -459,6 +474,8 @@ impl Model {
             job: run.job.number,
             line: 0,
             expires_on: None,
+            expires_before: None,
+            reason_type: "",
             reference: Default::default(),
             reason: run.job.reason.clone(),
             comment: run.job.comment.clone(),

@@ -24,12 +24,14 @@ use super::model::{
     Job, Kind, Model,
     calendar::{Day, Moment, day, moment_text},
     customers::{CustomersFormat, CustomersOptions},
+    expiry::{ExpiryOptions, Picks},
     points::{Format, Mode, OnOverdraft, OnRepeat, OnUnknown, PointsOptions},
     undo::OnSpent,
 };
 
 pub mod written;
 pub mod cells;
+pub mod expiry;
 pub mod live;
 mod tests;
 
@@ -82,6 +84,10 @@ pub enum Dry {
 pub enum Work {
     Customers(Written, CustomersOptions),
     Points(Written, PointsOptions),
+    /// Gives points another last day.
+    Expiry(Written, ExpiryOptions),
+    /// Makes promised points available.
+    Convert(Picks),
     /// Expires what was over before a day, none for the job's; in one program or in all.
     Expire {
         as_of: Option<Day>,
@@ -119,14 +125,14 @@ impl Step {
     /// Returns the file, if it has one.
     pub fn written(&self) -> Option<&Written> {
         match &self.work {
-            Work::Customers(written, _) | Work::Points(written, _) => Some(written),
-            Work::Expire { .. } | Work::Undo { .. } => None,
+            Work::Customers(written, _) | Work::Points(written, _) | Work::Expiry(written, _) => Some(written),
+            Work::Convert(_) | Work::Expire { .. } | Work::Undo { .. } => None,
         }
     }
 
     /// Whether it writes a processed report.
     pub fn has_processed(&self) -> bool {
-        !matches!(self.work, Work::Expire { .. })
+        !matches!(self.work, Work::Convert(_) | Work::Expire { .. })
     }
 
     /// What the model takes.
@@ -142,7 +148,8 @@ impl Step {
         let mut arguments = match self.work {
             Work::Customers(..) => vec!["import", "customers"],
             Work::Points(..) => vec!["import", "points"],
-            Work::Expire { .. } | Work::Undo { .. } => unreachable!("it is no import"),
+            Work::Expiry(..) => vec!["import", "expiry"],
+            Work::Convert(_) | Work::Expire { .. } | Work::Undo { .. } => unreachable!("it is no import"),
         };
         arguments.extend(["--encoding", "utf-8", "--program", PROGRAMS[self.program]]);
         for (flag, text) in [("--reason", &self.reason), ("--comment", &self.comment)] {
@@ -184,6 +191,9 @@ impl Step {
             arguments.extend(
                 options.phone_digits.into_iter().flat_map(|digits| ["--phone-digits".to_owned(), digits.to_string()]),
             );
+        }
+        if let Work::Expiry(_, options) = &self.work {
+            arguments.extend(options.arguments());
         }
         arguments.extend(["--now".to_owned(), moment_text(self.now)]);
         arguments
@@ -259,8 +269,17 @@ struct StepPlan {
 enum WorkPlan {
     Customers(FilePlan, CustomersOptions, Sent),
     Points(FilePlan, PointsOptions, Sent),
-    Expire { days_ago: Option<Day>, program: Option<usize> },
-    Undo { back: u32, on_spent: OnSpent },
+    Expiry(FilePlan, ExpiryOptions),
+    /// With a file of promises that comes before.
+    Convert(FilePlan, Picks),
+    Expire {
+        days_ago: Option<Day>,
+        program: Option<usize>,
+    },
+    Undo {
+        back: u32,
+        on_spent: OnSpent,
+    },
 }
 
 /// Whether a file is an earlier one.
@@ -308,6 +327,8 @@ fn any_work(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
     prop_oneof![
         5 => customers_plan(base, rows_max),
         12 => points,
+        8 => expiry::any_file(base, rows_max),
+        4 => (expiry::promises(base, rows_max), expiry::any_promise()).prop_map(|(file, picks)| WorkPlan::Convert(file, picks)),
         3 => (days_ago, program).prop_map(|(days_ago, program)| WorkPlan::Expire { days_ago, program }),
         8 => (prop_oneof![3 => Just(0), 2 => Just(1), 2 => 0..6_u32], on_spent).prop_map(|(back, on_spent)| WorkPlan::Undo { back, on_spent }),
     ]
@@ -344,6 +365,15 @@ fn steps(plans: impl Iterator<Item = StepPlan>) -> Vec<Step> {
                 let sign = if plan.dry == Dry::Only { 1 } else { -1 };
                 Work::Expire { as_of: days_ago.map(|days| plan.now / 86_400 + sign * (days + 1)), program }
             }
+            WorkPlan::Expiry(file, options) => Work::Expiry(file.written(), expiry::after(options, plan.now)),
+            WorkPlan::Convert(promises, picks) => {
+                let (on_unknown, on_overdraft, on_repeat) = (OnUnknown::Reject, OnOverdraft::Reject, OnRepeat::First);
+                let options = PointsOptions { format: Format::Tidemill(None), on_unknown, on_overdraft, on_repeat };
+                let (reason, comment, dry) = (plan.reason.to_owned(), plan.comment.to_owned(), Dry::No);
+                let work = Work::Points(promises.written(), options);
+                steps.push(Step { work, now: plan.now - 43_200, program: plan.program, reason, comment, dry });
+                Work::Convert(picks)
+            }
             WorkPlan::Undo { back, on_spent } => Work::Undo { back, on_spent },
             WorkPlan::Points(mut file, mut options, how) if matches!(options.format, Format::Tidemill(_)) => {
                 if let (Some((earlier, as_before, program)), Sent::Again { is_appended, is_rewritten }) = (&sent, how) {
@@ -360,7 +390,7 @@ fn steps(plans: impl Iterator<Item = StepPlan>) -> Vec<Step> {
             }
             WorkPlan::Points(file, options, _) => Work::Points(file.written(), options),
         };
-        // Nector's formats need one.
+        // Nector's formats need one, and so does what has no file.
         let reason = if plan.reason.is_empty() && needs_reason(&work) { "test" } else { plan.reason }.to_owned();
         let comment = plan.comment.to_owned();
         steps.push(Step { work, now: plan.now, program: plan.program, reason, comment, dry: plan.dry });
@@ -375,7 +405,12 @@ fn with_rows_of(earlier: &FilePlan, own: Vec<RowPlan>, is_appended: bool) -> Vec
 }
 
 fn needs_reason(work: &Work) -> bool {
-    matches!(work, Work::Points(_, PointsOptions { format: Format::Nector | Format::NectorExpiry, .. }))
+    let is_nector = |options: &PointsOptions| matches!(options.format, Format::Nector | Format::NectorExpiry);
+    match work {
+        Work::Points(_, options) => is_nector(options),
+        Work::Convert(_) => true,
+        _ => false,
+    }
 }
 
 /// Every format and every policy.
@@ -427,8 +462,8 @@ pub fn points_plan(format: Format, base: Day, rows_max: usize) -> BoxedStrategy<
             let kept = prop::collection::vec(prop::bool::weighted(0.7), TIDEMILL.len());
             (plan(&TIDEMILL, rows, rows_max), copies, kept)
                 .prop_map(move |(mut plan, copies, kept)| {
-                    // An e-mail column in each file, or most rows would name nobody.
-                    let is_mandatory = |at: usize| ["email", "amount"].contains(&TIDEMILL[at]);
+                    // An e-mail column in each file, or most rows would name nobody; and what makes promises that can be kept.
+                    let is_mandatory = |at: usize| ["email", "amount", "promised", "ref_type"].contains(&TIDEMILL[at]);
                     plan.order.retain(|&at| match at {
                         TIDEMILL_OPERATION => mode.is_none(),
                         at => kept[at] || is_mandatory(at),

@@ -189,7 +189,7 @@ impl Account {
         Ok(Effect { moved: (amount != 0).then_some((kind, amount)), not_taken })
     }
 
-    fn add(&mut self, lot: Lot) {
+    pub fn add(&mut self, lot: Lot) {
         let plain = self.lots.iter_mut().find(|held| held.is_plain() && lot.is_plain());
         match plain {
             _ if lot.remaining == 0 => {}

@@ -58,6 +58,34 @@ pub fn day_text(day: Day) -> String {
     format!("{year:04}-{month:02}-{:02}", left + 1)
 }
 
+/// The last of so many days, of which the base is the first; none if no file can name it.
+pub fn after_days(base: Day, days: i64) -> Option<Day> {
+    Some(base + days - 1).filter(|&last| last <= last_day())
+}
+
+/// The last day of so many months: the day before the same day of a later month; but the last of that month, if the base
+/// is the last of its own, or that month has no such day. None if no file can name it.
+pub fn after_months(base: Day, months: i64) -> Option<Day> {
+    let text = day_text(base);
+    let part = |range: std::ops::Range<usize>| text[range].parse::<i64>().expect("digits");
+    let (year, month, number) = (part(0..4), part(5..7), part(8..10));
+    let (mut later_year, mut later_month) = (year, month);
+    for _ in 0..months {
+        later_month += 1;
+        if later_month > 12 {
+            (later_year, later_month) = (later_year + 1, 1);
+        }
+        if later_year > 9999 {
+            return None;
+        }
+    }
+    let same = |number: i64| day(&format!("{later_year:04}-{later_month:02}-{number:02}"));
+    if number == month_length(year, month) {
+        return same(month_length(later_year, later_month));
+    }
+    same(number).map(|day| day - 1).or_else(|| same(month_length(later_year, later_month)))
+}
+
 /// The last day that a file can name.
 pub fn last_day() -> Day {
     day("9999-12-31").expect("it exists")
@@ -113,6 +141,28 @@ mod tests {
         for number in (0..60_000).step_by(17) {
             assert_eq!(day(&day_text(number)), Some(number));
         }
+    }
+
+    /// The six of the specification first.
+    #[test]
+    fn days_and_months_are_counted_from_their_first_day_to_their_last() {
+        for (base, count, is_months, last) in [
+            ("2021-07-29", 5, false, "2021-08-02"),
+            ("2021-08-31", 10, false, "2021-09-09"),
+            ("2021-08-01", 24, true, "2023-07-31"),
+            ("2021-08-01", 12, true, "2022-07-31"),
+            ("2022-07-31", 12, true, "2023-07-31"),
+            ("2021-08-31", 2, true, "2021-10-31"),
+            ("2096-01-30", 1, true, "2096-02-29"),
+            ("2096-02-29", 12, true, "2097-02-28"),
+            ("2095-02-28", 12, true, "2096-02-29"),
+            ("2095-12-15", 1, true, "2096-01-14"),
+        ] {
+            let base = day(base).expect("a day");
+            let found = if is_months { after_months(base, count) } else { after_days(base, count) };
+            assert_eq!(found.map(day_text).as_deref(), Some(last), "{} and {count}", day_text(base));
+        }
+        assert_eq!((after_days(last_day(), 2), after_months(last_day(), 4_000_000_000)), (None, None));
     }
 
     #[test]

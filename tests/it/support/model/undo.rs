@@ -55,6 +55,8 @@ struct Change {
     amount: i64,
     reverses: usize,
     refills: Option<Lot>,
+    /// Of a last day that is set back, the one that it was.
+    expires_before: Option<Day>,
     account: Account,
 }
 
@@ -131,6 +133,7 @@ impl Model {
                 let mut entry = self.entry(customer, program, change.kind, change.amount, &run);
                 entry.before = before;
                 entry.reverses = Some(change.reverses as u64 + 1);
+                entry.expires_before = change.expires_before;
                 entry.expires_on = change.refills.as_ref().and_then(|lot| lot.expires_on);
                 entry.refills = change.refills.map(|lot| lot.entry);
                 self.ledger.push(entry);
@@ -168,7 +171,9 @@ impl Model {
         let mut owed: HashMap<usize, i128> = own.iter().map(|&at| (at, owed(at))).collect();
         for &at in own.iter().rev().filter(|&&at| self.ledger[at].reverses.is_some()) {
             let reversed = self.ledger[at].reverses.expect("it was looked at") as usize - 1;
-            if net[&at] != 0 {
+            // What is promised again because a convert is taken back is no part of what the convert did to the balance.
+            let is_of_balance = self.ledger[at].kind != "promise_reversal" || self.ledger[reversed].kind != "convert";
+            if net[&at] != 0 && is_of_balance {
                 let (amount, beyond) = (net[&at], owed[&at]);
                 *net.get_mut(&reversed).expect("of the same account") += amount;
                 let left = owed.get_mut(&reversed).expect("of the same account");
@@ -187,11 +192,19 @@ impl Model {
         let mut expired: Vec<(u64, usize, i128)> =
             over.iter().map(|lot| (lot.entry, usize::MAX, lot.remaining)).collect();
         for &at in own.iter().filter(|&&at| self.ledger[at].kind.ends_with("expire") && net[&at] < 0) {
-            expired.push((self.ledger[at].taken()[0].0.entry, at, -net[&at]));
+            // Plain points that expired at once are of no lot.
+            expired.extend(self.ledger[at].taken().first().map(|(lot, _)| (lot.entry, at, -net[&at])));
         }
         let mut short: Vec<(usize, i128)> = Vec::new();
-        for &at in own.iter().rev().filter(|&&at| self.ledger[at].job == undone.number && net[&at] != 0) {
+        for &at in own.iter().rev().filter(|&&at| self.ledger[at].job == undone.number) {
             let (entry, amount) = (&self.ledger[at], net[&at]);
+            if entry.kind == "expiry_change" {
+                let lot = entry.refills.or_else(|| entry.made()).expect("there is one that it changed");
+                set_back(&mut plan, &mut account, lot, entry, at, today);
+            }
+            if amount == 0 {
+                continue;
+            }
             let is_promised = entry.kind.starts_with("promise");
             let is_end = entry.kind.ends_with("expire");
             if !is_promised && set_at.is_some_and(|set| set > at) {
@@ -227,12 +240,28 @@ impl Model {
                         account.put_back(lot.as_ref(), points, self.ledger.len() as u64 + 1);
                         let amount = i64::try_from(points).expect("a part of a balance");
                         let account = account.clone();
-                        plan.changes.push(Change { kind: word, amount, reverses: at, refills: lot, account });
+                        plan.changes.push(Change {
+                            kind: word,
+                            amount,
+                            reverses: at,
+                            refills: lot,
+                            expires_before: None,
+                            account,
+                        });
                     }
                 }
                 continue;
             }
-            let lot = entry.refills.or_else(|| entry.made());
+            let lot = match entry.kind {
+                // One that has neither a last day nor a reference became plain, and one that paid an overdraft is gone.
+                "convert" => entry.refills.filter(|&lot| entry.after.lot(lot, false).is_some()),
+                _ => entry.refills.or_else(|| entry.made()),
+            };
+            let promise = entry.refills.filter(|_| entry.kind == "convert").and_then(|lot| {
+                let before = entry.before.lot(lot, true)?;
+                let now = account.lot(lot, false).map_or(before.expires_on, |lot| lot.expires_on);
+                Some(Lot { expires_on: now, ..before.clone() })
+            });
             let mut want = amount;
             for (_, _, gone) in expired.iter_mut().filter(|(of, by, _)| Some(*of) == lot && *by > at) {
                 let part = want.min(*gone);
@@ -269,8 +298,17 @@ impl Model {
             }
             if total > 0 {
                 let amount = -i64::try_from(total).expect("a part of a balance");
-                let account = account.clone();
-                plan.changes.push(Change { kind: word, amount, reverses: at, refills: None, account });
+                plan.changes.push(Change {
+                    kind: word,
+                    amount,
+                    reverses: at,
+                    refills: None,
+                    expires_before: None,
+                    account: account.clone(),
+                });
+                if let Some(promise) = promise.filter(|promise| !promise.is_over(today)) {
+                    promise_again(&mut plan, &mut account, promise, total, at);
+                }
             }
         }
         // What was spent is taken of what came back since.
@@ -280,13 +318,67 @@ impl Model {
             plan.stays("spent", want - total);
             if total > 0 {
                 let amount = -i64::try_from(total).expect("a part of a balance");
-                let account = account.clone();
-                plan.changes.push(Change { kind: "reversal", amount, reverses: at, refills: None, account });
+                plan.changes.push(Change {
+                    kind: "reversal",
+                    amount,
+                    reverses: at,
+                    refills: None,
+                    expires_before: None,
+                    account: account.clone(),
+                });
+                let entry = &self.ledger[at];
+                let promise = entry.refills.filter(|_| entry.kind == "convert");
+                let promise = promise.and_then(|lot| {
+                    let again = account.lot(lot, true).or_else(|| entry.before.lot(lot, true));
+                    again.filter(|lot| !lot.is_over(today)).cloned()
+                });
+                if let Some(promise) = promise {
+                    promise_again(&mut plan, &mut account, promise, total, at);
+                }
             }
         }
         plan.missing.retain(|_, points| *points > 0);
         plan
     }
+}
+
+/// Gives a lot its former last day again, if it still has the one that an entry gave it.
+fn set_back(plan: &mut Plan, account: &mut Account, lot: u64, entry: &super::Entry, at: usize, today: Day) {
+    let Some(place) = account.lots.iter().position(|held| !held.is_plain() && held.entry == lot) else { return };
+    let held = account.lots[place].clone();
+    if held.expires_on != entry.expires_on {
+        plan.stays("absorbed", held.remaining);
+    } else if entry.expires_before.is_some_and(|day| day < today) {
+        plan.stays("expired", held.remaining);
+    } else {
+        account.lots.remove(place);
+        let again = Lot { expires_on: entry.expires_before, ..held.clone() };
+        account.add(again.clone());
+        plan.changes.push(Change {
+            kind: "expiry_change",
+            amount: 0,
+            reverses: at,
+            refills: Some(again),
+            expires_before: held.expires_on,
+            account: account.clone(),
+        });
+    }
+}
+
+/// Promises points again that were taken back of a promise that was kept.
+fn promise_again(plan: &mut Plan, account: &mut Account, promise: Lot, points: i128, at: usize) {
+    if i64::try_from(account.promised() + points).is_err() || account.lot(promise.entry, false).is_some() {
+        return;
+    }
+    account.put_back(Some(&promise), points, 0);
+    plan.changes.push(Change {
+        kind: "promise_reversal",
+        amount: i64::try_from(points).expect("a part of a balance"),
+        reverses: at,
+        refills: Some(promise),
+        expires_before: None,
+        account: account.clone(),
+    });
 }
 
 impl super::Entry {

@@ -306,7 +306,7 @@ pub fn tidemill_row(base: Day, is_signed: bool) -> impl Strategy<Value = Vec<Str
         reference(),
         prop_oneof![
             30 => select(vec!["", "", "", "no", "available"]),
-            10 => select(vec!["yes", "TRUE", "promised"]),
+            15 => select(vec!["yes", "TRUE", "promised"]),
             1 => Just("maybe"),
         ],
         text(),
@@ -321,7 +321,11 @@ pub fn tidemill_row(base: Day, is_signed: bool) -> impl Strategy<Value = Vec<Str
     let unknown = prop::bool::weighted(0.02);
     (first, second, unknown).prop_map(|(first, second, is_unknown)| {
         let (mut cells, amount, operation, expiry, credited_on) = first;
-        let (program, reference, promised, reason, comment, row_id, note) = second;
+        let (program, mut reference, promised, reason, comment, row_id, note) = second;
+        // Most promises are of something, or few would ever be kept.
+        if ["yes", "promised"].contains(&promised) && reference[0].is_empty() {
+            reference[0] = "order".to_owned();
+        }
         cells.extend([amount, operation]);
         cells.extend(expiry);
         cells.push(credited_on);
@@ -333,7 +337,7 @@ pub fn tidemill_row(base: Day, is_signed: bool) -> impl Strategy<Value = Vec<Str
 }
 
 /// Mostly an e-mail, the person's other identifiers now and then, and seldom somebody else's.
-fn any_names() -> impl Strategy<Value = Vec<String>> {
+pub fn any_names() -> impl Strategy<Value = Vec<String>> {
     let of = |me: u32, own: u32, none: u32| prop_oneof![own * 10 => Just(Some(me)), none * 10 => Just(None), 1 => (0..PEOPLE).prop_map(Some)];
     let person = prop_oneof![19 => 0..PEOPLE, 1 => PEOPLE..PEOPLE + 3];
     let whose = person.prop_flat_map(move |me| (of(me, 1, 3), of(me, 1, 3), of(me, 12, 1), of(me, 1, 2), of(me, 1, 3)));
@@ -409,7 +413,7 @@ fn clock() -> impl Strategy<Value = &'static str> {
     select(vec!["T00:00:00Z", "T23:59:59Z", "T02:30:00+05:30", "T23:00:00-02:00", "T18:30:00+00:00"])
 }
 
-fn reference() -> impl Strategy<Value = Vec<String>> {
+pub fn reference() -> impl Strategy<Value = Vec<String>> {
     let cell = |filled: &[&'static str]| {
         prop_oneof![
             80 => Just(String::new()),
@@ -423,7 +427,7 @@ fn reference() -> impl Strategy<Value = Vec<String>> {
 }
 
 /// A reason or a comment.
-fn text() -> impl Strategy<Value = String> {
+pub fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         200 => Just(String::new()),
         40 => select(vec!["late parcel", "for you, \"Ana\"", "two\nlines", "-ąžuolas"]).prop_map(str::to_owned),

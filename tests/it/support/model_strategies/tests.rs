@@ -57,6 +57,8 @@ fn random_worlds_meet_every_status_code_and_kind() {
         "currency_unknown",
         "encoding_invalid",
         "expiry_invalid",
+        "expiry_not_earlier",
+        "expiry_not_later",
         "field_invalid",
         "identifier_conflict",
         "identifier_invalid",
@@ -77,9 +79,11 @@ fn random_worlds_meet_every_status_code_and_kind() {
     assert_eq!(
         kinds,
         BTreeSet::from([
+            "convert",
             "credit",
             "debit",
             "expire",
+            "expiry_change",
             "promise",
             "promise_expire",
             "promise_reversal",
@@ -88,7 +92,7 @@ fn random_worlds_meet_every_status_code_and_kind() {
         ])
     );
     assert!(good * 10 > rows * 4 && good * 10 < rows * 8, "{good} of {rows} rows are good");
-    assert!(known * 100 > rows && ignored * 100 > rows, "of {rows} rows {known} are known, {ignored} have a last day");
+    assert!(known * 200 > rows && ignored * 200 > rows, "of {rows} rows {known} are known, {ignored} have a last day");
 }
 
 fn run(world: &World) -> (Model, Vec<Report>) {
@@ -97,6 +101,8 @@ fn run(world: &World) -> (Model, Vec<Report>) {
     let reports = steps.map(|(step, number)| match &step.work {
         Work::Customers(written, options) => model.import_customers(&written.file, options, &step.job(number)),
         Work::Points(written, options) => model.import_points(&written.file, options, &step.job(number)),
+        Work::Expiry(written, options) => model.import_expiry(&written.file, options, &step.job(number)),
+        Work::Convert(picks) => model.convert(picks, &step.job(number)),
         Work::Expire { as_of, program } => {
             let today = calendar::day_of(step.now, world.zone.1);
             model.expire(as_of.unwrap_or(today), *program, &step.job(number))
