@@ -156,6 +156,23 @@ fn expiring_says_what_it_did_in_every_program_and_does_it_once() {
 }
 
 #[test]
+fn points_that_a_file_has_expire_at_once_have_the_reason_of_their_row_or_the_job() {
+    let shop = shop();
+    shop.write(
+        "expiry.csv",
+        "user_id,expiry_type,expiry_change,reason\nana,immediate,early,\nben,immediate,early,by mistake\n",
+    );
+    let import = ["import", "expiry", "expiry.csv", "--profile", "reference", "--reason", "the store closes"];
+    shop.run(&import).expect(0);
+    shop.run(&[&import[..], &["--program", "miles", "--again"]].concat()).expect(0);
+    let ledger = shop.export("ledger");
+    let reasons: Vec<&str> =
+        ledger.lines().filter(|line| line.contains(",expire,")).filter_map(|line| line.split(',').nth(19)).collect();
+    assert_eq!(reasons, ["the store closes", "the store closes", "by mistake"], "{ledger}");
+    shop.verify();
+}
+
+#[test]
 fn an_expiring_job_that_was_stopped_is_listed_shown_and_resumed() {
     let shop = shop();
     let engine = Engine::open(&shop.store(), Options::default()).expect("a store");

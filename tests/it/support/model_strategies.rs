@@ -270,9 +270,16 @@ enum WorkPlan {
     Customers(FilePlan, CustomersOptions, Sent),
     Points(FilePlan, PointsOptions, Sent),
     Expiry(FilePlan, ExpiryOptions),
-    Convert(Picks),
-    Expire { days_ago: Option<Day>, program: Option<usize> },
-    Undo { back: u32, on_spent: OnSpent },
+    /// With a file of promises that comes before.
+    Convert(FilePlan, Picks),
+    Expire {
+        days_ago: Option<Day>,
+        program: Option<usize>,
+    },
+    Undo {
+        back: u32,
+        on_spent: OnSpent,
+    },
 }
 
 /// Whether a file is an earlier one.
@@ -321,7 +328,7 @@ fn any_work(base: Day, rows_max: usize) -> impl Strategy<Value = WorkPlan> {
         5 => customers_plan(base, rows_max),
         12 => points,
         8 => expiry::any_file(base, rows_max),
-        6 => expiry::any_promise().prop_map(WorkPlan::Convert),
+        4 => (expiry::promises(base, rows_max), expiry::any_promise()).prop_map(|(file, picks)| WorkPlan::Convert(file, picks)),
         3 => (days_ago, program).prop_map(|(days_ago, program)| WorkPlan::Expire { days_ago, program }),
         8 => (prop_oneof![3 => Just(0), 2 => Just(1), 2 => 0..6_u32], on_spent).prop_map(|(back, on_spent)| WorkPlan::Undo { back, on_spent }),
     ]
@@ -359,7 +366,14 @@ fn steps(plans: impl Iterator<Item = StepPlan>) -> Vec<Step> {
                 Work::Expire { as_of: days_ago.map(|days| plan.now / 86_400 + sign * (days + 1)), program }
             }
             WorkPlan::Expiry(file, options) => Work::Expiry(file.written(), expiry::after(options, plan.now)),
-            WorkPlan::Convert(picks) => Work::Convert(picks),
+            WorkPlan::Convert(promises, picks) => {
+                let (on_unknown, on_overdraft, on_repeat) = (OnUnknown::Reject, OnOverdraft::Reject, OnRepeat::First);
+                let options = PointsOptions { format: Format::Tidemill(None), on_unknown, on_overdraft, on_repeat };
+                let (reason, comment, dry) = (plan.reason.to_owned(), plan.comment.to_owned(), Dry::No);
+                let work = Work::Points(promises.written(), options);
+                steps.push(Step { work, now: plan.now - 43_200, program: plan.program, reason, comment, dry });
+                Work::Convert(picks)
+            }
             WorkPlan::Undo { back, on_spent } => Work::Undo { back, on_spent },
             WorkPlan::Points(mut file, mut options, how) if matches!(options.format, Format::Tidemill(_)) => {
                 if let (Some((earlier, as_before, program)), Sent::Again { is_appended, is_rewritten }) = (&sent, how) {

@@ -6,10 +6,12 @@ use super::{
     super::model::{
         calendar::{Day, Moment, day_text},
         expiry::{Change, ExpiryOptions, Picks, Set},
+        points::Format,
     },
     WorkPlan,
-    cells::{self, TIDEMILL_NAMES},
-    plan,
+    cells::{self, TIDEMILL, TIDEMILL_NAMES},
+    plan, points_plan,
+    written::FilePlan,
 };
 
 /// Columns of a file whose rows say what they ask for.
@@ -116,6 +118,19 @@ pub(super) fn any_file(base: Day, rows_max: usize) -> impl Strategy<Value = Work
                 .boxed()
         },
     )
+}
+
+/// A file of promises, every fourth row aside.
+pub fn promises(base: Day, rows_max: usize) -> impl Strategy<Value = FilePlan> {
+    points_plan(Format::Tidemill(None), base, rows_max).prop_map(|mut plan| {
+        for row in plan.rows.iter_mut().enumerate().filter(|(at, _)| at % 4 < 3).map(|(_, row)| row) {
+            for (column, cell) in [("operation", "CR"), ("program", ""), ("promised", "yes")] {
+                let at = TIDEMILL.iter().position(|known| *known == column).expect("one of its columns");
+                row.cells[at] = cell.to_owned();
+            }
+        }
+        plan
+    })
 }
 
 /// Which promises are kept.
