@@ -219,6 +219,15 @@ impl Engine {
                 .hint(format!("nothing was changed; {next}"))
                 .of_job(id));
         }
+        // Another job may have kept the same promises since, and their points would come twice.
+        if let Some(undone) = parameters_of(job)?.undo
+            && jobs::job(&self.store, undone.job)?.start.kind == JobKind::BulkConvertPromised
+        {
+            let message = format!("job {id} took back that promised points became available, and is not undone itself");
+            return Err(Error::refused("not_undoable", message)
+                .hint("nothing was changed; `tidemill bulk convert-promised` makes what is promised available again")
+                .of_job(id));
+        }
         if job.state() == JobState::Unfinished {
             return Err(unfinished(id, format!("job {id} has not ended")));
         }

@@ -12,9 +12,11 @@
 //! | 17, 18, 19 | how many lots an entry took of; and for each the distance of its entry, and the amount |
 //! | 20 | when the points were earned, as milliseconds since that of column 8; 0: not said |
 //! | 21, 22 | the row's own key: its upper half; its lower quarter and the hash of the content |
-//! | 23 | the lot that a reversal refills: twice the distance of its credit, and 1 more if that says what for; 0: none |
+//! | 23 | the lot that an entry refills or changes: twice the distance of its credit, and 1 more if that says what for |
+//! | 9 | the former last day of that lot |
+//! | 24, 25, 26 | hashes of what its credit says of what for: type, id, promotion |
 //!
-//! 9 (former last day) and 14 (reason type) are kept for what follows. A reader that meets a column it
+//! 14 (reason type) is kept for what follows. A reader that meets a column it
 //! does not know refuses the page instead of dropping what it says.
 
 use std::collections::HashMap;

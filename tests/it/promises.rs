@@ -107,6 +107,20 @@ fn kept_promises_that_have_expired_since_are_not_taken_of_other_points() {
 }
 
 #[test]
+fn what_took_promises_back_is_not_undone_as_they_may_have_been_kept_again() {
+    let binary = store();
+    let done = convert(&binary, &["--ref-type", "order"]).expect(0);
+    let undone = binary.run(&["job", "undo", &done.json["job"].to_string()]).expect(0);
+    convert(&binary, &["--ref-type", "order", "--ref-id", "1"]).expect(0);
+    let balances = exported(&binary, "balances");
+    let refused = binary.run(&["job", "undo", &undone.json["job"].to_string()]).expect(4);
+    assert_eq!(refused.error("code"), "not_undoable");
+    assert!(refused.error("hint").contains("bulk convert-promised"), "{refused:?}");
+    assert_eq!(exported(&binary, "balances"), balances);
+    binary.verify();
+}
+
+#[test]
 fn it_must_be_said_which_promises_are_kept() {
     let binary = store();
     for (flags, exit) in [
