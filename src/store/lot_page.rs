@@ -5,7 +5,7 @@
 //! types, ids and promotions, for a column without any a byte and eight. Lots stand by customer and, of one customer, in the
 //! order in which they are taken.
 
-use std::{ops::Range, sync::Mutex};
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -13,7 +13,7 @@ use super::{
     column::{self, Column},
     family,
     filter_page::ROWS,
-    key, lock,
+    key,
     state::scan_pages,
     value::{self, Kind},
     view::Readable,
@@ -28,6 +28,8 @@ use crate::{
     error::{Error, Result},
 };
 
+/// Pages that are unpacked together when all lots are loaded.
+const STRETCH_PAGES: u32 = 16;
 /// Columns of a page.
 const COLUMNS: usize = 9;
 
@@ -115,24 +117,23 @@ pub fn load(
         return Ok(lots);
     }
     lots.reserve(usize::try_from(expected).unwrap_or(0), customers);
-    // Pages are unpacked and counted side by side, a stretch of customers each; one thread links the lists, in their order.
+    // Pages are unpacked and counted side by side, a stretch of customers each; one thread links the lists, in their order. A
+    // few stretches at a time: all of them unpacked would take twice the memory of the lots, touched for the first time.
     let pages = customers.div_ceil(ROWS) as u32;
-    let stretch = pages.div_ceil(rayon::current_num_threads() as u32 * 8).max(1);
-    let unpacked = Mutex::new(Vec::new());
-    (0..pages.div_ceil(stretch)).into_par_iter().try_for_each(|part| {
-        let range = part * stretch..((part + 1) * stretch).min(pages);
-        let mut found = Vec::new();
-        scan_pages(store, family::LOTS, generation, 0, program, range, |page, stored| {
-            found.extend(decode(page, stored)?);
-            Ok(())
-        })?;
-        lock(&unpacked).push((part, SortedLots::of(found)));
-        Ok::<(), Error>(())
-    })?;
-    let mut unpacked = std::mem::take(&mut *lock(&unpacked));
-    unpacked.sort_unstable_by_key(|(part, _)| *part);
-    for (_, found) in unpacked {
-        lots.append(found);
+    let stretches: Vec<u32> = (0..pages).step_by(STRETCH_PAGES as usize).collect();
+    for group in stretches.chunks(rayon::current_num_threads() * 2) {
+        let unpack = |&from: &u32| {
+            let mut found = Vec::new();
+            let range = from..(from + STRETCH_PAGES).min(pages);
+            scan_pages(store, family::LOTS, generation, 0, program, range, |page, stored| {
+                found.extend(decode(page, stored)?);
+                Ok(())
+            })?;
+            Ok(SortedLots::of(found))
+        };
+        for part in group.par_iter().map(unpack).collect::<Result<Vec<_>>>()? {
+            lots.append(part);
+        }
     }
     if lots.count() != expected {
         return Err(Error::corrupt(format!("the cache of lots holds {} of {expected}", lots.count())));
