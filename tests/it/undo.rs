@@ -550,7 +550,7 @@ fn a_line_for_each_account_tells_what_became_of_it() {
 user_id,external_id,email,mobile,program,status,code,message,amount,balance
 u1,x1,ana@example.com,+916000000001,points,reversed,,,-46,160
 u2,x2,ben@example.com,+916000000002,points,partly_reversed,spent,3 were spent,-7,0
-u2,x2,ben@example.com,+916000000002,eur,kept,absorbed,5.00 stay: another job has set the balance, or the last day, since,0.00,1.00
+u2,x2,ben@example.com,+916000000002,eur,kept,absorbed,5.00 stay: another job has set the balance or the last day since,0.00,1.00
 ";
     assert_eq!(report, expected);
     assert_eq!((summary.rows.read, summary.rows.applied, summary.rows.unchanged), (3, 2, 1));

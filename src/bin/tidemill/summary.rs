@@ -247,7 +247,7 @@ fn undo_texts(summary: &Summary) -> Vec<(&'static str, String)> {
     let accounts = if outcomes.is_empty() { "none with points to take back".to_owned() } else { outcomes.join(", ") };
     let mut texts = vec![("accounts", accounts)];
     let meaning = |code: &str| match code {
-        "absorbed" => "another job has set the balance, or the last day, since",
+        "absorbed" => "another job has set the balance or the last day since",
         "spent" => "points were spent",
         "expired" => "points have expired",
         _ => "the sum would not fit",

@@ -135,7 +135,7 @@ fn message(line: &Line, decimals: u8) -> String {
     let said = kept.map(|reason| {
         let points = amount_text(line.missing.get(reason), decimals);
         match reason {
-            UndoReason::Absorbed => format!("{points} stay: another job has set the balance, or the last day, since"),
+            UndoReason::Absorbed => format!("{points} stay: another job has set the balance or the last day since"),
             UndoReason::Spent => format!("{points} were spent"),
             UndoReason::Expired => format!("{points} have expired"),
             UndoReason::Overflow => format!("{points} stay: the sum would not fit"),
