@@ -40,14 +40,14 @@ pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
             let document = json!({ "format": format.name, "file": path.display().to_string(), "rows": rows });
             settings.output.result(&document, || {
                 let path = path.display();
-                let profile = format.name.strip_prefix("expiry-");
-                let imports = kinds(&format.name).map(|kind| match profile.filter(|_| kind == Kind::Expiry) {
-                    Some(profile) => format!("`tidemill import {kind} {path} --profile {profile}`"),
-                    None => format!("`tidemill import {kind} {path}`"),
+                let noun = if rows == 1 { "row" } else { "rows" };
+                let imports = kinds(&format.name).map(|kind| {
+                    let flags = if kind == Kind::Expiry { flags_of_expiry(&format.name) } else { "" };
+                    format!("`tidemill import {kind} {path}{flags}`")
                 });
                 let imports = imports.collect::<Vec<_>>().join(" or ");
                 format!(
-                    "Wrote `{path}`: a header and {rows} sample rows\n\n\
+                    "Wrote `{path}`: a header and {rows} sample {noun}\n\n\
                      Next: fill it in, and import it with {imports}\n"
                 )
             })?;
@@ -59,6 +59,16 @@ pub fn template(settings: &Settings, args: &TemplateArgs) -> Result<Exit> {
         })?,
     }
     Ok(Exit::Done)
+}
+
+/// What `import expiry` has to be told beside a file of this name.
+fn flags_of_expiry(name: &str) -> &'static str {
+    match name {
+        "expiry-date-range" => " --profile date-range --from DATE --to DATE --change early|extended --set EXPIRY",
+        "expiry-promotion" => " --profile promotion --promotion ID --change early|extended --set EXPIRY",
+        "expiry-reference" => " --profile reference",
+        _ => "",
+    }
 }
 
 /// The imports that read files of this name; customers first, who must be there before points are.
