@@ -351,7 +351,8 @@ impl What {
                     OnOverdraft::Allow => balance.checked_sub(amount).filter(|&after| after > i64::MIN),
                 }
             }
-            What::Reset(to) => Some(to),
+            // The entry's points, which are the difference, have to be a number of the ledger, too.
+            What::Reset(to) => to.checked_sub(balance).map(|_| to),
         }
     }
 }
