@@ -38,6 +38,7 @@
 //! # }
 //! ```
 
+mod sabotage;
 pub mod domain;
 pub mod error;
 pub mod options;

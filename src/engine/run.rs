@@ -41,6 +41,7 @@ use crate::{
         progress::{Progress, Stage},
     },
     report::summary::{Cost, Summary, SummaryParts},
+    sabotage::{self, Promise},
     store::{
         caches, disk, jobs,
         log::Commit,
@@ -279,7 +280,7 @@ impl Engine {
             .into_iter()
             .rev()
             .filter(|earlier| earlier.start.kind == run.kind && !fingerprint.is_empty())
-            .filter(|earlier| earlier.start.fingerprint == fingerprint)
+            .filter(|earlier| earlier.start.fingerprint == fingerprint && !sabotage::is_on(Promise::Repeat))
             // One that was given up before its first row left nothing that could be done twice.
             .filter(|earlier| earlier.state() != JobState::Cancelled || earlier.rows_read() > 0);
         let mut earlier = None;

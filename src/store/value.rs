@@ -3,7 +3,10 @@
 //! RocksDB checks its blocks, but not that the right value stands under the right key, nor bytes that changed in our
 //! own hands before they reached it.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sabotage::{self, Promise},
+};
 
 /// What a value holds. The byte is stored: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +92,7 @@ pub fn open<'a>(kind: Kind, value: &'a [u8], what: &dyn std::fmt::Display) -> Re
         return Err(Error::corrupt(format!("{what}: the value is cut short")));
     };
     let (content, crc) = value.split_at(body_end);
-    if crc32fast::hash(content).to_le_bytes() != crc {
+    if crc32fast::hash(content).to_le_bytes() != crc && !sabotage::is_on(Promise::Checksum) {
         return Err(Error::corrupt(format!("{what}: the checksum is wrong")));
     }
     if content[0] != kind as u8 {

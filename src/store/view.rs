@@ -28,6 +28,7 @@ use super::{
 use crate::{
     domain::{id::JobId, program::Program},
     error::{Error, Result},
+    sabotage::{self, Promise},
 };
 
 /// What can be read: the store, whose content moves on from one read to the next, or a [`View`], whose does not.
@@ -81,6 +82,9 @@ pub trait Readable: Sync {
 /// Options for reading at a snapshot.
 pub(super) fn options_at(snapshot: Option<&Snapshot<'_>>) -> ReadOptions {
     let mut options = ReadOptions::default();
+    if sabotage::is_on(Promise::Checksum) {
+        options.set_verify_checksums(false);
+    }
     if let Some(snapshot) = snapshot {
         options.set_snapshot(snapshot);
     }

@@ -8,7 +8,8 @@ use std::{
 use super::support::binary::files_below;
 
 /// Modules in the order in which one may use the other: each uses its own tier and those before it.
-const TIERS: [&[&str]; 8] = [
+const TIERS: [&[&str]; 9] = [
+    &["sabotage"],
     &["domain"],
     &["error", "options", "clock"],
     &["store"],
