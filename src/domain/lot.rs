@@ -336,12 +336,30 @@ impl Lots {
         }
     }
 
+    /// Where a customer's lots begin to be found, to be fetched sooner still than the first of them.
+    #[inline]
+    pub fn head_of(&self, customer: CustomerId) -> Option<*const u8> {
+        self.heads.get(customer.index()).map(|head| std::ptr::from_ref(head).cast())
+    }
+
     /// Where a customer's first node lies, to be fetched soon.
     #[inline]
     pub fn first_of(&self, customer: CustomerId) -> Option<*const u8> {
         let head = self.heads.get(customer.index()).copied().unwrap_or(0);
-        let node = self.nodes.get((head & !IS_TREE).checked_sub(1)? as usize)?;
-        Some(std::ptr::from_ref(node).cast())
+        self.node_at(head & !IS_TREE).map(|node| std::ptr::from_ref(node).cast())
+    }
+
+    /// Where the second one lies, which the first one tells.
+    #[inline]
+    pub fn second_of(&self, customer: CustomerId) -> Option<*const u8> {
+        let head = self.heads.get(customer.index()).copied().unwrap_or(0);
+        let first = self.node_at(head).filter(|_| head & IS_TREE == 0)?;
+        self.node_at(first.next).map(|node| std::ptr::from_ref(node).cast())
+    }
+
+    #[inline]
+    fn node_at(&self, place: u32) -> Option<&Node> {
+        self.nodes.get(place.checked_sub(1)? as usize)
     }
 
     /// The last days with what ends on them, in order.

@@ -123,11 +123,18 @@ impl AccountBook {
         self.books.iter().flatten().any(|accounts| accounts.lots.count() > 0)
     }
 
-    /// Starts to fetch the lots of an account whose own place was fetched before.
+    /// Starts to fetch where an account's lots begin to be found.
+    #[inline]
+    pub fn prefetch_heads(&self, program: ProgramId, customer: CustomerId) {
+        if let Some(head) = self.accounts(program).and_then(|accounts| accounts.lots.head_of(customer)) {
+            tuning::prefetch_at(head);
+        }
+    }
+
+    /// Starts to fetch the first lot of an account; where it begins to be found was fetched before.
     #[inline]
     pub fn prefetch_lots(&self, program: ProgramId, customer: CustomerId) {
         if let Some(accounts) = self.accounts(program)
-            && accounts.list.get(customer.index()).is_some_and(|account| account.has_lots())
             && let Some(node) = accounts.lots.first_of(customer)
         {
             tuning::prefetch_at(node);

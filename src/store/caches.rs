@@ -381,19 +381,26 @@ fn account_files<'a>(list: &'a [Account], program: ProgramId, generation: u32, f
     files.push(filter_file(Attribute::Balance, program, generation, list.len(), |at| list[at].balance));
 }
 
+/// Files that the lots of a program are spread over.
+const LOT_FILES: usize = 8;
+
 /// A program's lots, page by page of customers; pages without lots are left out.
 fn lot_file<'a>(lots: &'a Lots, customers: usize, program: ProgramId, generation: u32, files: &mut Vec<CacheFile<'a>>) {
-    let pages = move |put: &mut Put<'_>| {
-        let mut value = Vec::new();
-        for (page, range) in page_ranges(customers) {
-            value.clear();
-            if lot_page::encode(lots, range, &mut value) {
-                put(key::cache_page(generation, 0, program, page).to_vec(), &value)?;
+    // Several files: this cache takes longer than the others together, and files are built side by side.
+    let pages: Vec<(u32, Range<usize>)> = page_ranges(customers).collect();
+    for part in pages.chunks(pages.len().div_ceil(LOT_FILES).max(1)).map(<[_]>::to_vec) {
+        let pages = move |put: &mut Put<'_>| {
+            let mut value = Vec::new();
+            for (page, range) in &part {
+                value.clear();
+                if lot_page::encode(lots, range.clone(), &mut value) {
+                    put(key::cache_page(generation, 0, program, *page).to_vec(), &value)?;
+                }
             }
-        }
-        Ok(lots.count())
-    };
-    files.push(CacheFile { family: family::LOTS, kind: None, pages: Box::new(pages) });
+            Ok(lots.count())
+        };
+        files.push(CacheFile { family: family::LOTS, kind: None, pages: Box::new(pages) });
+    }
 }
 
 fn filter_file<'a>(

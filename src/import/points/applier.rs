@@ -106,12 +106,16 @@ impl<'a, 'k> PointsApplier<'a, 'k> {
         batch.first_sequence = self.book.next_sequence();
         let creates = self.rules.on_unknown == OnUnknown::Create;
         let no_key = RowKeyCell::default();
-        let has_lots = self.book.has_lots();
+        // Rows that may make lots look for those of their customers, too.
+        let has_lots = self.book.has_lots() || self.rules.fields.has_terms();
         let is_plain = !self.rules.fields.has_terms();
         for at in 0..rows.len() {
             if let Some(ahead) = rows.get(at + PREFETCH_ROWS) {
                 self.book.prefetch(ahead.program, ahead.customer);
                 self.seen.prefetch(ahead.customer);
+                if has_lots {
+                    self.book.prefetch_heads(ahead.program, ahead.customer);
+                }
                 if let Some(keys) = &self.row_keys
                     && let Some(key) = row_keys.get(at + PREFETCH_ROWS).and_then(RowKeyCell::known_key)
                 {
