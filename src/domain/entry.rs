@@ -88,7 +88,7 @@ impl EntryKind {
     /// expires on the way of a credit has nothing to do with what the customer is told of the credit.
     pub fn has_texts_of(self, job: JobKind, row: u64) -> bool {
         let is_meant = job == JobKind::Expire || job == JobKind::ImportExpiry && row > 0;
-        is_meant || !matches!(self, EntryKind::Expire | EntryKind::PromiseExpire)
+        is_meant || !self.is_expiry()
     }
 
     /// Whether its amount is one of promised points, and not of the balance.
@@ -106,6 +106,11 @@ impl EntryKind {
     /// Whether it takes an earlier entry back.
     pub fn is_reversal(self) -> bool {
         matches!(self, EntryKind::Reversal | EntryKind::PromiseReversal)
+    }
+
+    /// Whether points expire by it.
+    pub fn is_expiry(self) -> bool {
+        matches!(self, EntryKind::Expire | EntryKind::PromiseExpire)
     }
 
     /// Whether it moves points between records of one person: all such entries of a program sum up to nothing.

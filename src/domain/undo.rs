@@ -143,6 +143,9 @@ pub struct Event<'a> {
     pub beyond: i64,
     /// Whether the job that is undone wrote it.
     pub is_own: bool,
+    /// Whether points expired by it because the job was to expire them. Lots that a job only met on its way are over in any
+    /// case, and nothing is said of them.
+    pub is_stated: bool,
     /// The entry that it takes back.
     pub reverses: Option<Sequence>,
     /// The lot that it made or refilled; none: plain points.
@@ -162,9 +165,6 @@ pub struct UndoRules {
     pub on_spent: OnSpent,
     /// The undo's day.
     pub today: Date,
-    /// Whether it was the job's work to expire lots: else those that it met on its way are over in any case, and nothing is
-    /// said of them.
-    pub is_of_expiry: bool,
 }
 
 /// An entry that the undo writes.
@@ -268,9 +268,9 @@ pub fn plan<E>(
         if net.amount == 0 {
             continue;
         }
-        let is_expiry = matches!(event.kind, EntryKind::Expire | EntryKind::PromiseExpire);
+        let is_expiry = event.kind.is_expiry();
         let is_absorbed = !event.kind.is_of_promises() && resets.absorb(event, &merged_at);
-        if is_absorbed && is_expiry && !rules.is_of_expiry {
+        if is_absorbed && is_expiry && !event.is_stated {
             continue;
         }
         if is_absorbed {
@@ -350,7 +350,7 @@ impl Resets {
 fn expired(events: &[Event<'_>], nets: &[Net]) -> HashMap<Sequence, Vec<(Sequence, i64)>> {
     let mut expired: HashMap<Sequence, Vec<(Sequence, i64)>> = HashMap::new();
     for (event, net) in events.iter().zip(nets) {
-        if matches!(event.kind, EntryKind::Expire | EntryKind::PromiseExpire) && net.amount < 0 {
+        if event.kind.is_expiry() && net.amount < 0 {
             for taken in left_of_taken(event, net) {
                 expired.entry(taken.lot).or_default().push((event.sequence, taken.amount));
             }
@@ -625,7 +625,7 @@ impl<'a, T> Working<'a, T> {
             }
         };
         if lot.is_overdue(self.rules.today) {
-            if !is_expiry || self.rules.is_of_expiry {
+            if !is_expiry || event.is_stated {
                 self.plan.missing.add(UndoReason::Expired, i128::from(amount));
             }
             return Ok(());
@@ -718,22 +718,34 @@ mod tests {
         let day = |day: Option<i32>| day.and_then(Date::from_days);
         let (expires_on, expires_before) = (day(last_day), day(before));
         let (sequence, owner) = (Sequence(sequence), ALONE);
-        Event { sequence, owner, kind, amount, beyond, is_own, reverses, lot, taken, expires_on, expires_before }
+        Event {
+            sequence,
+            owner,
+            kind,
+            amount,
+            beyond,
+            is_own,
+            is_stated: false,
+            reverses,
+            lot,
+            taken,
+            expires_on,
+            expires_before,
+        }
     }
 
     /// What an undo does to an account whose lots that are gone ended on `gone`: each entry as `of amount → balance`, with what
     /// it takes of lots, or `into` which lot it puts how much; then what is kept.
-    fn done(balance: i64, lots: &[&str], events: &[&str], on_spent: OnSpent, is_of_expiry: bool, gone: i32) -> String {
+    fn done(balance: i64, lots: &[&str], events: &[&str], on_spent: OnSpent, is_stated: bool, gone: i32) -> String {
         let mut taken = vec![Vec::new(); events.len()];
         let mut events: Vec<Event<'_>> =
             events.iter().zip(&mut taken).map(|(text, taken)| event(text, taken)).collect();
-        for event in
-            events.iter_mut().filter(|event| matches!(event.kind, EntryKind::Expire | EntryKind::PromiseExpire))
-        {
+        for event in events.iter_mut().filter(|event| event.kind.is_expiry()) {
             event.expires_on = event.expires_on.or(Date::from_days(gone));
+            event.is_stated = is_stated;
         }
         let held = lots.iter().map(|text| lot(text));
-        let rules = UndoRules { on_spent, today: Date::from_days(TODAY).unwrap(), is_of_expiry };
+        let rules = UndoRules { on_spent, today: Date::from_days(TODAY).unwrap() };
         let terms = |credit: Sequence| Ok::<_, ()>(lot(&format!("{}:0@{gone}", credit.0)));
         let plan = plan(balance, held, &events, rules, |_| Sequence(0), terms).unwrap();
         let of_change = |change: &Change| {
@@ -932,7 +944,7 @@ mod tests {
         let debit: &[&str] = &["5 debit -50 took=2:50"];
         let expire: &[&str] = &["5 expire -50 took=2:50"];
         let promise: &[&str] = &["5 promise_expire -50 took=2:50"];
-        for (events, is_of_expiry, gone, expected) in [
+        for (events, is_stated, gone, expected) in [
             (debit, false, TODAY, "5 +50 → 57 into 2:50"),
             (debit, false, TODAY - 1, "expired 50"),
             (expire, true, TODAY, "5 +50 → 57 into 2:50"),
@@ -944,7 +956,7 @@ mod tests {
             (expire, false, TODAY - 1, ""),
             (promise, false, TODAY - 1, ""),
         ] {
-            assert_eq!(done(7, &[], events, OnSpent::Keep, is_of_expiry, gone), expected, "{events:?} {gone}");
+            assert_eq!(done(7, &[], events, OnSpent::Keep, is_stated, gone), expected, "{events:?} {gone}");
         }
     }
 
@@ -953,7 +965,7 @@ mod tests {
         let (mut none, mut none_either) = (Vec::new(), Vec::new());
         let own = Event { owner: CustomerId(1), ..event("5 credit 50", &mut none) };
         let other = event("1 credit 3", &mut none_either);
-        let rules = UndoRules { on_spent: OnSpent::Keep, today: Date::from_days(TODAY).unwrap(), is_of_expiry: false };
+        let rules = UndoRules { on_spent: OnSpent::Keep, today: Date::from_days(TODAY).unwrap() };
         // Whose balance was set when, and when customer 1 became part of customer 2.
         for (owner, sequence, merged, is_kept) in
             [(1, 7, 9, true), (2, 7, 9, false), (2, 12, 9, true), (1, 4, 9, false)]
@@ -982,7 +994,7 @@ mod tests {
         ) {
             let (balance, amount) = (balance.max(-i64::MAX), amount.max(-i64::MAX));
             let (change, missing) = plain(balance, amount, on_spent);
-            let rules = UndoRules { on_spent, today: Date::from_days(TODAY).unwrap(), is_of_expiry: false };
+            let rules = UndoRules { on_spent, today: Date::from_days(TODAY).unwrap() };
             let kind = if amount > 0 { EntryKind::Credit } else { EntryKind::Debit };
             let mut none = Vec::new();
             let event = Event { kind, amount, ..event("5 credit 1", &mut none) };

@@ -140,7 +140,7 @@ impl Engine {
             first_sequence: state.next_sequence,
             expiring_before: None,
         };
-        let rules = rules(&undone, &parameters, request);
+        let rules = rules(&parameters, request);
         let mut undo = Undo { undone: &undone, id: None, start: &start, parameters: &parameters, rules, programs };
         let state = self.refuse_spent(&undo, state, &mut held)?;
         if job.dry_run {
@@ -184,7 +184,7 @@ impl Engine {
         let undone = jobs::job(&self.store, wanted.job)?;
         let programs = programs_of(&undone, parameters.program);
         let state = self.load(held, &needs(&programs, &parameters))?;
-        let rules = rules(&undone, &parameters, &wanted);
+        let rules = rules(&parameters, &wanted);
         let undo =
             Undo { undone: &undone, id: Some(job.id), start: &job.start, parameters: &parameters, rules, programs };
         let state = if checkpoint.window == 0 { self.refuse_spent(&undo, state, held)? } else { state };
@@ -487,12 +487,8 @@ fn needs(programs: &[ProgramId], parameters: &Parameters) -> Needs {
     Needs { programs: programs.to_vec(), profiles: parameters.processed.is_some(), ..Needs::default() }
 }
 
-fn rules(undone: &Job, parameters: &Parameters, request: &UndoRequest) -> UndoRules {
-    UndoRules {
-        on_spent: request.on_spent,
-        today: parameters.settings.today,
-        is_of_expiry: undone.start.kind == JobKind::Expire,
-    }
+fn rules(parameters: &Parameters, request: &UndoRequest) -> UndoRules {
+    UndoRules { on_spent: request.on_spent, today: parameters.settings.today }
 }
 
 /// The customers of the job's own entries.

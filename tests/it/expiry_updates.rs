@@ -292,6 +292,26 @@ fn an_unknown_promotion_changes_nothing_and_the_summary_warns() {
     assert!(summary.get("warnings").is_none(), "{summary}");
 }
 
+/// Customer 2's points were over before the job, so nothing is said of them: whoever undoes it loses nothing by it.
+#[test]
+fn an_undo_says_of_points_that_expired_at_once_that_their_own_day_is_over_by_then() {
+    for (day, exit, expected) in
+        [("2021-09-30T10:00:00Z", 0, "reversed||100|100"), ("2021-10-01T10:00:00Z", 3, "kept|expired|0|0")]
+    {
+        let shop = shop("1,100,2021-09-30,,,SPRING,\n2,50,2021-08-10,,,SPRING,\n2,7,,,,SUMMER,\n");
+        let arguments =
+            "--profile promotion --promotion SPRING --change early --set immediate --now 2021-08-11T10:00:00Z";
+        let summary = expiry(&shop, "User Id\n1\n2\n", arguments).expect(0).json;
+        assert_eq!((&summary["rows"]["applied"], &summary["rows"]["unchanged"]), (&json!(1), &json!(1)), "{summary}");
+        shop.run(&["job", "undo", "3", "--now", day, "--processed", "undo.csv"]).expect(exit);
+        let lines = rows(&shop.read("undo.csv"));
+        let lines: Vec<String> =
+            lines.iter().map(|cells| format!("{}|{}|{}|{}", cells[5], cells[6], cells[8], cells[9])).collect();
+        assert_eq!(lines, [expected], "{day}");
+        shop.verify();
+    }
+}
+
 #[test]
 fn flags_that_contradict_themselves_or_the_profile_are_wrong_usage() {
     let shop = shop("1,100,2021-09-30,order,17,SPRING,\n");

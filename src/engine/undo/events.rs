@@ -41,6 +41,8 @@ const PAGES_APART: u64 = 16;
 const OWN: u8 = 1;
 /// Marks one of which there is more in a table beside the list.
 const MORE: u8 = 2;
+/// Marks points that expired because the job was to expire them.
+const STATED: u8 = 4;
 
 /// An entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -396,7 +398,9 @@ impl<'a> Events<'a> {
         let reverses = page.reversed(at).filter(|_| !is_own);
         let has_more =
             beyond != 0 || lot.is_some() || reverses.is_some() || !taken.is_empty() || customer != entry.customer;
-        let flags = if is_own { OWN } else { 0 } | if has_more { MORE } else { 0 };
+        // An update of expiry meets lots that are over, as any job does; what it expires itself belongs to a row.
+        let is_stated = is_own && entry.kind.is_expiry() && entry.kind.has_texts_of(self.kind, entry.row);
+        let flags = if is_own { OWN } else { 0 } | if has_more { MORE } else { 0 } | if is_stated { STATED } else { 0 };
         let (program, kind, amount) = (entry.program, entry.kind, entry.amount);
         found.records.push(Record { customer, program, kind, flags, amount, sequence });
         if has_more {
@@ -421,7 +425,7 @@ impl<'a> Events<'a> {
 
 /// Kinds of which entries of others have to do with those of the job.
 fn is_of_others(kind: EntryKind) -> bool {
-    kind.is_reversal() || matches!(kind, EntryKind::Reset | EntryKind::Expire | EntryKind::PromiseExpire)
+    kind.is_reversal() || kind.is_expiry() || kind == EntryKind::Reset
 }
 
 impl Pass<'_> {
@@ -446,6 +450,7 @@ impl Pass<'_> {
                 amount: record.amount,
                 beyond: more.map_or(0, |more| more.beyond),
                 is_own: record.is_own(),
+                is_stated: record.flags & STATED != 0,
                 reverses: more.and_then(|more| more.reverses),
                 lot: more.and_then(|more| more.lot),
                 taken: self.taken.get(taken.0 as usize..taken.1 as usize).unwrap_or_default(),

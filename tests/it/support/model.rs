@@ -300,6 +300,18 @@ pub struct Model {
 /// A job, the program, customer and id of one of its rows, and what was said with that id.
 type RowSaid = (u32, (usize, usize, String), Vec<String>);
 
+/// What a job does, as far as an undo asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// Nothing but expire.
+    Expire,
+    /// What a file on expiry says.
+    ExpiryUpdate,
+    /// Promised points become available.
+    Convert,
+    Other,
+}
+
 /// A job while it runs: what it remembers from row to row.
 pub struct Run {
     pub job: Job,
@@ -312,8 +324,7 @@ pub struct Run {
     seen: BTreeMap<usize, u64>,
     /// Amount of the first good reset of each program and customer.
     resets: HashMap<(usize, usize), i64>,
-    /// Whether it does nothing but expire.
-    is_expiry: bool,
+    does: Does,
     /// The job that it undoes.
     undoes: Option<u32>,
     report: Report,
@@ -361,7 +372,7 @@ impl Model {
 
     /// Expires what was over before a day: of one program, or of all. Its rows are the accounts that had something.
     pub fn expire(&mut self, as_of: Day, program: Option<usize>, job: &Job) -> Report {
-        let mut run = Run { is_expiry: true, ..self.begin(&Job { program: program.unwrap_or(0), ..job.clone() }) };
+        let mut run = Run { does: Does::Expire, ..self.begin(&Job { program: program.unwrap_or(0), ..job.clone() }) };
         for program in (0..self.programs.len()).filter(|&place| program.is_none_or(|only| only == place)) {
             for customer in 0..self.customers.len() {
                 let expired = self.customers[customer].accounts[program].over_on(as_of);
@@ -386,15 +397,16 @@ impl Model {
             first_entry: self.ledger.len(),
             seen: BTreeMap::new(),
             resets: HashMap::new(),
-            is_expiry: false,
+            does: Does::Other,
             undoes: None,
             report: Report { programs, main_program: job.program, ..Report::default() },
         }
     }
 
     fn end(&mut self, run: Run) -> Report {
-        let Run { job, is_expiry, undoes, .. } = &run;
-        self.jobs.push(Made { number: job.number, program: job.program, is_expiry: *is_expiry, undoes: *undoes });
+        let &Run { does, undoes, .. } = &run;
+        let (number, program) = (run.job.number, run.job.program);
+        self.jobs.push(Made { number, program, does, undoes });
         let mut report = run.report;
         for entry in &self.ledger[run.first_entry..] {
             let (sums, points) = (&mut report.programs[entry.program], i128::from(entry.amount));
@@ -452,7 +464,7 @@ impl Model {
             let amount = -i64::try_from(lot.remaining).expect("a part of what was added");
             let entry = self.entry(customer, program, kind, amount, run);
             let mut entry = Entry { expires_on: lot.expires_on, before, ..entry };
-            if !run.is_expiry {
+            if run.does != Does::Expire {
                 // What ends on the way of another job is not what that job tells of.
                 (entry.reason, entry.comment) = Default::default();
             }

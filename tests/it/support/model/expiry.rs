@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Answer, Entry, File, Job, Kind, Model, Report, Row, Run,
+    Answer, Does, Entry, File, Job, Kind, Model, Report, Row, Run,
     account::{Account, Lot},
     calendar::{self, Day, day_text},
     cells::{self, Cells, Code},
@@ -86,7 +86,7 @@ impl Picks {
 impl Model {
     /// Imports a file on expiry.
     pub fn import_expiry(&mut self, file: &File, options: &ExpiryOptions, job: &Job) -> Report {
-        let mut run = self.begin(job);
+        let mut run = Run { does: Does::ExpiryUpdate, ..self.begin(job) };
         let before = self.expiring(job.program, run.today);
         for row in &file.rows {
             let answer = match self.read_expiry(file, row, options, &run) {
@@ -230,7 +230,7 @@ impl Model {
 
     /// Makes promised points available.
     pub fn convert(&mut self, picks: &Picks, job: &Job) -> Report {
-        let (mut run, program) = (self.begin(job), job.program);
+        let (mut run, program) = (Run { does: Does::Convert, ..self.begin(job) }, job.program);
         for customer in 0..self.customers.len() {
             let account = &self.customers[customer].accounts[program];
             let (over, valid) = (account.over_on(run.today), account.valid_on(run.today));

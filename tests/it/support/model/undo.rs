@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{
-    Answer, Job, Kind, Model, Report,
+    Answer, Does, Job, Kind, Model, Report,
     account::{Account, Lot},
     calendar::Day,
     cells::Code,
@@ -25,7 +25,7 @@ pub struct Made {
     pub number: u32,
     /// The program that its summary tells first.
     pub program: usize,
-    pub is_expiry: bool,
+    pub does: Does,
     /// The job that it undoes.
     pub undoes: Option<u32>,
 }
@@ -91,6 +91,10 @@ impl Model {
     /// Takes a job back; or refuses it, and nothing changes.
     pub fn undo(&mut self, number: u32, on_spent: OnSpent, job: &Job) -> Result<Report, Code> {
         let undone = self.made(number).ok_or("job_unknown")?.clone();
+        let before = undone.undoes.and_then(|number| self.made(number));
+        if before.is_some_and(|before| before.does == Does::Convert) {
+            return Err("not_undoable");
+        }
         if self.undone_by(number).is_some() {
             return Err("job_undone");
         }
@@ -207,8 +211,9 @@ impl Model {
             }
             let is_promised = entry.kind.starts_with("promise");
             let is_end = entry.kind.ends_with("expire");
+            let is_stated = undone.does == Does::Expire || (undone.does == Does::ExpiryUpdate && entry.line > 0);
             if !is_promised && set_at.is_some_and(|set| set > at) {
-                if !is_end || undone.is_expiry {
+                if !is_end || is_stated {
                     plan.stays("absorbed", amount.abs());
                 }
                 continue;
@@ -231,7 +236,7 @@ impl Model {
                     let lot = lot.map(|lot| Lot { is_promised, ..there.unwrap_or(lot) });
                     let sum = points + if is_promised { account.promised() } else { account.balance() };
                     if lot.as_ref().is_some_and(|lot| lot.is_over(today)) {
-                        if !is_end || undone.is_expiry {
+                        if !is_end || is_stated {
                             plan.stays("expired", points);
                         }
                     } else if i64::try_from(sum).is_err() {
