@@ -263,42 +263,43 @@ impl Lots {
         self.count
     }
 
-    /// Makes room for so many lots of so many customers.
-    pub fn reserve(&mut self, lots: usize, customers: usize) {
+    /// Makes room for so many lots of so many customers; `prepare` is told the room, address and bytes, before it is touched.
+    pub fn reserve(&mut self, lots: usize, customers: usize, prepare: impl FnOnce(*const u8, usize)) {
         self.nodes.reserve(lots);
+        let spare = self.nodes.spare_capacity_mut();
+        prepare(spare.as_ptr().cast(), size_of_val(spare));
         self.heads.resize(customers.max(self.heads.len()), 0);
     }
 
-    /// Adds lots of customers who have none yet.
-    pub fn append(&mut self, part: SortedLots) {
-        self.count += part.lots.len() as u64;
-        let mut last: Option<(CustomerId, u32, u32)> = None;
-        for (customer, lot) in part.lots {
-            let before = last.filter(|(owner, ..)| *owner == customer);
-            if before.is_some_and(|(_, _, listed)| listed > LIST_MAX) {
-                // Too many for a list. Its days are counted already.
-                self.count -= 1;
-                self.insert_uncounted(customer, lot);
-                continue;
-            }
-            let place = self.push_node(Node::of(&lot, 0), lot.reference);
-            match before {
-                Some((_, before, _)) => self.nodes[before as usize - 1].next = place,
-                None => {
-                    if customer.index() >= self.heads.len() {
-                        self.heads.resize(customer.index() + 1 + self.heads.len() / 2, 0);
-                    }
-                    self.heads[customer.index()] = place;
-                }
-            }
-            last = Some((customer, place, before.map_or(1, |(_, _, listed)| listed + 1)));
+    /// Adds lots of customers who have none yet; nothing but its memory is left of the part, which can be filled again.
+    pub fn append(&mut self, part: &mut SortedLots) {
+        self.count += part.nodes.len() as u64;
+        let offset = self.nodes.len() as u32;
+        if let Some(&(last, _)) = part.heads.last()
+            && last as usize >= self.heads.len()
+        {
+            self.heads.resize(last as usize + 1 + self.heads.len() / 2, 0);
         }
-        for (day, mut due) in part.days {
+        for (customer, place) in part.heads.drain(..) {
+            self.heads[customer as usize] = place + offset;
+        }
+        let moved = |node: Node| Node { next: if node.next == 0 { 0 } else { node.next + offset }, ..node };
+        self.nodes.extend(part.nodes.drain(..).map(moved));
+        if !part.references.is_empty() {
+            self.references.resize(offset as usize, Reference::NONE);
+            self.references.append(&mut part.references);
+        }
+        for (customer, lot) in part.beyond.drain(..) {
+            // Its days are counted already.
+            self.insert_uncounted(customer, lot);
+        }
+        for (&day, due) in part.days.iter_mut().filter(|(_, due)| !due.customers.is_empty()) {
             let own = self.days.entry(day).or_default();
-            own.available += due.available;
-            own.promised += due.promised;
+            own.available += std::mem::take(&mut due.available);
+            own.promised += std::mem::take(&mut due.promised);
             own.customers.append(&mut due.customers);
         }
+        part.listed = 0;
     }
 
     /// The lots of a customer, in the order in which they are taken.
@@ -347,6 +348,14 @@ impl Lots {
     pub fn first_of(&self, customer: CustomerId) -> Option<*const u8> {
         let head = self.heads.get(customer.index()).copied().unwrap_or(0);
         self.node_at(head & !IS_TREE).map(|node| std::ptr::from_ref(node).cast())
+    }
+
+    /// Where the reference of that one lies, if any has one.
+    #[inline]
+    pub fn first_reference_of(&self, customer: CustomerId) -> Option<*const u8> {
+        let head = self.heads.get(customer.index()).copied().unwrap_or(0);
+        let reference = self.references.get((head & !IS_TREE).checked_sub(1)? as usize);
+        reference.map(|reference| std::ptr::from_ref(reference).cast())
     }
 
     /// Where the second one lies, which the first one tells.
@@ -609,28 +618,56 @@ impl Lots {
     }
 }
 
-/// Lots by customer, each customer's in the order in which they are taken, and what ends on which day: what can be found out of
-/// a part of them on any thread.
+/// Lots by customer, each customer's in the order in which they are taken, and what ends on which day: what can be made of a
+/// part of them on any thread.
 #[derive(Clone, Debug, Default)]
 pub struct SortedLots {
-    lots: Vec<(CustomerId, Lot)>,
+    nodes: Vec<Node>,
+    /// By the place of their nodes, up to the last that has one.
+    references: Vec<Reference>,
+    /// Customers, ascending, and the places of their first nodes and one.
+    heads: Vec<(u32, u32)>,
+    /// Lots of the last customer.
+    listed: u32,
+    /// Those that are too many for a list.
+    beyond: Vec<(CustomerId, Lot)>,
     days: HashMap<Date, DueDay>,
 }
 
 impl SortedLots {
-    /// These lots, which stand in that order.
-    pub fn of(lots: Vec<(CustomerId, Lot)>) -> SortedLots {
-        let mut days: HashMap<Date, DueDay> = HashMap::new();
-        for (customer, lot) in &lots {
-            let Some(day) = lot.expires_on else { continue };
-            let due = days.entry(day).or_default();
+    /// Adds a lot; it stands in that order behind those before it.
+    pub fn push(&mut self, customer: CustomerId, lot: Lot) {
+        if let Some(day) = lot.expires_on {
+            let due = self.days.entry(day).or_default();
             match lot.state {
                 LotState::Available => due.available += i128::from(lot.remaining),
                 LotState::Promised => due.promised += i128::from(lot.remaining),
             }
             due.customers.push(customer.0);
         }
-        SortedLots { lots, days }
+        let is_next = self.heads.last().is_some_and(|&(last, _)| last == customer.0);
+        self.listed = if is_next { self.listed + 1 } else { 1 };
+        if self.listed > LIST_MAX {
+            self.beyond.push((customer, lot));
+            return;
+        }
+        self.nodes.push(Node::of(&lot, 0));
+        let place = self.nodes.len() as u32;
+        if lot.reference.is_some() {
+            self.references.resize(place as usize - 1, Reference::NONE);
+            self.references.push(lot.reference);
+        }
+        if is_next {
+            self.nodes[place as usize - 2].next = place;
+        } else {
+            self.heads.push((customer.0, place));
+        }
+    }
+
+    /// Makes room for so many more lots.
+    pub fn reserve(&mut self, lots: usize) {
+        self.nodes.reserve(lots);
+        self.heads.reserve(lots);
     }
 }
 
@@ -758,7 +795,9 @@ mod tests {
             let owned = |customer| lots.of(CustomerId(customer)).map(move |lot| (CustomerId(customer), lot));
             let mut loaded = Lots::default();
             for part in [0..1, 1..3] {
-                loaded.append(SortedLots::of(part.flat_map(owned).collect()));
+                let mut sorted = SortedLots::default();
+                part.flat_map(owned).for_each(|(customer, lot)| sorted.push(customer, lot));
+                loaded.append(&mut sorted);
             }
             let lots = loaded;
             prop_assert_eq!(lots.count(), plain.len() as u64);

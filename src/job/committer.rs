@@ -6,6 +6,7 @@
 
 use std::{
     fs::File,
+    thread::Builder,
     time::{Duration, Instant},
 };
 
@@ -284,7 +285,10 @@ pub fn with_committer<'a>(
                 live: Vec::new(),
             });
         }
-        let sealing = threads.spawn(move || make_durable(target, &full, &spent_sender, syncers));
+        let sealing = Builder::new()
+            .name("seal".to_owned())
+            .spawn_scoped(threads, move || make_durable(target, &full, &spent_sender, syncers))
+            .map_err(|error| Error::io("a thread of the job", &error))?;
         let mut committer = Committer {
             target,
             checkpoint,

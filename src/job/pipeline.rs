@@ -11,6 +11,7 @@ use std::{
         Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    thread::{Builder, Scope},
 };
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
@@ -78,7 +79,7 @@ pub fn run<B: Default + Send>(
             for _ in 0..batches_max.max(2) {
                 let _ = free_sender.send(B::default());
             }
-            threads.spawn(move || {
+            let reading = move || {
                 for number in 0.. {
                     let Ok(mut batch) = free.recv() else { break };
                     let mut goes_on = false;
@@ -92,8 +93,8 @@ pub fn run<B: Default + Send>(
                         let _ = sender.send((number, batch));
                     });
                 }
-            });
-            threads.spawn(move || {
+            };
+            let applying = move || {
                 in_order(&parsed, |number, mut batch| {
                     failure_ref.guard(|| apply(&mut batch));
                     let sender: Sender<(u64, B)> = encoded_sender.clone();
@@ -102,7 +103,10 @@ pub fn run<B: Default + Send>(
                         let _ = sender.send((number, batch));
                     });
                 });
-            });
+            };
+            // In this order: a reader without an applier would wait for batches that never come back.
+            failure_ref.guard(|| start(threads, "apply", applying));
+            failure_ref.guard(|| start(threads, "read", reading));
             in_order(&encoded, |_, mut batch| {
                 failure_ref.guard(|| commit(&mut batch));
                 let _ = free_sender.send(batch);
@@ -112,6 +116,14 @@ pub fn run<B: Default + Send>(
     match lock(&failure.error).take() {
         Some(error) => Err(error),
         None => Ok(()),
+    }
+}
+
+/// Starts a stage's thread, by a name for profilers.
+fn start<'scope>(threads: &'scope Scope<'scope, '_>, name: &str, work: impl FnOnce() + Send + 'scope) -> Result<()> {
+    match Builder::new().name(name.to_owned()).spawn_scoped(threads, work) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::io("a thread of the job", &error)),
     }
 }
 

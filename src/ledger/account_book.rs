@@ -138,6 +138,9 @@ impl AccountBook {
             && let Some(node) = accounts.lots.first_of(customer)
         {
             tuning::prefetch_at(node);
+            if let Some(reference) = accounts.lots.first_reference_of(customer) {
+                tuning::prefetch_at(reference);
+            }
         }
     }
 

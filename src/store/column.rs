@@ -87,6 +87,11 @@ impl<'a> Column<'a> {
         self.get(at).wrapping_sub(self.base).cast_unsigned()
     }
 
+    /// How many different values it can tell apart; none: more than there are.
+    pub fn values_max(&self) -> Option<u64> {
+        (self.width < 8).then(|| 1 << (8 * self.width))
+    }
+
     /// The smallest value, from which distances are kept.
     pub fn base(&self) -> i64 {
         self.base

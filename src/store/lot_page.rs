@@ -74,47 +74,77 @@ pub fn encode(lots: &Lots, customers: Range<usize>, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// A stored page, checked.
+struct LotPage<'a> {
+    page: u32,
+    count: usize,
+    columns: Vec<Column<'a>>,
+}
+
+impl<'a> LotPage<'a> {
+    fn open(page: u32, stored: &'a [u8]) -> Result<LotPage<'a>> {
+        let body = value::open(Kind::Lots, stored, &format_args!("lot page {page}"))?;
+        let (count, mut rest) = body.split_first_chunk::<4>().ok_or_else(|| damaged(page))?;
+        let count = u32::from_le_bytes(*count) as usize;
+        let mut columns = Vec::with_capacity(COLUMNS);
+        for _ in 0..COLUMNS {
+            columns.push(Column::take(&mut rest, count)?);
+        }
+        // Each lot has another credit, so a few bytes cannot stand for billions of lots.
+        if columns[1].values_max().is_some_and(|max| count as u64 > max) {
+            return Err(damaged(page));
+        }
+        Ok(LotPage { page, count, columns })
+    }
+
+    /// The lots with their owners, who ascend.
+    fn lots(&self) -> impl Iterator<Item = Result<(CustomerId, Lot)>> + '_ {
+        let mut before = CustomerId(0);
+        (0..self.count).map(move |at| {
+            let (owner, lot) = self.lot(at).filter(|(owner, _)| *owner >= before).ok_or_else(|| damaged(self.page))?;
+            before = owner;
+            Ok((owner, lot))
+        })
+    }
+
+    #[inline]
+    fn lot(&self, at: usize) -> Option<(CustomerId, Lot)> {
+        let columns = &self.columns;
+        let owner = usize::try_from(columns[0].get(at)).ok().filter(|&place| place < ROWS)?;
+        let expires_on = match columns[3].get(at) {
+            0 => None,
+            stored => Some(Date::from_ordinal(u32::try_from(stored).ok()?)?),
+        };
+        let lot = Lot {
+            credit: Sequence(columns[1].get(at).cast_unsigned()),
+            remaining: Some(columns[2].get(at)).filter(|&remaining| remaining > 0)?,
+            expires_on,
+            credited_at: Timestamp::from_millis(columns[4].get(at))?,
+            state: match columns[5].get(at) {
+                0 => LotState::Available,
+                1 => LotState::Promised,
+                _ => return None,
+            },
+            reference: Reference {
+                ref_type: columns[6].get(at).cast_unsigned(),
+                ref_id: columns[7].get(at).cast_unsigned(),
+                promotion_id: columns[8].get(at).cast_unsigned(),
+            },
+        };
+        Some((CustomerId((self.page as usize * ROWS + owner) as u32), lot))
+    }
+}
+
+fn damaged(page: u32) -> Error {
+    Error::corrupt(format!("lot page {page} cannot be read"))
+}
+
 /// The lots of a stored page, with their owners' numbers.
 ///
 /// # Errors
 /// `Corrupt` when it is damaged.
 pub fn decode(page: u32, stored: &[u8]) -> Result<Vec<(CustomerId, Lot)>> {
-    let damaged = || Error::corrupt(format!("lot page {page} cannot be read"));
-    let body = value::open(Kind::Lots, stored, &format_args!("lot page {page}"))?;
-    let (count, mut rest) = body.split_first_chunk::<4>().ok_or_else(damaged)?;
-    let count = u32::from_le_bytes(*count) as usize;
-    let mut columns = Vec::with_capacity(COLUMNS);
-    for _ in 0..COLUMNS {
-        columns.push(Column::take(&mut rest, count)?);
-    }
-    let first = page as usize * ROWS;
-    (0..count)
-        .map(|at| {
-            let owner = usize::try_from(columns[0].get(at)).ok().filter(|&place| place < ROWS)?;
-            let expires_on = match columns[3].get(at) {
-                0 => None,
-                stored => Some(Date::from_ordinal(u32::try_from(stored).ok()?)?),
-            };
-            let lot = Lot {
-                credit: Sequence(columns[1].get(at).cast_unsigned()),
-                remaining: Some(columns[2].get(at)).filter(|&remaining| remaining > 0)?,
-                expires_on,
-                credited_at: Timestamp::from_millis(columns[4].get(at))?,
-                state: match columns[5].get(at) {
-                    0 => LotState::Available,
-                    1 => LotState::Promised,
-                    _ => return None,
-                },
-                reference: Reference {
-                    ref_type: columns[6].get(at).cast_unsigned(),
-                    ref_id: columns[7].get(at).cast_unsigned(),
-                    promotion_id: columns[8].get(at).cast_unsigned(),
-                },
-            };
-            Some((CustomerId((first + owner) as u32), lot))
-        })
-        .map(|lot| lot.ok_or_else(damaged))
-        .collect()
+    LotPage::open(page, stored)?.lots().collect()
 }
 
 /// Loads a program's lots as the cache knows them.
@@ -132,24 +162,27 @@ pub fn load(
     if generation == 0 || expected == 0 {
         return Ok(lots);
     }
-    lots.reserve(usize::try_from(expected).unwrap_or(0), customers);
+    lots.reserve(usize::try_from(expected).unwrap_or(0), customers, tuning::advise_huge_pages_at);
     // Pages are unpacked and counted side by side, a stretch of customers each; one thread links the lists, in their order. A
     // few stretches at a time: all of them unpacked would take twice the memory of the lots, touched for the first time.
     let pages = customers.div_ceil(ROWS) as u32;
     let stretches: Vec<u32> = (0..pages).step_by(STRETCH_PAGES as usize).collect();
-    for group in stretches.chunks(rayon::current_num_threads() * 2) {
-        let unpack = |&from: &u32| {
-            let mut found = Vec::new();
+    let mut parts: Vec<SortedLots> = Vec::new();
+    parts.resize_with(rayon::current_num_threads() * 2, SortedLots::default);
+    for group in stretches.chunks(parts.len()) {
+        group.par_iter().zip(&mut parts).try_for_each(|(&from, part)| {
             let range = from..(from + STRETCH_PAGES).min(pages);
             scan_pages(store, family::LOTS, generation, 0, program, range, |page, stored| {
-                found.extend(decode(page, stored)?);
+                let stored = LotPage::open(page, stored)?;
+                part.reserve(stored.count);
+                for lot in stored.lots() {
+                    let (customer, lot) = lot?;
+                    part.push(customer, lot);
+                }
                 Ok(())
-            })?;
-            Ok(SortedLots::of(found))
-        };
-        for part in group.par_iter().map(unpack).collect::<Result<Vec<_>>>()? {
-            lots.append(part);
-        }
+            })
+        })?;
+        parts.iter_mut().for_each(|part| lots.append(part));
     }
     if lots.count() != expected {
         return Err(Error::corrupt(format!("the cache of lots holds {} of {expected}", lots.count())));

@@ -47,20 +47,26 @@ pub fn make_room<T>(list: &mut Vec<T>, length: usize) {
     advise_huge_pages(list.spare_capacity_mut());
 }
 
-#[cfg(target_os = "linux")]
 fn advise_huge_pages<T>(memory: &mut [std::mem::MaybeUninit<T>]) {
+    advise_huge_pages_at(memory.as_ptr().cast(), size_of_val(memory));
+}
+
+/// Asks for huge pages for so many bytes from an address on, before they are touched.
+#[cfg(target_os = "linux")]
+pub fn advise_huge_pages_at(start: *const u8, bytes: usize) {
     const HUGE_PAGE: usize = 2 << 20;
-    let start = memory.as_ptr() as usize;
-    let (first, end) = (start.next_multiple_of(HUGE_PAGE), (start + size_of_val(memory)) & !(HUGE_PAGE - 1));
+    let start = start as usize;
+    let (first, end) = (start.next_multiple_of(HUGE_PAGE), (start + bytes) & !(HUGE_PAGE - 1));
     if first < end {
-        // SAFETY: the range lies inside the borrowed memory and is page-aligned; the advice does not change content, and
-        // a kernel that does not take it answers with an error that does not matter.
+        // SAFETY: the advice does not change content whatever the range is; where it is not mapped, or the kernel does not
+        // take it, it answers with an error that does not matter.
         unsafe { libc::madvise(first as *mut libc::c_void, end - first, libc::MADV_HUGEPAGE) };
     }
 }
 
+/// Does nothing: only Linux is asked.
 #[cfg(not(target_os = "linux"))]
-fn advise_huge_pages<T>(_: &mut [std::mem::MaybeUninit<T>]) {}
+pub fn advise_huge_pages_at(_: *const u8, _: usize) {}
 
 /// Options of the database.
 pub fn database() -> Options {

@@ -56,6 +56,7 @@ impl<'a> ExpiryApplier<'a> {
         for at in 0..rows.len() {
             if let Some(ahead) = rows.get(at + PREFETCH_ROWS) {
                 self.book.prefetch(program, ahead.customer);
+                self.book.prefetch_heads(program, ahead.customer);
                 self.seen.prefetch(ahead.customer);
             }
             if let Some(ahead) = rows.get(at + PREFETCH_ROWS / 2) {
