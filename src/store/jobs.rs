@@ -1,6 +1,6 @@
 //! Jobs as the log knows them: how they began, what each window committed, the rows they refused.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io::Read};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -314,7 +314,11 @@ fn open_rejects(id: JobId, window: u32, stored: &[u8]) -> Result<Vec<u8>> {
     if length > 1 << 32 {
         return Err(damaged());
     }
-    zstd::bulk::decompress(frame, length).map_err(|_| damaged())
+    // Not room for all that it says at once, as it may say more than there is.
+    let mut raw = Vec::new();
+    let decoder = zstd::stream::read::Decoder::with_buffer(frame).map_err(|_| damaged())?;
+    decoder.take(length as u64 + 1).read_to_end(&mut raw).map_err(|_| damaged())?;
+    if raw.len() == length { Ok(raw) } else { Err(damaged()) }
 }
 
 /// A value that holds rejected rows.

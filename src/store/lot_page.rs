@@ -67,6 +67,11 @@ pub fn decode(page: u32, stored: &[u8]) -> Result<Vec<(CustomerId, Lot)>> {
     let body = value::open(Kind::Lots, stored, &format_args!("lot page {page}"))?;
     let (count, mut rest) = body.split_first_chunk::<4>().ok_or_else(damaged)?;
     let count = u32::from_le_bytes(*count) as usize;
+    // The lots of one customer are of different credits, so where there are more lots than customers these take a byte each.
+    // Only as many as customers may be packed into no bytes at all.
+    if count > rest.len().max(ROWS) {
+        return Err(damaged());
+    }
     let mut columns = Vec::with_capacity(COLUMNS);
     for _ in 0..COLUMNS {
         columns.push(Column::take(&mut rest, count)?);
@@ -211,6 +216,15 @@ mod tests {
                 value::seal(0, &mut damaged);
                 let _ = decode(1, &damaged);
             }
+        }
+        // Columns of one value have no bytes, so nothing but the count says how many lots there are.
+        for count in [ROWS as u32 + 1, u32::MAX] {
+            let mut body = count.to_le_bytes().to_vec();
+            for value in [1, 1, 1, 0, 0, 0, 0, 0, 0] {
+                column::pack(1, |_| value, &mut body);
+            }
+            column::pad(&mut body);
+            assert!(decode(1, &value::sealed(Kind::Lots, &body)).is_err(), "{count} lots");
         }
     }
 }
