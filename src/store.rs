@@ -49,6 +49,9 @@ pub mod outbox;
 pub mod disk;
 pub mod memory;
 pub mod backup;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzed;
 
 use caches::CachePositions;
 use head::Head;

@@ -4,7 +4,7 @@
 //! moved would otherwise credit phone numbers. What is written in a format's file is explained at the fields of
 //! [`Format`]; a file that says anything else is refused.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -533,9 +533,12 @@ impl Format {
     }
 
     /// The groups of mandatory fields that the header has no column for.
-    fn missing(&self, header: &[impl AsRef<str>]) -> Vec<&[ColumnField]> {
-        let fields: Vec<_> = header.iter().filter_map(|cell| self.field_of(cell.as_ref())).collect();
-        self.missing_of(|field| fields.contains(&field))
+    fn missing(&self, header: &Keys) -> Vec<&[ColumnField]> {
+        let has = |field: ColumnField| {
+            let columns = self.columns.iter().filter(|column| column.field == Some(field));
+            columns.flat_map(|column| &column.headers).any(|alias| header.contains_key(&header_key(alias)))
+        };
+        self.missing_of(has)
     }
 
     /// The groups of mandatory fields of which none is there.
@@ -546,14 +549,19 @@ impl Format {
     /// What a column with this header holds.
     pub(super) fn field_of(&self, header: &str) -> Option<ColumnField> {
         let key = header_key(header);
-        let names = |column: &&Column| column.headers.iter().any(|alias| header_key(alias) == key);
-        self.columns.iter().find(names).and_then(|column| column.field)
+        let is_same = |alias: &String| key_chars(alias).eq(key.chars());
+        self.columns.iter().find(|column| column.headers.iter().any(is_same)).and_then(|column| column.field)
+    }
+
+    /// The fields of its columns, by the key of each header.
+    fn fields_by_key(&self) -> HashMap<String, Option<ColumnField>> {
+        let keys = |column: &Column| column.headers.iter().map(|alias| (header_key(alias), column.field)).collect();
+        self.columns.iter().flat_map(|column| -> Vec<_> { keys(column) }).collect()
     }
 
     /// Whether the header has all that a file of this format is known by.
-    pub(crate) fn has_marks(&self, header: &[impl AsRef<str>]) -> bool {
-        let has = |mark: &String| header.iter().any(|cell| header_key(cell.as_ref()) == header_key(mark));
-        self.recognized_by.iter().all(has)
+    pub(super) fn has_marks(&self, header: &Keys) -> bool {
+        self.recognized_by.iter().all(|mark| header.contains_key(&header_key(mark)))
     }
 
     /// `email or mobile, amount`, with each field's usual header.
@@ -571,8 +579,25 @@ impl Format {
 ///
 /// Case, blanks, dashes, underscores and byte order marks do not matter. Other signs do, as in `points (old)`.
 pub fn header_key(header: &str) -> String {
-    let ignored = |c: &char| !(c.is_whitespace() || matches!(c, '-' | '_' | '\u{feff}' | '\u{2010}'..='\u{2015}'));
-    header.chars().filter(ignored).flat_map(char::to_lowercase).collect()
+    key_chars(header).collect()
+}
+
+fn key_chars(header: &str) -> impl Iterator<Item = char> + '_ {
+    let counts = |c: &char| !(c.is_whitespace() || matches!(c, '-' | '_' | '\u{feff}' | '\u{2010}'..='\u{2015}'));
+    header.chars().filter(counts).flat_map(char::to_lowercase)
+}
+
+/// The keys of a file's header, each with the first column that has it: made once, as all formats are held against it and a
+/// file may have tens of thousands of columns.
+pub(super) type Keys = HashMap<String, usize>;
+
+/// The keys of a header.
+pub(super) fn keys_of(header: &[impl AsRef<str>]) -> Keys {
+    let mut keys = Keys::new();
+    for (at, cell) in header.iter().enumerate() {
+        keys.entry(header_key(cell.as_ref())).or_insert(at);
+    }
+    keys
 }
 
 /// A cell as RFC 4180 writes it.
@@ -765,9 +790,10 @@ impl Mapping {
             }
         }
         if let Header::Named(cells) = header {
-            let chosen = fields.clone();
+            let (chosen, fields_by_key) = (fields.clone(), format.fields_by_key());
             for (at, cell) in cells.iter().enumerate().filter(|&(at, _)| held[at].is_none()).collect::<Vec<_>>() {
-                let Some(field) = format.field_of(cell).filter(|field| !chosen.contains_key(field)) else { continue };
+                let field = fields_by_key.get(&header_key(cell)).copied().flatten();
+                let Some(field) = field.filter(|field| !chosen.contains_key(field)) else { continue };
                 if let Some(other) = fields.insert(field, at) {
                     return Err(twice(field.name(), other, at));
                 }
@@ -869,13 +895,16 @@ fn recognize_among<'a>(
     candidates: impl Iterator<Item = &'a Format> + Clone,
     header: &[impl AsRef<str>],
 ) -> Result<&'a Format, RecognizeError> {
+    let keys = keys_of(header);
     let fitting: Vec<_> =
-        candidates.clone().filter(|format| format.missing(header).is_empty() && format.has_marks(header)).collect();
-    // Of two columns that hold one field only one can be read.
+        candidates.clone().filter(|format| format.missing(&keys).is_empty() && format.has_marks(&keys)).collect();
+    // Of two columns that hold one field only one can be read: the first.
     let reads = |format: &Format| -> BTreeSet<usize> {
-        let mut fields = BTreeSet::new();
-        let is_first = |&at: &usize| format.field_of(header[at].as_ref()).is_some_and(|field| fields.insert(field));
-        (0..header.len()).filter(is_first).collect()
+        let column = |column: &Column| {
+            column.field?;
+            column.headers.iter().filter_map(|alias| keys.get(&header_key(alias)).copied()).min()
+        };
+        format.columns.iter().filter_map(column).collect()
     };
     let beats = |one: &Format, other: &Format| {
         let (is_listed, lists) = (one.wins_over.contains(&other.name), other.wins_over.contains(&one.name));
@@ -892,7 +921,7 @@ fn recognize_among<'a>(
         [format] => Ok(format),
         [] if fitting.is_empty() => {
             let names: Vec<_> = header.iter().enumerate().map(|(at, cell)| column_name(cell.as_ref(), at)).collect();
-            let lacks = |format: &Format| match format.listed(&format.missing(header)) {
+            let lacks = |format: &Format| match format.listed(&format.missing(&keys)) {
                 missing if missing.is_empty() => format!("`{}`", format.recognized_by.join("`, `")),
                 missing => missing,
             };

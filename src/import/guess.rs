@@ -286,8 +286,14 @@ fn key(header: &str) -> String {
     header_key(bare).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
+/// Bytes of a header that is looked at: a longer one is a text, and each name would be looked for in all of it.
+const HEADER_BYTES_MAX: usize = 256;
+
 /// What a header says of a field: its weight, and why.
 fn of_header(kind: Kind, field: ColumnField, header: &str) -> Option<(u8, String)> {
+    if header.len() > HEADER_BYTES_MAX {
+        return None;
+    }
     let key_of_header = key(header);
     let names = NAMES.iter().filter(|(named, _)| *named == field).flat_map(|(_, names)| names.iter().copied());
     // Points of a customer file are as a rule the balances that accounts are opened with.

@@ -18,7 +18,7 @@ use crate::{
         dialect::{self, Dialect, DialectHints, HEAD_BYTES, Recognized},
         format::{self, ColumnField, ColumnOverride, Format, Header, Kind, Mapping, MappingError, RecognizeError},
         guess,
-        proposal::Proposal,
+        proposal::{GUESSED_MAX, Proposal},
         rows::{Cells, column_of_kind, is_blank},
         sheet::{SheetChoice, SheetProblem, bad_cell},
         source::{Encoding, Source, SourceError, SourceReader, Stream},
@@ -429,8 +429,9 @@ fn proposal(
         (None, Kind::Expiry) => Format::builtin(Some(Kind::Expiry), "expiry-reference")?,
     };
     let is_data = |cell: &String| format::looks_like_data(cell);
+    // As far as columns are guessed at: who has more looks for names.
     let is_named = |cell: &String| guess::is_usual(kind, cell);
-    let may_be_header = !found.first.iter().any(is_data) || found.first.iter().any(is_named);
+    let may_be_header = !found.first.iter().any(is_data) || found.first.iter().take(GUESSED_MAX).any(is_named);
     let has_header = header.unwrap_or(!hints.no_header && may_be_header);
     let names = found.first.iter().enumerate().map(|(at, cell)| match has_header {
         true => format::column_name(cell, at),
@@ -550,9 +551,10 @@ fn only_identifier(
 /// The only format of a kind, or of all, whose mandatory columns header and `--map` fill together, and which the header could
 /// be recognised as.
 fn by_mapping(kind: Option<Kind>, header: &[String], map: &[String]) -> Option<&'static Format> {
+    let keys = format::keys_of(header);
     let fits = |format: &&Format| {
         kind.map_or(format.says_more_than_who(), |kind| format.kind == kind)
-            && format.has_marks(header)
+            && format.has_marks(&keys)
             && parse_overrides(format.kind, map)
                 .is_ok_and(|overrides| Mapping::resolve(format, Header::Named(header), &overrides).is_ok())
     };

@@ -21,7 +21,7 @@ use crate::{
 pub const COLUMNS_UNKNOWN: &str = "columns_unknown";
 
 /// Columns that are guessed at, from the left: a guess takes a millisecond, and who has more looks for names.
-const GUESSED_MAX: usize = 256;
+pub(super) const GUESSED_MAX: usize = 256;
 
 /// Values of a column that are shown to tell what it holds.
 pub const SAMPLES_MAX: usize = 3;
@@ -90,10 +90,13 @@ impl Proposal {
         let keys: Vec<String> = names.iter().map(|name| header_key(name)).collect();
         let mut named: BTreeMap<&str, usize> = BTreeMap::new();
         keys.iter().for_each(|key| *named.entry(key).or_default() += 1);
+        // The first one counts.
+        let said: BTreeMap<String, Option<ColumnField>> =
+            overrides.iter().rev().map(|one| (header_key(&one.column), one.field)).collect();
         let mut values = values.into_iter();
         let columns = names.into_iter().zip(&keys).enumerate().map(|(at, (name, key))| {
             let values = values.next().unwrap_or_default();
-            let said = overrides.iter().find(|one| header_key(&one.column) == *key).map(|one| one.field);
+            let said = said.get(key).copied();
             let read = (is_named && has_header).then(|| format.field_of(&name)).flatten();
             let header = if has_header { name.as_str() } else { "" };
             let guesses = if at < GUESSED_MAX { guess::guesses(format.kind, header, &values) } else { Vec::new() };

@@ -404,6 +404,9 @@ impl CustomerPage {
         if first != key {
             return Err(damaged("it is the page of another number"));
         }
+        if first.checked_add(count as u64).is_none() {
+            return Err(damaged("its records have no numbers"));
+        }
         if records.len() != length {
             return Err(damaged("it is cut short"));
         }
@@ -580,5 +583,16 @@ mod tests {
             let _ = read_change(&forged);
         }
         assert_eq!(read_change(&fields), Some(change()));
+    }
+
+    #[test]
+    fn a_page_whose_records_have_no_numbers_is_refused() {
+        for (first, is_good) in [(u64::MAX - 1, true), (u64::MAX, false)] {
+            let mut body = first.to_le_bytes().to_vec();
+            body.extend_from_slice(&[0; 12]);
+            body.extend_from_slice(&1_u16.to_le_bytes());
+            body.extend_from_slice(&[0; 4]);
+            assert_eq!(CustomerPage::open(first, &value::sealed(Kind::CustomerPage, &body)).is_ok(), is_good, "{first}");
+        }
     }
 }

@@ -105,7 +105,7 @@ impl<'a> FilterPage<'a> {
         match (self.has_missing, value) {
             (false, value) => value,
             (true, 0) => MISSING,
-            (true, place) => self.minimum.wrapping_add(place - 1),
+            (true, place) => self.minimum.wrapping_add(place.wrapping_sub(1)),
         }
     }
 }
@@ -169,7 +169,7 @@ impl FilterPage<'_> {
             let value = match (has_missing, stored) {
                 (false, value) => value,
                 (true, 0) => return false,
-                (true, place) => minimum.wrapping_add(place - 1),
+                (true, place) => minimum.wrapping_add(place.wrapping_sub(1)),
             };
             usize::try_from(value).is_ok_and(|value| is_wanted.get(value).copied().unwrap_or(false))
         })
@@ -303,10 +303,15 @@ mod tests {
 
     #[test]
     fn balances_of_the_whole_range_read_back() {
-        let values = [i64::MAX, i64::MIN + 1, 0];
-        let mut page = Vec::new();
-        encode(&values, &mut page);
-        let opened = FilterPage::open(0, &page).unwrap();
-        assert_eq!([opened.get(0), opened.get(1), opened.get(2)], values);
+        // The third is as far from the smallest as half of all numbers; with one missing, places are one more than that.
+        for values in [vec![i64::MAX, i64::MIN + 1, 0], vec![i64::MAX, i64::MIN + 1, 0, MISSING], vec![MISSING; 3]] {
+            let mut page = Vec::new();
+            encode(&values, &mut page);
+            let opened = FilterPage::open(0, &page).unwrap();
+            assert_eq!((0..values.len()).map(|at| opened.get(at)).collect::<Vec<_>>(), values);
+            let mut mask: Mask = [u64::MAX; MASK_WORDS];
+            opened.keep_among(&[true], &mut mask);
+            assert_eq!(mask[0], if values.contains(&0) { 1 << 2 } else { 0 });
+        }
     }
 }

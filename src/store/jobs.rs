@@ -1,6 +1,6 @@
 //! Jobs as the log knows them: how they began, what each window committed, the rows they refused.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io::Read};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -306,7 +306,7 @@ pub fn rejected_rows(store: &impl Readable, id: JobId, mut visit: impl FnMut(Rej
 }
 
 /// The stored forms of rejected rows, one behind the other, from a value that holds them.
-fn open_rejects(id: JobId, window: u32, stored: &[u8]) -> Result<Vec<u8>> {
+pub(super) fn open_rejects(id: JobId, window: u32, stored: &[u8]) -> Result<Vec<u8>> {
     let damaged = || Error::corrupt(format!("rejected rows of job {id}, window {window}, cannot be read"));
     let body = value::open(Kind::Rejects, stored, &format_args!("rejected rows of job {id}, window {window}"))?;
     let (length, frame) = body.split_first_chunk::<8>().ok_or_else(damaged)?;
@@ -314,7 +314,11 @@ fn open_rejects(id: JobId, window: u32, stored: &[u8]) -> Result<Vec<u8>> {
     if length > 1 << 32 {
         return Err(damaged());
     }
-    zstd::bulk::decompress(frame, length).map_err(|_| damaged())
+    // Not room for all that it says at once, as it may say more than there is.
+    let mut raw = Vec::new();
+    let decoder = zstd::stream::read::Decoder::with_buffer(frame).map_err(|_| damaged())?;
+    decoder.take(length as u64 + 1).read_to_end(&mut raw).map_err(|_| damaged())?;
+    if raw.len() == length { Ok(raw) } else { Err(damaged()) }
 }
 
 /// A value that holds rejected rows.
@@ -423,7 +427,7 @@ pub fn touched(store: &Store, id: JobId, mut visit: impl FnMut(Touch)) -> Result
     })
 }
 
-fn open_touched(id: JobId, window: u32, stored: &[u8]) -> Result<Vec<Touch>> {
+pub(super) fn open_touched(id: JobId, window: u32, stored: &[u8]) -> Result<Vec<Touch>> {
     let damaged = || Error::corrupt(format!("touched customers of job {id}, window {window}, cannot be read"));
     let mut body = value::open(Kind::Touched, stored, &format_args!("touched customers of job {id}"))?;
     let mut touched = Vec::new();

@@ -265,6 +265,9 @@ impl<'a> LedgerPage<'a> {
         if first != key {
             return Err(damaged("it is the page of another number"));
         }
+        if first.0.checked_add(count as u64).is_none() {
+            return Err(damaged("its entries have no numbers"));
+        }
         let mut others = [None; NUMBERS];
         let mut texts: [Vec<&str>; EntryText::ALL.len()] = Default::default();
         for _ in 0..header[22] {
@@ -295,7 +298,10 @@ impl<'a> LedgerPage<'a> {
                 _ if text.is_some() => count,
                 _ => return Err(damaged("it has a column that this version does not know")),
             };
-            others[usize::from(number)] = Some(Column::take(&mut rest, length)?);
+            // What was counted by a column holds only if no other takes its place.
+            if others[usize::from(number)].replace(Column::take(&mut rest, length)?).is_some() {
+                return Err(damaged("a column is there twice"));
+            }
             if let Some(text) = text {
                 texts[text as usize] = take_texts(&mut rest).ok_or_else(|| damaged("its texts cannot be read"))?;
             }
@@ -384,7 +390,7 @@ impl<'a> LedgerPage<'a> {
     pub fn credited_at(&self, at: usize) -> Timestamp {
         let said = match self.other(CREDITED_AT, at) {
             0 => None,
-            stored => Timestamp::from_millis((stored - 1).wrapping_add(Timestamp::MIN.millis())),
+            stored => Timestamp::from_millis(stored.wrapping_sub(1).wrapping_add(Timestamp::MIN.millis())),
         };
         said.unwrap_or(self.time)
     }
@@ -779,6 +785,43 @@ mod tests {
                         opened.taken_from(&mut start, at, &mut taken);
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_forged_page_is_refused_where_it_would_be_counted_wrong() {
+        let page = |first: u64, count: u16, columns: &[(u8, usize, i64)]| {
+            let mut body = first.to_le_bytes().to_vec();
+            body.extend_from_slice(&[0; 12]);
+            body.extend_from_slice(&count.to_le_bytes());
+            body.push(ALWAYS as u8 + columns.len() as u8);
+            let always = (1..=ALWAYS as u8).map(|number| (number, usize::from(count), 1));
+            for (number, count, value) in always.chain(columns.iter().copied()) {
+                body.push(number);
+                column::pack(count, |_| value, &mut body);
+            }
+            column::pad(&mut body);
+            value::sealed(Kind::LedgerPage, &body)
+        };
+        #[rustfmt::skip]
+        let cases: [(&str, u64, u16, &[(u8, usize, i64)], bool); 6] = [
+            ("plain points", 9, 2, &[], true),
+            ("a lot of each", 9, 2, &[(TAKEN_COUNT, 2, 1), (TAKEN_LOT, 2, 1), (TAKEN_AMOUNT, 2, 1)], true),
+            // The second count was not looked at when the lots were counted.
+            ("two counts", 9, 2, &[(TAKEN_COUNT, 2, 1), (TAKEN_LOT, 2, 1), (TAKEN_COUNT, 2, i64::MAX)], false),
+            ("the last numbers there are", u64::MAX - 2, 2, &[], true),
+            ("numbers beyond the last", u64::MAX - 1, 2, &[], false),
+            ("a time before all others", 9, 1, &[(CREDITED_AT, 1, i64::MIN)], true),
+        ];
+        for (name, first, count, columns, is_good) in cases {
+            let stored = page(first, count, columns);
+            let opened = LedgerPage::open(Sequence(first), &stored);
+            assert_eq!(opened.is_ok(), is_good, "{name}");
+            if let Ok(opened) = opened {
+                assert_eq!(opened.end().0 - first, u64::from(count));
+                assert_eq!(opened.credited_at(0), opened.time, "{name}");
+                assert!(opened.taken(usize::from(count) - 1).len() <= 1, "{name}");
             }
         }
     }

@@ -261,5 +261,14 @@ mod tests {
                 let _ = decode(1, &damaged);
             }
         }
+        // Columns of one value have no bytes, so nothing but the count says how many lots there are.
+        for count in [ROWS as u32 + 1, u32::MAX] {
+            let mut body = count.to_le_bytes().to_vec();
+            for value in [1, 1, 1, 0, 0, 0, 0, 0, 0] {
+                column::pack(1, |_| value, &mut body);
+            }
+            column::pad(&mut body);
+            assert!(decode(1, &value::sealed(Kind::Lots, &body)).is_err(), "{count} lots");
+        }
     }
 }

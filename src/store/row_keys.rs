@@ -387,7 +387,7 @@ impl Drop for StoredRowKeys<'_> {
     }
 }
 
-fn open_page(page: u32, stored: &[u8]) -> Result<&[u8]> {
+pub(super) fn open_page(page: u32, stored: &[u8]) -> Result<&[u8]> {
     let damaged = || Error::corrupt(format!("page {page} of row keys cannot be read"));
     let body = value::open(Kind::RowKeyPage, stored, &format_args!("page {page} of row keys"))?;
     let (count, keys) = body.split_first_chunk::<4>().ok_or_else(damaged)?;

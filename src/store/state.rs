@@ -517,7 +517,7 @@ fn fill<T: Send>(
 }
 
 /// Two packed columns behind a count: how account and profile pages are laid out.
-fn two_columns<T>(
+pub(super) fn two_columns<T>(
     kind: Kind,
     page: u32,
     stored: &[u8],

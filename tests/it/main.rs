@@ -9,7 +9,7 @@
 //! means beside a full scan of exports; `bulk` has the rules of the operations on whom it means. `bad_input` says what
 //! happens when input, disk or store are not as they should be, `kill`, `stop` and `unfinished` what happens when a job
 //! ends in the middle, `service` the library on a runtime, `tell` who is told of a job that ended, `upkeep` and `backup` what is done to a store beside its jobs,
-//! `exports` that all formats say the same, `history` what is shown to whom, `views` what is answered while a job runs, `cmd` what the command line says, `dialogue` what it asks, `addresses` what published lists say of e-mail addresses, `readme` that the README says the same. `tidy` looks at the sources themselves.
+//! `exports` that all formats say the same, `history` what is shown to whom, `views` what is answered while a job runs, `cmd` what the command line says, `dialogue` what it asks, `addresses` what published lists say of e-mail addresses, `fuzz` what the fuzz targets claim of their seeds, `readme` that the README says the same. `tidy` looks at the sources themselves.
 //!
 //! Everything here makes its own directory; no test depends on another, on the clock or on the network.
 
@@ -28,6 +28,7 @@ mod expiry_updates;
 mod expire;
 mod filters;
 mod formats;
+mod fuzz;
 mod history;
 mod incust;
 mod kill;

@@ -333,6 +333,22 @@ fn a_format_is_recognised_or_asked_for() {
     }
 }
 
+/// Each format has a hundred names; held against each column anew, they took a minute.
+#[test]
+fn a_header_of_tens_of_thousands_of_columns_is_read_like_any_other() {
+    let many = |first: &str| {
+        let others = (0..60_000).map(|number| format!("c{number}"));
+        first.split(',').map(str::to_owned).chain(others).collect::<Vec<_>>()
+    };
+    assert_eq!(recognize(None, &many("email,amount,operation")).expect("it has all").name, "nector");
+    let error = recognize(Some(Kind::Points), &many("email,none")).expect_err("no amount").to_string();
+    assert!(error.contains("`nector` lacks `amount`"), "{}", &error[error.len() - 2000..]);
+    let mapping = Mapping::resolve(builtin("nector"), Header::Named(&many("Amount,none,E-Mail")), &[]);
+    let mapping = mapping.expect("both columns");
+    assert_eq!((mapping.column(ColumnField::Email), mapping.column(ColumnField::Amount)), (Some(2), Some(0)));
+    assert_eq!(mapping.ignored.len(), 60_001);
+}
+
 #[test]
 fn a_header_that_no_format_fits_is_told_what_each_lacks() {
     let error = recognize(Some(Kind::Points), &cells("id,points")).expect_err("nobody has an id").to_string();

@@ -125,7 +125,7 @@ fn problem_of(error: &XlsxError) -> SheetProblem {
     }
 }
 
-fn far() -> SheetProblem {
+pub(super) fn far() -> SheetProblem {
     SheetProblem::TooLarge { what: "it has a cell where no sheet has one".to_owned() }
 }
 

@@ -6,7 +6,7 @@
 
 use memchr::memchr;
 
-use super::{SHARED_TEXT_BYTES_MAX, SheetProblem};
+use super::{SHARED_TEXT_BYTES_MAX, SheetProblem, cells::far};
 
 /// A tag, a text between tags, a comment. A cell's text has at most 32,767 characters.
 const PIECE_BYTES_MAX: u64 = 1 << 20;
@@ -26,6 +26,13 @@ const SHARED_ELEMENT_BYTES: u64 = 32;
 
 /// Shared texts that a part may say it has, however short it is: 24 MiB.
 const SHARED_COUNT_MIN: u64 = 1 << 20;
+
+/// Letters of a sheet's last column, and digits of its last row: `XFD1048576`.
+const COLUMN_LETTERS: usize = 3;
+const ROW_DIGITS: usize = 7;
+
+/// A place so short needs no look at what it is made of: six letters, and six digits, fit into 32 bits.
+const PLACE_BYTES_MAX: usize = 6;
 
 /// The bytes of a tag that are kept: its name and the first attributes.
 const TAG_BYTES_KEPT: usize = 256;
@@ -252,9 +259,13 @@ impl Guard {
     fn cell_tag_ends(&mut self) -> Result<(), SheetProblem> {
         let is_end = self.tag.first() == Some(&b'/');
         match local_name(&self.tag) {
-            b"c" => self.cell_bytes = 0,
+            b"c" => {
+                self.cell_bytes = 0;
+                self.check_place()?;
+            }
             b"row" => {
                 self.cell_bytes = 0;
+                self.check_place()?;
                 if let Some(row) = attribute(&self.tag, b"r").and_then(number).filter(|_| !is_end) {
                     if row < self.last_row {
                         return Err(disordered(row, self.last_row));
@@ -269,6 +280,20 @@ impl Guard {
             _ => {}
         }
         Ok(())
+    }
+
+    /// calamine counts rows and columns in 32 bits, and begins again at 0 beyond them: the cell would be another one.
+    fn check_place(&self) -> Result<(), SheetProblem> {
+        let is_far = match attribute(&self.tag, b"r") {
+            Some(place) if place.len() <= PLACE_BYTES_MAX => false,
+            Some(place) => {
+                let letters = place.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+                letters > COLUMN_LETTERS || place.len() - letters > ROW_DIGITS
+            }
+            // An attribute that was not kept was not looked at.
+            None => self.piece_bytes > TAG_BYTES_KEPT as u64,
+        };
+        if is_far { Err(far()) } else { Ok(()) }
     }
 
     /// Whether the rows of a sheet are over, as far as they were seen.
@@ -387,6 +412,29 @@ mod tests {
         let backwards = b"<sheetData><row r=\"2\"/><row spans=\"1:2\" r=\"1\"/></sheetData>";
         assert_eq!(pass(Kind::Sheet, backwards).err(), Some(disordered(1, 2)));
         assert!(pass(Kind::Small, b"\xff\xfe<\0").is_err());
+    }
+
+    #[test]
+    fn a_place_that_would_be_counted_as_another_is_refused() {
+        let long = format!("<row {}r=\"1\">", "a=\"\" ".repeat(60));
+        for (tag, is_good) in [
+            ("<row r=\"1048576\">", true),
+            ("<row r=\"9999999\">", true),
+            // 2^32 + 2 is row 2 in 32 bits.
+            ("<row r=\"4294967298\">", false),
+            ("<row r=\"555555555555555555555555555\">", false),
+            ("<row spans=\"1:2\" r='12345678'>", false),
+            ("<row><c r=\"XFD1048576\">", true),
+            ("<row><c r=\"AAA9\" s=\"1\"/>", true),
+            ("<row><c r=\"A4294967298\">", false),
+            ("<row><c s=\"1\" r=\"AAAAAAAAAAA1\"/>", false),
+            ("<row><c>", true),
+            ("<row>", true),
+            (long.as_str(), false),
+        ] {
+            let found = pass(Kind::Sheet, format!("<sheetData>{tag}").as_bytes()).err();
+            assert_eq!(found, (!is_good).then(far), "{tag}");
+        }
     }
 
     #[test]
