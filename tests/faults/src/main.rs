@@ -46,6 +46,10 @@ struct Arguments {
     #[arg(long)]
     no_controls: bool,
 
+    /// Leave the directory of a run that failed, and name it
+    #[arg(long)]
+    keep: bool,
+
     /// Runs at a time
     #[arg(long, value_name = "N", default_value_t = 2)]
     workers: usize,
@@ -119,7 +123,7 @@ fn session(arguments: &Arguments) -> Result<bool, String> {
         Runs::Small => SEED_SMALL,
         Runs::Claim | Runs::Number(_) => random::any_seed(),
     });
-    let session = Session { harness: &harness, seed, workers: arguments.workers.max(1) };
+    let session = Session { harness: &harness, seed, workers: arguments.workers.max(1), keep: arguments.keep };
     eprintln!("faults: seed {seed}");
     let mut table = Table::default();
     for fault in
@@ -136,6 +140,10 @@ fn session(arguments: &Arguments) -> Result<bool, String> {
             table.0.push(session.control(&**fault, control));
             eprintln!("{}", table.0[table.0.len() - 1]);
         }
+    }
+    // The directory of a failed run lies in it.
+    if arguments.keep && table.counts()[1] > 0 {
+        eprintln!("faults: {} is left", directory.keep().display());
     }
     println!("{table}");
     if let Some(report) = &arguments.report {

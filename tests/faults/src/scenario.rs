@@ -180,10 +180,12 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), Problem> {
             let path = relative.join(entry.file_name());
             if entry.file_type()?.is_dir() {
                 directories.push(path);
-            } else if path.extension().is_some_and(|end| end == "sst") {
-                fs::hard_link(from.join(&path), to.join(&path))?;
-            } else {
-                fs::copy(from.join(&path), to.join(&path))?;
+                continue;
+            }
+            let [from, to] = [from.join(&path), to.join(&path)];
+            // Another file system cannot have a link to it.
+            if !path.extension().is_some_and(|end| end == "sst") || fs::hard_link(&from, &to).is_err() {
+                fs::copy(from, to)?;
             }
         }
     }

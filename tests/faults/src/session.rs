@@ -29,6 +29,8 @@ pub struct Session<'a> {
     pub seed: u64,
     /// Runs at a time.
     pub workers: usize,
+    /// Leave the directory of a run that failed.
+    pub keep: bool,
 }
 
 /// What workers have done.
@@ -133,13 +135,16 @@ impl Session<'_> {
         tally
     }
 
-    /// Makes one run in a directory of its own, which is kept where the program under test was wrong.
+    /// Makes one run in a directory of its own, which is kept on request where something was wrong.
     fn run(&self, fault: &dyn Fault, program: &Program, seed: u64) -> Result<u64, Problem> {
         let name = format!("{}-{seed}-", fault.name());
         let directory = tempfile::Builder::new().prefix(&name).tempdir_in(&self.harness.directory)?;
         let run = Run { harness: self.harness, program: program.clone(), seed, directory: directory.path() };
-        let result = catch_unwind(AssertUnwindSafe(|| fault.run(&run)))
-            .unwrap_or_else(|_| Err(Problem::Harness("panicked".to_owned())));
+        let result = catch_unwind(AssertUnwindSafe(|| fault.run(&run)));
+        let result = result.unwrap_or_else(|_| Err(Problem::Harness("panicked".to_owned())));
+        if let Err(problem @ Problem::Wrong(_)) = result {
+            return Err(if self.keep { problem.at(directory.keep().display()) } else { problem });
+        }
         result
     }
 }
