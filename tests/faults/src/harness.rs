@@ -78,6 +78,8 @@ pub struct Run<'a> {
     pub harness: &'a Harness,
     /// The program that the fault happens to: the binary under test, or what a control makes of it.
     pub program: Program,
+    /// What is broken, of a control: a fault may have to break it itself.
+    pub broken: Option<&'static str>,
     /// Everything that is chosen comes from it.
     pub seed: u64,
     /// An empty directory, removed after a run that ends well.

@@ -5,6 +5,7 @@ mod fault;
 mod harness;
 mod program;
 mod random;
+mod recovery;
 mod scenario;
 mod session;
 mod state;

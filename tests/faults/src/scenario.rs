@@ -1,6 +1,7 @@
 //! Kinds of jobs, each with its store and files: generated from a seed, with rows that must be rejected.
 
 mod rows;
+mod workbook;
 
 use std::{
     fs,
@@ -10,10 +11,12 @@ use std::{
 
 use tempfile::TempDir;
 
+pub use rows::gzip;
+
 use crate::{
     audit::{self, Row},
     ensure,
-    program::Program,
+    program::{Process, Program},
     random::Random,
     state::{PROCESSED, REJECTS, State},
     verdict::Problem,
@@ -30,6 +33,10 @@ pub enum Kind {
     DatedPoints,
     /// `import points` of a compressed file.
     GzPoints,
+    /// `import points` of a workbook.
+    Workbook,
+    /// `import points` of standard input, which the store keeps until the job ends.
+    PipedPoints,
     /// `bulk credit` of a selection that the credit itself would change.
     BulkCredit,
     /// `bulk reset`.
@@ -47,8 +54,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds whose command reads no standard input.
+    pub const ALL: &[Kind] = {
+        let (_, others) = Kind::WITH_PIPES.split_at(1);
+        others
+    };
+
     /// All kinds.
-    pub const ALL: &[Kind] = &[
+    pub const WITH_PIPES: &[Kind] = &[
+        Kind::PipedPoints,
         Kind::Points,
         Kind::Customers,
         Kind::BulkCredit,
@@ -58,16 +72,18 @@ impl Kind {
         Kind::Expiry,
         Kind::BulkReset,
         Kind::Expire,
+        Kind::Workbook,
         Kind::UndoBulk,
         Kind::UndoExpiry,
     ];
 
-    /// The kinds that read a file.
-    pub const IMPORTS: &[Kind] = &[Kind::Points, Kind::Customers, Kind::DatedPoints, Kind::GzPoints, Kind::Expiry];
+    /// The kinds that read a file by its name.
+    pub const IMPORTS: &[Kind] =
+        &[Kind::Points, Kind::Customers, Kind::DatedPoints, Kind::GzPoints, Kind::Workbook, Kind::Expiry];
 
-    /// Whether the job reads a file, which makes its command known again.
+    /// Whether the job has a row for each of an input, which makes its command known again.
     pub fn is_import(self) -> bool {
-        Kind::IMPORTS.contains(&self)
+        self == Kind::PipedPoints || Kind::IMPORTS.contains(&self)
     }
 }
 
@@ -117,7 +133,8 @@ impl Scenario {
         };
         let undisturbed = tempfile::Builder::new().prefix("undisturbed-").tempdir_in(directory)?;
         scenario.copy_to(undisturbed.path())?;
-        let ended = any_windows(program, &mut random).succeed(undisturbed.path(), &scenario.command)?;
+        let ended = scenario.start(&any_windows(program, &mut random), undisturbed.path())?.wait()?;
+        ensure!(ended.is_done(), "the job {ended}");
         scenario.took = ended.took;
         scenario.expected = State::read(program, undisturbed.path(), scenario.job)?;
         scenario.audit(&scenario.expected)?;
@@ -133,6 +150,7 @@ impl Scenario {
         if self.kind.is_import() {
             audit::answers(state, &self.rows, self.job)?;
         }
+        ensure!(state.summary["state"] == "finished", "the job has not finished: {}", state.summary);
         let changed = state.summary["rows"]["read"].as_u64().unwrap_or(0);
         ensure!(changed > 0, "the job did nothing: {}", state.summary);
         Ok(())
@@ -145,6 +163,17 @@ impl Scenario {
     /// Files cannot be copied.
     pub fn copy_to(&self, directory: &Path) -> Result<(), Problem> {
         copy(self.before.path(), directory)
+    }
+
+    /// Starts the command, with its standard input if it reads one.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(&self, program: &Program, directory: &Path) -> Result<Process, Problem> {
+        match &self.input {
+            Some(input) if self.kind == Kind::PipedPoints => program.spawn_reading(directory, &self.command, input),
+            _ => program.spawn(directory, &self.command),
+        }
     }
 
     /// Whether the command, repeated now, would be another job and not this one: where no file makes it known again, it

@@ -49,7 +49,7 @@ impl Session<'_> {
     pub fn fault(&self, fault: &dyn Fault, wanted: u64) -> Line {
         let began = Instant::now();
         let runs_max = wanted.saturating_mul(RUNS_OF_FAULT_MAX);
-        let tally = self.runs(fault, &self.harness.tidemill, wanted, runs_max);
+        let tally = self.runs(fault, None, &self.harness.tidemill, wanted, runs_max);
         let faults = tally.faults.load(Ordering::Relaxed);
         let verdict = match tally.problem.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some((_, Problem::NotRun(why))) => Verdict::NotRun(why),
@@ -71,7 +71,7 @@ impl Session<'_> {
             Err(Problem::NotRun(why)) => Verdict::NotRun(why),
             Err(problem) => Verdict::Failed { seed: None, what: problem.to_string() },
             Ok(program) => {
-                let tally = self.runs(fault, &program, u64::MAX, control.runs_max);
+                let tally = self.runs(fault, Some(control.name), &program, u64::MAX, control.runs_max);
                 runs = tally.runs.load(Ordering::Relaxed);
                 faults = tally.faults.load(Ordering::Relaxed);
                 match tally.problem.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -98,7 +98,14 @@ impl Session<'_> {
     }
 
     /// Makes runs until enough faults took effect, or one run failed.
-    fn runs(&self, fault: &dyn Fault, program: &Program, wanted: u64, runs_max: u64) -> Tally {
+    fn runs(
+        &self,
+        fault: &dyn Fault,
+        broken: Option<&'static str>,
+        program: &Program,
+        wanted: u64,
+        runs_max: u64,
+    ) -> Tally {
         let tally = Tally::default();
         thread::scope(|threads| {
             for _ in 0..self.workers {
@@ -110,7 +117,7 @@ impl Session<'_> {
                             break;
                         }
                         let seed = self.seed.wrapping_add(at);
-                        match self.run(fault, program, seed) {
+                        match self.run(fault, broken, program, seed) {
                             Ok(faults) => {
                                 let runs = tally.runs.fetch_add(1, Ordering::Relaxed) + 1;
                                 let faults = tally.faults.fetch_add(faults, Ordering::Relaxed) + faults;
@@ -136,10 +143,16 @@ impl Session<'_> {
     }
 
     /// Makes one run in a directory of its own, which is kept on request where something was wrong.
-    fn run(&self, fault: &dyn Fault, program: &Program, seed: u64) -> Result<u64, Problem> {
+    fn run(
+        &self,
+        fault: &dyn Fault,
+        broken: Option<&'static str>,
+        program: &Program,
+        seed: u64,
+    ) -> Result<u64, Problem> {
         let name = format!("{}-{seed}-", fault.name());
         let directory = tempfile::Builder::new().prefix(&name).tempdir_in(&self.harness.directory)?;
-        let run = Run { harness: self.harness, program: program.clone(), seed, directory: directory.path() };
+        let run = Run { harness: self.harness, program: program.clone(), broken, seed, directory: directory.path() };
         let result = catch_unwind(AssertUnwindSafe(|| fault.run(&run)));
         let result = result.unwrap_or_else(|_| Err(Problem::Harness("panicked".to_owned())));
         if let Err(problem @ Problem::Wrong(_)) = result {

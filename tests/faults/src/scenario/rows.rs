@@ -1,10 +1,14 @@
 //! The stores and files of scenarios, and what is known of each row beforehand.
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{BEFORE, Kind, NOW, reports};
+use super::{BEFORE, Kind, NOW, reports, workbook};
 use crate::{
     audit::{Outcome, Row},
     program::Program,
@@ -61,6 +65,13 @@ impl Table {
     }
 }
 
+/// These bytes, compressed.
+pub fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes)?;
+    encoder.finish()
+}
+
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
@@ -81,7 +92,9 @@ pub fn write(program: &Program, directory: &Path, kind: Kind, rows: u64, random:
     };
     Ok(match kind {
         Kind::Customers => customers_job(directory, rows, number, random)?,
-        Kind::Points | Kind::GzPoints => points(directory, kind, rows, &mut customers, random)?,
+        Kind::Points | Kind::GzPoints | Kind::Workbook | Kind::PipedPoints => {
+            points(directory, kind, rows, &mut customers, random)?
+        }
         Kind::DatedPoints => dated_points(directory, rows, &mut customers, random)?,
         Kind::BulkCredit => bulk_credit(),
         Kind::BulkReset => bulk(&format!("bulk reset --all --to {}", random.within(1..500))),
@@ -153,13 +166,12 @@ fn customers(program: &Program, directory: &Path, count: u64, random: &mut Rando
 }
 
 fn import(kind: &str, flags: &str, file: &str, number: u32, table: Table, directory: &Path) -> Result<Job, Problem> {
-    if file.ends_with(".gz") {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(table.text.as_bytes())?;
-        fs::write(directory.join(file), encoder.finish()?)?;
-    } else {
-        fs::write(directory.join(file), &table.text)?;
-    }
+    let bytes = match file.rsplit_once('.') {
+        Some((_, "gz")) => gzip(table.text.as_bytes())?,
+        Some((_, "xlsx")) => workbook::of_csv(&table.text)?,
+        _ => table.text.into_bytes(),
+    };
+    fs::write(directory.join(file), bytes)?;
     let mut command = words(&format!("import {kind} {file} {flags} --now {NOW}"));
     command.extend(reports());
     Ok(Job { command, number, input: Some(file.to_owned()), rows: table.rows })
@@ -210,7 +222,8 @@ fn points(
             1 => (format!("{who},{amount}x,CR"), rejected("amount_invalid")),
             2 => (format!("{who},{amount},MAYBE"), rejected("operation_invalid")),
             3 => (format!(",,{amount},CR"), rejected("identifier_missing")),
-            4 => (format!("{who},{amount},CR,more"), rejected("row_malformed")),
+            // A sheet has no rows of too many cells.
+            4 if kind != Kind::Workbook => (format!("{who},{amount},CR,more"), rejected("row_malformed")),
             5 => (format!("{who},0,CR"), Some(Outcome::Unchanged)),
             6..20 if customer.balance < amount => (format!("{who},{amount},DR"), rejected("insufficient_balance")),
             6..20 => {
@@ -224,8 +237,16 @@ fn points(
         };
         table.push(&row, outcome);
     }
-    let file = if kind == Kind::GzPoints { "points.csv.gz" } else { "points.csv" };
-    import("points", "--reason campaign", file, 3, table, directory)
+    let file = match kind {
+        Kind::GzPoints => "points.csv.gz",
+        Kind::Workbook => "points.xlsx",
+        _ => "points.csv",
+    };
+    let mut job = import("points", "--reason campaign", file, 3, table, directory)?;
+    if kind == Kind::PipedPoints {
+        job.command = job.command.into_iter().map(|word| if word == file { "-".to_owned() } else { word }).collect();
+    }
+    Ok(job)
 }
 
 /// Points with last days, references, row ids and amounts to be set.
