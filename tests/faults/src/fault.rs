@@ -1,6 +1,11 @@
 //! Ways in which a run is disturbed. Each says what must hold all the same, and with what broken it must notice.
 
+pub mod clocks;
 pub mod kill;
+pub mod memory;
+pub mod repeats;
+pub mod signals;
+pub mod writers;
 
 use crate::{
     harness::{Harness, Run},
@@ -46,5 +51,12 @@ pub struct Control {
 
 /// All faults, in the order in which they are run.
 pub fn all() -> Vec<Box<dyn Fault>> {
-    vec![Box::new(kill::Kill)]
+    vec![
+        Box::new(kill::Kill),
+        Box::new(signals::Signals),
+        Box::new(repeats::Repeats),
+        Box::new(writers::Writers),
+        Box::new(clocks::Clocks),
+        Box::new(memory::Memory),
+    ]
 }
