@@ -18,7 +18,8 @@ const ATTEMPTS_MAX: u32 = 3;
 /// # Errors
 /// No process can be started.
 pub fn go_on(program: &Program, run: &Run, scenario: &Scenario, random: &mut Random) -> Result<Process, Problem> {
-    if random.one_in(2) && !scenario.is_repeated_anew(&run.harness.tidemill, run.directory)? {
+    let is_first = !run.is_begun.replace(true);
+    if is_first || random.one_in(2) && !scenario.is_repeated_anew(&run.harness.tidemill, run.directory)? {
         scenario.start(program, run.directory)
     } else {
         program.spawn(run.directory, &["job", "resume", &scenario.job.to_string()])

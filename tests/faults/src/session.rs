@@ -1,6 +1,7 @@
 //! Makes the runs of each fault, in as many workers as there are processors for, and says what came of them.
 
 use std::{
+    cell::Cell,
     io::IsTerminal,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -152,7 +153,14 @@ impl Session<'_> {
     ) -> Result<u64, Problem> {
         let name = format!("{}-{seed}-", fault.name());
         let directory = tempfile::Builder::new().prefix(&name).tempdir_in(&self.harness.directory)?;
-        let run = Run { harness: self.harness, program: program.clone(), broken, seed, directory: directory.path() };
+        let run = Run {
+            harness: self.harness,
+            program: program.clone(),
+            broken,
+            seed,
+            directory: directory.path(),
+            is_begun: Cell::new(false),
+        };
         let result = catch_unwind(AssertUnwindSafe(|| fault.run(&run)));
         let result = result.unwrap_or_else(|_| Err(Problem::Harness("panicked".to_owned())));
         if let Err(problem @ Problem::Wrong(_)) = result {

@@ -108,6 +108,7 @@ fn sent_again(run: &Run, scenario: &Scenario, random: &mut Random) -> Result<(),
 
 /// Kills the job and changes its file: going on is refused until it is as it was.
 fn changed_between(run: &Run, scenario: &Scenario, random: &mut Random) -> Result<u64, Problem> {
+    run.is_begun.set(true);
     let process = scenario.start(&scenario::any_windows(&run.program, random), run.directory)?;
     let moment = scenario.took.mul_f64(random.share());
     let ended = if process.ends_within(moment)? { process.wait()? } else { process.kill()? };

@@ -60,6 +60,7 @@ impl Fault for Writers {
         let scenario = run.scenario(Kind::ALL, ROWS)?;
         let mut random = run.random("writers");
         run.copy(&scenario)?;
+        run.is_begun.set(true);
         let first = scenario.start(&scenario::any_windows(&run.program, &mut random), run.directory)?;
         // The same command at the same time: one of both does the job.
         let rival = (scenario.kind.is_import() && random.one_in(2))
