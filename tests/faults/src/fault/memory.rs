@@ -19,6 +19,8 @@ use crate::{
 const ROWS: u64 = 6000;
 /// Processes that run short before the job may end in peace.
 const SHORTAGES_OF_RUN_MAX: u64 = 3;
+/// A part of the job's time: towards its end it has all the memory that it needs.
+const EARLY: f64 = 0.6;
 /// Where control groups of memory are: of version 1.
 const GROUPS: &str = "/sys/fs/cgroup/memory";
 
@@ -50,11 +52,11 @@ impl Fault for Memory {
         let mut shortages = 0;
         for _ in 0..shortages_max {
             let program = scenario::any_windows(&run.program, &mut random);
-            let moment = scenario.took.mul_f64(random.share());
+            let moment = scenario.took.mul_f64(random.share() * EARLY);
             let ended = match random.below(3) {
                 // The system's own way: the group's limit, and the process is killed.
                 0 if Path::new(GROUPS).is_dir() => {
-                    let Some(group) = Group::new(run, random.within(4..48) << 20)? else { continue };
+                    let Some(group) = Group::new(run, random.within(2500..7500) << 10)? else { continue };
                     let enter = format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", group.0.display());
                     let process =
                         recovery::go_on(&program.started_by(["sh", "-c", &enter]), run, &scenario, &mut random)?;
@@ -66,7 +68,7 @@ impl Fault for Memory {
                 kind => {
                     let process = recovery::go_on(&program, run, &scenario, &mut random)?;
                     if !process.ends_within(moment)? {
-                        let more = random.below(3) * random.below(8 << 20);
+                        let more = if random.one_in(3) { random.below(4 << 20) } else { 0 };
                         limit(&process, if kind == 1 { libc::RLIMIT_AS } else { libc::RLIMIT_DATA }, more)?;
                     }
                     process.wait()?
