@@ -180,3 +180,6 @@ fn ledger_of_rows(state: &State, job: u32, mut applied: BTreeMap<u64, i64>) -> R
     ensure!(applied.is_empty(), "ledger: rows of these lines are applied but have no entry: {applied:?}");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -19,6 +19,8 @@ use crate::{
     verdict::{Line, Problem, Verdict},
 };
 
+/// How often a session without a terminal says how far it is.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 /// Runs of which so few faults take effect say nothing.
 const RUNS_OF_FAULT_MAX: u64 = 30;
 
@@ -35,7 +37,6 @@ pub struct Session<'a> {
 }
 
 /// What workers have done.
-#[derive(Default)]
 struct Tally {
     next: AtomicU64,
     faults: AtomicU64,
@@ -43,6 +44,23 @@ struct Tally {
     stop: AtomicBool,
     /// The first problem, and its seed.
     problem: Mutex<Option<(u64, Problem)>>,
+    /// When it was last said how far it is.
+    said: Mutex<Instant>,
+}
+
+impl Tally {
+    /// Says how far it is: on a terminal always anew, elsewhere now and then.
+    fn say(&self, name: &str, runs: u64, faults: u64) {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r  {name}: {runs} runs, {faults} faults ");
+            return;
+        }
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.elapsed() >= SAY_EVERY {
+            eprintln!("  {name}: {runs} runs, {faults} faults");
+            *said = Instant::now();
+        }
+    }
 }
 
 impl Session<'_> {
@@ -107,7 +125,14 @@ impl Session<'_> {
         wanted: u64,
         runs_max: u64,
     ) -> Tally {
-        let tally = Tally::default();
+        let tally = Tally {
+            next: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+            problem: Mutex::new(None),
+            said: Mutex::new(Instant::now()),
+        };
         thread::scope(|threads| {
             for _ in 0..self.workers {
                 threads.spawn(|| {
@@ -122,9 +147,7 @@ impl Session<'_> {
                             Ok(faults) => {
                                 let runs = tally.runs.fetch_add(1, Ordering::Relaxed) + 1;
                                 let faults = tally.faults.fetch_add(faults, Ordering::Relaxed) + faults;
-                                if std::io::stderr().is_terminal() {
-                                    eprint!("\r  {}: {runs} runs, {faults} faults ", fault.name());
-                                }
+                                tally.say(fault.name(), runs, faults);
                             }
                             Err(problem) => {
                                 tally.runs.fetch_add(1, Ordering::Relaxed);
