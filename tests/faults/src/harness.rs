@@ -19,6 +19,9 @@ const RUNS_OF_SCENARIO: u64 = 20;
 /// Scenarios that are kept: those in use by all workers, and some more.
 const SCENARIOS_KEPT: usize = 8;
 
+/// A kind of job, about how many rows, and a seed.
+type Key = (Kind, u64, u64);
+/// A scenario that is made once, by whoever needs it first.
 type Prepared = Arc<OnceLock<Result<Arc<Scenario>, Problem>>>;
 
 /// The programs under test, and where they may work.
@@ -29,7 +32,7 @@ pub struct Harness {
     pub sabotaged: Option<Program>,
     /// Where all directories are made.
     pub directory: PathBuf,
-    scenarios: Mutex<VecDeque<((Kind, u64, u64), Prepared)>>,
+    scenarios: Mutex<VecDeque<(Key, Prepared)>>,
 }
 
 impl Harness {

@@ -41,11 +41,6 @@ impl Random {
     pub fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.0.usize(0..choices.len())]
     }
-
-    /// Puts these into another order.
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        self.0.shuffle(items);
-    }
 }
 
 /// A seed that nobody chose.

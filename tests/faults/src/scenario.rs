@@ -213,7 +213,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<(), Problem> {
             }
             let [from, to] = [from.join(&path), to.join(&path)];
             // Another file system cannot have a link to it.
-            if !path.extension().is_some_and(|end| end == "sst") || fs::hard_link(&from, &to).is_err() {
+            if path.extension().is_none_or(|end| end != "sst") || fs::hard_link(&from, &to).is_err() {
                 fs::copy(from, to)?;
             }
         }

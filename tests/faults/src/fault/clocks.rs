@@ -8,7 +8,6 @@ use crate::{
     harness::Run,
     program::Program,
     random::Random,
-    recovery,
     scenario::{Kind, NOW},
     state::State,
     verdict::Problem,
@@ -125,7 +124,7 @@ impl Fault for Clocks {
 
 /// The job begins on its day, so that it applies something; it goes on at any time.
 fn first_clock(attempt: u32, random: &mut Random) -> &'static str {
-    if attempt == 0 { CLOCKS[usize::from(random.one_in(2))] } else { *random.one_of(CLOCKS) }
+    if attempt == 0 { CLOCKS[usize::from(random.one_in(2))] } else { random.one_of::<&str>(CLOCKS) }
 }
 
 fn zoned(program: &Program, random: &mut Random) -> Program {

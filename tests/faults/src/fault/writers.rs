@@ -6,7 +6,7 @@ use crate::{
     harness::Run,
     program::{Ended, Process},
     recovery,
-    scenario::{self, Kind, Scenario},
+    scenario::{self, Kind},
     verdict::Problem,
 };
 
