@@ -1,5 +1,11 @@
 //! Adjustments while a job runs: each is taken in between the job's rows, once, and is durable when it is told.
 //!
+//! A normal run makes some hundreds of them. For a million, in a release build as always:
+//!
+//! ```text
+//! TIDEMILL_ADJUSTMENTS=1000000 cargo test --release many_who_adjust -- --nocapture
+//! ```
+//!
 //! Where an adjustment must meet the job in the middle, the job reads a stream that does not end before the test says so.
 
 use std::{
@@ -13,6 +19,7 @@ use std::{
         },
     },
     thread,
+    time::Instant,
 };
 
 use tidemill::{
@@ -189,33 +196,42 @@ fn sound(engine: &Engine) {
     assert_eq!(numbers, (1..=numbers.len() as u32).collect::<Vec<_>>());
 }
 
+/// So many of a normal run, or as many as `TIDEMILL_ADJUSTMENTS` says.
+fn adjustments_wanted() -> u64 {
+    std::env::var("TIDEMILL_ADJUSTMENTS").ok().and_then(|wanted| wanted.parse().ok()).unwrap_or(150)
+}
+
 #[test]
 fn many_who_adjust_at_once_are_all_served_while_a_file_is_imported() {
     const CUSTOMERS: u64 = 500;
-    const THREADS: u64 = 6;
-    const EACH: u64 = 25;
+    let threads = if adjustments_wanted() > 10_000 { 64 } else { 6 };
+    let each = adjustments_wanted().div_ceil(threads);
     let directory = tempfile::tempdir().expect("a directory");
-    let engine = store(&directory, CUSTOMERS as usize, small());
+    // Each window takes in one adjustment of each thread, so its rows are few where adjustments are many.
+    let options = Options { chunk_bytes_max: if threads > 6 { 1024 } else { 4096 }, ..small() };
+    let engine = store(&directory, CUSTOMERS as usize, options.clone());
+    let began = Instant::now();
     let (summary, views) = while_adding(&engine, CUSTOMERS, |running| {
         running.wait_for(1);
-        thread::scope(|threads| {
-            let adjusting = (0..THREADS).map(|number| {
+        thread::scope(|scope| {
+            let adjusting = (0..threads).map(|number| {
                 let engine = &engine;
-                threads.spawn(move || {
+                scope.spawn(move || {
                     let one = |at: u64| {
                         // Some customers of one thread, and some of all.
-                        let customer = if at.is_multiple_of(2) { number * 50 + at } else { at };
+                        let customer = if at.is_multiple_of(2) { number * 50 + at } else { at } % CUSTOMERS;
                         let email = format!("c{customer}@example.com");
                         (customer, adjust(engine, IdentifierKind::Email, &email, "1000"))
                     };
-                    (0..EACH).map(one).collect::<Vec<_>>()
+                    (0..each).map(one).collect::<Vec<_>>()
                 })
             });
             let adjusting: Vec<_> = adjusting.collect();
             adjusting.into_iter().flat_map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
         })
     });
-    assert_eq!(views.len() as u64, THREADS * EACH);
+    println!("{} adjustments beside {} rows in {:?}", views.len(), summary.rows.read, began.elapsed());
+    assert_eq!(views.len() as u64, threads * each);
     assert_eq!((summary.rows.applied, summary.rows.rejected), (summary.rows.read, 0));
     // All customers were there before, and all rows but the first of each repeat one: adjustments count for nothing here.
     assert_eq!((summary.customers.matched, summary.customers.created), (CUSTOMERS.min(summary.rows.read), 0));
@@ -234,9 +250,10 @@ fn many_who_adjust_at_once_are_all_served_while_a_file_is_imported() {
     }
     assert_eq!(jobs, (3..3 + views.len() as u32).collect());
     assert_eq!(entries[&2].len() as u64, summary.rows.read);
+    let mut adjusted = BTreeMap::new();
+    views.iter().for_each(|(customer, _)| *adjusted.entry(*customer).or_insert(0) += 1000);
     for customer in 0..CUSTOMERS {
-        let of = |wanted: &(u64, AdjustView)| wanted.0 == customer;
-        let by_hand = views.iter().filter(|view| of(view)).count() as u64 * 1000;
+        let by_hand: u64 = adjusted.get(&customer).copied().unwrap_or(0);
         // Rows are numbered from 1.
         let by_rows = (1..=summary.rows.read).filter(|row| row % CUSTOMERS == customer).count() as u64;
         let view = engine.customer(IdentifierKind::UserId, &format!("u{customer}")).expect("a customer");
@@ -250,7 +267,7 @@ fn many_who_adjust_at_once_are_all_served_while_a_file_is_imported() {
     sound(&engine);
     // A process that comes later finds all of it, and goes on counting jobs behind it.
     drop(engine);
-    let engine = Engine::open(&directory.path().join("store"), small()).expect("a store");
+    let engine = Engine::open(&directory.path().join("store"), options).expect("a store");
     sound(&engine);
     let next = adjust(&engine, IdentifierKind::UserId, "u1", "1").job.expect("a job");
     assert_eq!(next.0, 3 + views.len() as u32);
