@@ -592,7 +592,11 @@ mod tests {
             body.extend_from_slice(&[0; 12]);
             body.extend_from_slice(&1_u16.to_le_bytes());
             body.extend_from_slice(&[0; 4]);
-            assert_eq!(CustomerPage::open(first, &value::sealed(Kind::CustomerPage, &body)).is_ok(), is_good, "{first}");
+            assert_eq!(
+                CustomerPage::open(first, &value::sealed(Kind::CustomerPage, &body)).is_ok(),
+                is_good,
+                "{first}"
+            );
         }
     }
 }

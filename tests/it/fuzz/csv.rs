@@ -8,8 +8,8 @@ use std::{
 use tidemill::{
     domain::{
         command::Mode,
-        points::{Conversion, Rounding},
         phone::Region,
+        points::{Conversion, Rounding},
         program::Program,
         time::{DateStyle, TimeZone, Timestamp},
     },

@@ -84,7 +84,8 @@ pub fn check(input: &[u8]) {
     } else {
         // Between parts stands a NUL, which XML has nowhere; those that are left out are as they should be.
         let mut given = body.split(|&byte| byte == 0);
-        zip(&PARTS.map(|(name, usual)| (name, given.next().filter(|part| !part.is_empty()).unwrap_or(usual.as_bytes()))))
+        zip(&PARTS
+            .map(|(name, usual)| (name, given.next().filter(|part| !part.is_empty()).unwrap_or(usual.as_bytes()))))
     };
     let path = std::env::temp_dir().join(format!("tidemill-fuzz-{}.xlsx", std::process::id()));
     if std::fs::write(&path, &file).is_err() {
