@@ -2,7 +2,7 @@
 
 use super::{Engine, parameters::Parameters, parameters_of, run::Run};
 use crate::{
-    domain::job::{JobKind, JobStart},
+    domain::job::{JobKind, JobStart, JobState},
     error::{Error, Result},
     import::input::Layout,
     store::{
@@ -29,6 +29,36 @@ pub(super) fn taken_up(run: Run, job: &Job, is_dry: bool, found_again: impl FnOn
     let source = layout.open()?;
     let parameters = Parameters { layout: Some(layout.clone()), ..said_anew(&run.parameters, job, is_dry)? };
     Ok(Run::new(job.start.kind, parameters, layout, source, run.program, job.start.now, run.began, spooled))
+}
+
+/// Refuses a file that changed since an unfinished job applied a part of it: as another file it would begin anew, and apply
+/// that part twice.
+///
+/// # Errors
+/// `Refused` with code `file_changed`.
+pub(super) fn refuse_changed(run: &Run, jobs: &[Job]) -> Result<()> {
+    // Streams have no name by which they could be known.
+    if run.layout.is_spooled || run.layout.is_stream {
+        return Ok(());
+    }
+    let sheet = |layout: &Layout| layout.sheet.as_ref().map(|sheet| sheet.name.clone());
+    for job in jobs.iter().filter(|job| job.start.kind == run.kind && job.state() == JobState::Unfinished) {
+        let parameters = parameters_of(job)?;
+        let is_same = |layout: &Layout| layout.location == run.layout.location && sheet(layout) == sheet(&run.layout);
+        let is_same = parameters.layout.as_ref().is_some_and(is_same) && parameters.program == run.parameters.program;
+        if !is_same || job.rows_read() == 0 {
+            continue;
+        }
+        let (id, rows, path) = (job.id, job.rows_read(), run.layout.path.display());
+        let what =
+            format!("job {id} applied the first {rows} rows of `{path}`; the file or how it is read changed since");
+        let hint = format!(
+            "nothing was changed; put both back and repeat the command, or give the job up with `tidemill job cancel {id}`; \
+             `--again` applies all rows, these too"
+        );
+        return Err(Error::refused("file_changed", what).hint(hint).of_job(id));
+    }
+    Ok(())
 }
 
 /// The parameters of an unfinished job whose command is repeated: its own, but for whom it tells, and for the reports as far

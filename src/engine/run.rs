@@ -15,7 +15,7 @@ use crate::{
     },
     engine::{
         Engine, balances,
-        earlier::taken_up,
+        earlier::{refuse_changed, taken_up},
         expectations,
         expiry_update::expiring,
         parameters::{JobSettings, Parameters},
@@ -276,8 +276,9 @@ impl Engine {
             _ if run.layout.is_stream => String::new(),
             _ => self.pool.install(|| input::fingerprint(&run.source, &identity))?,
         };
-        let same = jobs::jobs(&self.store)?
-            .into_iter()
+        let all = jobs::jobs(&self.store)?;
+        let same = all
+            .iter()
             .rev()
             .filter(|earlier| earlier.start.kind == run.kind && !fingerprint.is_empty())
             .filter(|earlier| earlier.start.fingerprint == fingerprint && !sabotage::is_on(Promise::Repeat))
@@ -287,7 +288,7 @@ impl Engine {
         for job in same {
             // Nor did one that was undone.
             if jobs::undone_by(&self.store, job.id)?.is_none() {
-                earlier = Some(job);
+                earlier = Some(job.clone());
                 break;
             }
         }
@@ -356,6 +357,7 @@ impl Engine {
                 .hint("nothing was changed; if it is meant to be applied twice, add `--again`")
                 .of_job(earlier.id));
             }
+            None if !request.again && !request.dry_run => refuse_changed(&run, &all)?,
             _ => {}
         }
         if request.dry_run {

@@ -234,3 +234,21 @@ fn a_job_goes_on_with_no_other_file() {
         till.verify();
     }
 }
+
+#[test]
+fn a_command_that_is_repeated_with_a_file_that_changed_does_not_begin_anew() {
+    let (till, path) = interrupted(&many_rows());
+    let ledger = export(till.engine(), Export::Ledger);
+    std::fs::write(&path, format!("{}ana@example.com,1,CR,1\n", many_rows())).expect("a file is written");
+    let again = |how: fn(&mut JobRequest, &mut PointsRequest)| import(&till, "points.csv", how, &Progress::default());
+    let error = again(create).expect_err("its first rows are applied");
+    assert_eq!((error.kind(), error.code(), error.job()), (ErrorKind::Refused, "file_changed", Some(JobId(2))));
+    // So would the old file, if it were read in another way.
+    std::fs::write(&path, many_rows()).expect("a file is written");
+    assert_eq!(again(tidemill).expect_err("likewise").code(), "file_changed");
+    assert_eq!(export(till.engine(), Export::Ledger), ledger);
+    // Who gives the job up, knows that its rows stay.
+    till.engine().cancel(JobId(2)).expect("it is given up");
+    assert_eq!(again(tidemill).expect("it begins anew").job, Some(JobId(3)));
+    till.verify();
+}
