@@ -716,6 +716,28 @@ fn a_flipped_byte_in_any_file_is_found_or_says_nothing() {
 }
 
 #[test]
+fn a_list_of_tables_that_lost_its_end_is_damage_and_never_an_unknown_job() {
+    let binary = full_store();
+    let expected = Content::of_binary(&binary.copy());
+    let list = files_below(&binary.store()).into_iter().find(|path| path.to_string_lossy().contains("MANIFEST-"));
+    let list = list.expect("a list of tables");
+    let bytes = std::fs::read(binary.store().join(&list)).expect("a file");
+    let (mut at, mut cuts) = (0, 0);
+    while let Some([_, _, _, _, low, high, _]) = bytes.get(at..at + 7) {
+        let copy = binary.copy();
+        damage(&copy.store().join(&list), |bytes| bytes.truncate(at));
+        let what = format!("{} cut to {at} bytes", list.display());
+        if is_found(&copy, &expected, 1, &what) {
+            let again = copy.run(&["verify"]);
+            assert_ne!(again.json["error"]["code"], "job_unknown", "{what}: {again:?}");
+        }
+        at += 7 + usize::from(u16::from_le_bytes([*low, *high]));
+        cuts += 1;
+    }
+    assert!(cuts > 5, "{cuts} cuts");
+}
+
+#[test]
 fn a_missing_or_cut_table_is_found() {
     let binary = full_store();
     let expected = Content::of_binary(&binary.copy());

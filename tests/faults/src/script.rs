@@ -111,7 +111,7 @@ impl Script {
         let program = &run.harness.tidemill;
         let at = format!("{told:?} acknowledged");
         self.check_told(program, directory, told).map_err(|problem| problem.at(&at))?;
-        let there = Run { directory, program: program.clone(), ..*run };
+        let there = run.begun_in(directory);
         recovery::finish(program, &there, &self.scenario, &mut run.random("go on"))
             .and_then(|()| self.finish_adjustments(program, directory))
             .and_then(|()| State::read(program, directory, self.scenario.job))

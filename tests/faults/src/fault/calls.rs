@@ -86,7 +86,7 @@ impl Fault for Calls {
         loop {
             let directory = run.directory.join("call");
             fs::create_dir(&directory)?;
-            let part = Run { directory: &directory, program: run.program.clone(), ..*run };
+            let part = run.begun_in(&directory);
             let said = format!("{kind:?}, {} {} {number}", way.1.name(), way.0.name());
             if !broken(&part, shim, kind, way, number).map_err(|problem| problem.at(said))? {
                 return Ok(faults);

@@ -138,7 +138,7 @@ impl Fault for Flips {
                 let name = *random.one_of(&files);
                 scenario::copy(&base, &directory)?;
                 let Some(what) = damage(&directory.join("store").join(name), is_cut, &mut random)? else { continue };
-                let part = Run { directory: &directory, program: run.program.clone(), ..*run };
+                let part = run.begun_in(&directory);
                 let end = if is_finished { "finished" } else { "unfinished" };
                 before
                     .check(&part, name, &mut random)

@@ -73,7 +73,7 @@ impl Fault for FullDisk {
             (share * share * if is_all { JOB_BYTES as f64 } else { scenario.expected.processed.len() as f64 * 1.5 }) as u64
         };
         let filled = disk.fill(free)?;
-        let there = Run { directory: &work, program: program.clone(), ..*run };
+        let there = run.begun_in(&work);
         let ended = scenario.start(&program, &work)?.wait()?;
         let place = format!("{:?}, {free} bytes free on {}, honest {is_honest}, store too {is_all}", scenario.kind, disk.name());
         let checked = (|| {
@@ -102,7 +102,9 @@ impl Fault for FullDisk {
 fn check_end(ended: &Ended) -> Result<(), Problem> {
     let message = ended.error("message");
     let is_named = ended.error("code") == "disk_full" || message.contains("No space left on device");
-    ensure!(ended.is_done() || ended.exit == Some(1) && is_named, "a command does not say that the disk is full, it {ended}");
+    // A report that cannot even be begun is a wrong flag.
+    let is_error = ended.exit == Some(1) || ended.exit == Some(2) && ended.error("code") == "report_unwritable";
+    ensure!(ended.is_done() || is_error && is_named, "a command does not say that the disk is full, it {ended}");
     Ok(())
 }
 
