@@ -96,8 +96,9 @@ fn is_short(ended: &Ended, scenario: &Scenario) -> Result<bool, Problem> {
         return Ok(true);
     }
     let said = format!("{}{}", ended.stdout, ended.stderr).to_lowercase();
-    let is_named =
-        ["memory", "resource temporarily unavailable", "alloc", "mmap"].iter().any(|word| said.contains(word));
+    let is_named = ["memory", "resource temporarily unavailable", "alloc", "mmap", "terminate called"]
+        .iter()
+        .any(|word| said.contains(word));
     match (ended.exit, ended.signal) {
         (None, Some(libc::SIGABRT)) | (Some(1 | 4 | 101), _) if is_named => Ok(true),
         // The stack of a thread cannot grow: nothing is left with which to say so.
