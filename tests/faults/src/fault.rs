@@ -1,8 +1,13 @@
 //! Ways in which a run is disturbed. Each says what must hold all the same, and with what broken it must notice.
 
+pub mod calls;
 pub mod clocks;
+pub mod flips;
+pub mod full_disk;
+pub mod images;
 pub mod kill;
 pub mod memory;
+pub mod power;
 pub mod repeats;
 pub mod signals;
 pub mod writers;
@@ -23,6 +28,11 @@ pub trait Fault: Sync {
 
     /// Faults that must take effect before anything is claimed.
     fn faults_claim(&self) -> u64;
+
+    /// Runs that must be made besides, where each has a part of what is to be gone through.
+    fn runs_claim(&self) -> u64 {
+        0
+    }
 
     /// The same in a short session.
     fn faults_small(&self) -> u64;
@@ -58,5 +68,10 @@ pub fn all() -> Vec<Box<dyn Fault>> {
         Box::new(writers::Writers),
         Box::new(clocks::Clocks),
         Box::new(memory::Memory),
+        Box::new(calls::Calls),
+        Box::new(power::Power::default()),
+        Box::new(images::Images::default()),
+        Box::new(full_disk::FullDisk),
+        Box::new(flips::Flips),
     ]
 }

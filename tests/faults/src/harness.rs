@@ -92,7 +92,22 @@ pub struct Run<'a> {
     pub is_begun: Cell<bool>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// The same run with a directory of its own in which the job's command was started.
+    pub fn begun_in<'b>(&'b self, directory: &'b Path) -> Run<'b>
+    where
+        'a: 'b,
+    {
+        Run {
+            harness: self.harness,
+            program: self.program.clone(),
+            broken: self.broken,
+            seed: self.seed,
+            directory,
+            is_begun: Cell::new(true),
+        }
+    }
+
     /// The numbers of this run for a purpose.
     pub fn random(&self, purpose: &str) -> Random {
         Random::new(self.seed, purpose)

@@ -3,11 +3,14 @@
 mod audit;
 mod fault;
 mod harness;
+mod mount;
 mod program;
 mod random;
 mod recovery;
 mod scenario;
+mod script;
 mod session;
+mod shim;
 mod state;
 mod verdict;
 
@@ -130,12 +133,12 @@ fn session(arguments: &Arguments) -> Result<bool, String> {
     for fault in
         faults.iter().filter(|fault| arguments.only.is_empty() || arguments.only.iter().any(|n| n == fault.name()))
     {
-        let wanted = match arguments.runs {
-            Runs::Small => fault.faults_small(),
-            Runs::Claim => fault.faults_claim(),
-            Runs::Number(number) => number,
+        let (wanted, runs_min) = match arguments.runs {
+            Runs::Small => (fault.faults_small(), 0),
+            Runs::Claim => (fault.faults_claim(), fault.runs_claim()),
+            Runs::Number(number) => (number, 0),
         };
-        table.0.push(session.fault(&**fault, wanted));
+        table.0.push(session.fault(&**fault, wanted, runs_min));
         eprintln!("{}", table.0[table.0.len() - 1]);
         for control in fault.controls().iter().filter(|_| !arguments.no_controls) {
             table.0.push(session.control(&**fault, control));

@@ -4,7 +4,10 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{Read, Seek, SeekFrom},
-    os::{fd::FromRawFd, unix::process::ExitStatusExt},
+    os::{
+        fd::FromRawFd,
+        unix::{fs::FileExt, process::ExitStatusExt},
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -60,11 +63,12 @@ impl Program {
         let mut words = self.before.iter().cloned().chain([self.path.clone().into_os_string()]);
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).current_dir(directory);
-        command.args(["--store", "store", "--json", "--progress", "none"]);
+        command.args(["--store", "store", "--json"]);
         command.args(&self.flags).args(arguments.iter().map(AsRef::as_ref));
         for name in ["STORE", "THREADS", "PROGRESS", "COLOR", "SABOTAGE"] {
             command.env_remove(format!("TIDEMILL_{name}"));
         }
+        command.env("TIDEMILL_PROGRESS", "none");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -132,6 +136,23 @@ impl Process {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn().map_err(|error| Problem::Harness(format!("{program}: {error}")))?;
         Ok(Process { child, stdout, stderr, began, program })
+    }
+
+    /// What it has said on standard error by now.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn said(&self) -> Result<String, Problem> {
+        // By places, as the process goes on writing where this descriptor stands.
+        let (mut bytes, mut at) = (vec![0; 1 << 16], 0);
+        loop {
+            match self.stderr.read_at(&mut bytes[at..], at as u64)? {
+                0 => break,
+                length => at += length,
+            }
+            bytes.resize(at + (1 << 16), 0);
+        }
+        Ok(String::from_utf8_lossy(&bytes[..at]).into_owned())
     }
 
     /// Its number.

@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     io::IsTerminal,
+    ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Mutex, PoisonError,
@@ -64,11 +65,11 @@ impl Tally {
 }
 
 impl Session<'_> {
-    /// Runs a fault until so many have taken effect.
-    pub fn fault(&self, fault: &dyn Fault, wanted: u64) -> Line {
+    /// Runs a fault until so many have taken effect, in at least so many runs.
+    pub fn fault(&self, fault: &dyn Fault, wanted: u64, runs_min: u64) -> Line {
         let began = Instant::now();
-        let runs_max = wanted.saturating_mul(RUNS_OF_FAULT_MAX);
-        let tally = self.runs(fault, None, &self.harness.tidemill, wanted, runs_max);
+        let runs_max = runs_min.max(wanted.saturating_mul(RUNS_OF_FAULT_MAX));
+        let tally = self.runs(fault, None, &self.harness.tidemill, wanted, runs_min..runs_max);
         let faults = tally.faults.load(Ordering::Relaxed);
         let verdict = match tally.problem.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some((_, Problem::NotRun(why))) => Verdict::NotRun(why),
@@ -90,7 +91,7 @@ impl Session<'_> {
             Err(Problem::NotRun(why)) => Verdict::NotRun(why),
             Err(problem) => Verdict::Failed { seed: None, what: problem.to_string() },
             Ok(program) => {
-                let tally = self.runs(fault, Some(control.name), &program, u64::MAX, control.runs_max);
+                let tally = self.runs(fault, Some(control.name), &program, u64::MAX, 0..control.runs_max);
                 runs = tally.runs.load(Ordering::Relaxed);
                 faults = tally.faults.load(Ordering::Relaxed);
                 match tally.problem.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -123,7 +124,7 @@ impl Session<'_> {
         broken: Option<&'static str>,
         program: &Program,
         wanted: u64,
-        runs_max: u64,
+        runs: Range<u64>,
     ) -> Tally {
         let tally = Tally {
             next: AtomicU64::new(0),
@@ -138,8 +139,8 @@ impl Session<'_> {
                 threads.spawn(|| {
                     loop {
                         let at = tally.next.fetch_add(1, Ordering::Relaxed);
-                        let is_enough = tally.faults.load(Ordering::Relaxed) >= wanted;
-                        if at >= runs_max || is_enough || tally.stop.load(Ordering::Relaxed) {
+                        let is_enough = at >= runs.start && tally.faults.load(Ordering::Relaxed) >= wanted;
+                        if at >= runs.end || is_enough || tally.stop.load(Ordering::Relaxed) {
                             break;
                         }
                         let seed = self.seed.wrapping_add(at);

@@ -90,6 +90,15 @@ pub fn in_memory() -> PathBuf {
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
+/// Checks that the reports in a directory are what is expected.
+///
+/// # Errors
+/// They are not.
+pub fn check_reports(directory: &Path, expected: &State) -> Result<(), Problem> {
+    same_text(PROCESSED, &optional(&directory.join(PROCESSED))?, &expected.processed)?;
+    same_text(REJECTS, &optional(&directory.join(REJECTS))?, &expected.rejects)
+}
+
 /// Runs `verify`, which must find nothing wrong; returns its document.
 ///
 /// # Errors
