@@ -19,7 +19,7 @@ use crate::{
         job::{JobStart, JobState, WindowRecord},
         rejection::Rejection,
     },
-    error::{Error, Result},
+    error::{Error, ErrorKind, Result},
 };
 
 const RECORD: u32 = 0;
@@ -250,10 +250,18 @@ pub fn job(store: &impl Readable, id: JobId) -> Result<Job> {
 /// All jobs, oldest first.
 ///
 /// # Errors
-/// As `job`.
+/// `Corrupt` when one is missing, as jobs are never removed, or when their records are damaged.
 pub fn jobs(store: &impl Readable) -> Result<Vec<Job>> {
     let newest = store.newest_job()?;
-    (1..=newest.0).map(|number| job(store, JobId(number))).collect()
+    let lost = |error: Error, number: u32| match error.kind() {
+        // Nobody asked for it by its number, which might be wrong: a list of tables that was cut left it out.
+        ErrorKind::NotFound => {
+            Error::corrupt(format!("the store has lost job {number}, though job {newest} is there"))
+                .hint("files of the directory `db` were cut or removed: restore the store from a backup")
+        }
+        _ => error,
+    };
+    (1..=newest.0).map(|number| job(store, JobId(number)).map_err(|error| lost(error, number))).collect()
 }
 
 /// The jobs that undo this one or did, oldest first, whatever became of them. Costs one lookup, however many jobs there are.
