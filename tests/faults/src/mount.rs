@@ -310,7 +310,8 @@ fn c_string(path: &Path) -> Result<CString, Problem> {
 /// Runs a program of the system; what it cannot do is missing on this machine.
 fn run(command: &mut Command) -> Result<(), Problem> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let ended = command.stdin(Stdio::null()).output().map_err(|error| Problem::NotRun(format!("no {name}: {error}")))?;
+    let ended =
+        command.stdin(Stdio::null()).output().map_err(|error| Problem::NotRun(format!("no {name}: {error}")))?;
     if !ended.status.success() {
         let said = String::from_utf8_lossy(&ended.stderr).trim_end().to_owned();
         return Err(Problem::NotRun(format!("{name}: {said}")));

@@ -79,8 +79,7 @@ impl Script {
             command.into_iter().chain(["--reason", "promised", "--now", NOW].map(str::to_owned)).collect()
         };
         let commands = std::iter::once(scenario.command.clone()).chain((0..ADJUSTMENTS).map(adjust)).collect();
-        let mut script =
-            Script { scenario, commands, expected: State::default(), took: Duration::ZERO, syncs: 0 };
+        let mut script = Script { scenario, commands, expected: State::default(), took: Duration::ZERO, syncs: 0 };
         let undisturbed = tempfile::Builder::new().prefix("script-").tempdir_in(&run.harness.directory)?;
         let (work, board) = (undisturbed.path().join("work"), undisturbed.path().join("board"));
         script.scenario.copy_to(&work)?;

@@ -18,7 +18,10 @@
 //! allocates, takes a lock or calls what it stands in for: the kernel is asked directly.
 
 #![cfg(target_os = "linux")]
-#![allow(clippy::missing_safety_doc, reason = "each function asks of its caller what the C library's of that name does")]
+#![allow(
+    clippy::missing_safety_doc,
+    reason = "each function asks of its caller what the C library's of that name does"
+)]
 
 use std::{
     ffi::CStr,
@@ -100,9 +103,9 @@ fn variable(name: &CStr) -> Option<&'static CStr> {
 
 fn number(name: &CStr) -> u64 {
     let digits = variable(name).map_or(&[][..], CStr::to_bytes);
-    digits.iter().fold(0, |number: u64, digit| {
-        number.saturating_mul(10).saturating_add(u64::from(digit.saturating_sub(b'0')))
-    })
+    digits
+        .iter()
+        .fold(0, |number: u64, digit| number.saturating_mul(10).saturating_add(u64::from(digit.saturating_sub(b'0'))))
 }
 
 /// What a call works on.

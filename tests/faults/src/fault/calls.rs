@@ -116,11 +116,8 @@ fn broken(run: &Run, shim: Shim, kind: Kind, (call, act): (Call, Act), number: u
     let place = format!("of `{}`", board.file);
     check_end(&ended, act).map_err(|problem| problem.at(&place))?;
     // Of a job that says that it is done nothing is left to do.
-    let finished = if ended.is_done() {
-        Ok(())
-    } else {
-        recovery::finish(&run.program, run, &scenario, &mut run.random("go on"))
-    };
+    let finished =
+        if ended.is_done() { Ok(()) } else { recovery::finish(&run.program, run, &scenario, &mut run.random("go on")) };
     finished.and_then(|()| recovery::compare(run, &scenario)).map_err(|problem| problem.at(&place))?;
     Ok(true)
 }

@@ -283,7 +283,6 @@ fn check_named(ended: &Ended, name: &str) -> Result<(), Problem> {
     let file = name.rsplit('/').next().unwrap_or(name);
     let found = ended.json["problems"].as_array().map(|problems| problems.iter().map(Value::to_string).collect());
     let said: String = found.unwrap_or_else(|| vec![ended.error("message")]).join("; ");
-    if !said.contains(file) { eprintln!("UNNAMED {file}: {:?} {said}", ended.exit); }
     let is_named = said.contains(file) || said.contains("the store");
     ensure!(matches!(ended.exit, Some(1 | 2)) && is_named, "nobody names `{file}`: the command {ended}");
     Ok(())

@@ -70,12 +70,17 @@ impl Fault for FullDisk {
         } else {
             program = shim.pretending_room(&program);
             // Most of what matters is where it is nearly nothing.
-            (share * share * if is_all { JOB_BYTES as f64 } else { scenario.expected.processed.len() as f64 * 1.5 }) as u64
+            (share * share * if is_all { JOB_BYTES as f64 } else { scenario.expected.processed.len() as f64 * 1.5 })
+                as u64
         };
         let filled = disk.fill(free)?;
         let there = run.begun_in(&work);
         let ended = scenario.start(&program, &work)?.wait()?;
-        let place = format!("{:?}, {free} bytes free on {}, honest {is_honest}, store too {is_all}", scenario.kind, disk.name());
+        let place = format!(
+            "{:?}, {free} bytes free on {}, honest {is_honest}, store too {is_all}",
+            scenario.kind,
+            disk.name()
+        );
         let checked = (|| {
             check_end(&ended)?;
             if !ended.is_done() && random.one_in(2) {
