@@ -302,6 +302,10 @@ mod tests {
         keys.sort();
         keys.dedup();
         assert_eq!((SCHEMA, keys.join(" ")), (1, expected.to_owned()));
+        let page = include_str!("../../../../docs/benchmarks.md");
+        for name in keys.iter().filter_map(|key| key.rsplit('.').next()) {
+            assert!(page.contains(&format!("`{name}`")), "docs/benchmarks.md does not describe `{name}`");
+        }
     }
 
     fn list_keys(before: &str, value: &serde_json::Value, keys: &mut Vec<String>) {
