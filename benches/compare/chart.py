@@ -7,7 +7,7 @@ LEFT = 90
 BAR = 18
 GAP = 4
 GROUP_GAP = 16
-TOP = 58
+TOP = 66
 LONGEST = 470
 
 # Blue, orange, grey: told apart also by those who do not see red and green alike.

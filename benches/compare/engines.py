@@ -1,5 +1,6 @@
 """The engines that are compared: how each is started, does a work as a whole process, and is removed."""
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -86,9 +87,7 @@ class DuckDb:
         self.memory_limit = memory_limit
 
     def version(self):
-        import duckdb
-
-        return duckdb.__version__
+        return importlib.metadata.version("duckdb")
 
     def settings(self):
         limit = self.memory_limit or "80 % of the machine's memory"

@@ -17,6 +17,9 @@ WORKS = {
 START = "start"
 TIDEMILL = "tidemill"
 
+# Times that differ by less than this part are called equal.
+EQUAL = 0.05
+
 # Of the whole file that holds them; what is between is written anew.
 MARKS = ("<!-- compare:begin -->", "<!-- compare:end -->")
 
@@ -75,6 +78,10 @@ def size(series):
     return f"{count(series['customers'])} customers, {count(series['rows'])} rows"
 
 
+def runs(series):
+    return "a single run" if series["runs"] == 1 else f"medians of {series['runs']} runs"
+
+
 def table(results):
     """The README's table."""
     peers = columns(results)
@@ -97,15 +104,25 @@ def table(results):
     return "\n".join(lines)
 
 
+def beside(factor):
+    """How long a peer took beside tidemill, in words."""
+    if abs(factor - 1) < EQUAL:
+        return "as fast"
+    return f"{times(factor)} times as long" if factor > 1 else f"{times(1 / factor)} times as fast"
+
+
+def work_name(work):
+    return work[:2].upper() + work[2:]
+
+
 def wins(results):
-    """Where a peer is faster, in words."""
-    found = []
-    for name, series in columns(results).items():
-        for work in WORKS:
-            if work in series["works"] and ratio(series, work, name) < 1:
-                faster = 1 / ratio(series, work, name)
-                found.append(f"{name} is {faster:.2g} times as fast in {work[:2].upper()}{work[2:]}")
-    return found
+    """Where a peer is faster, or as fast, in words."""
+    return [
+        f"{name} is {beside(ratio(series, work, name))} in {work_name(work)}"
+        for name, series in columns(results).items()
+        for work in WORKS
+        if work in series["works"] and ratio(series, work, name) < 1 + EQUAL
+    ]
 
 
 def busy(series, work, name):
@@ -118,35 +135,35 @@ def summary(results):
     peers = columns(results)
     disk = ", ".join(f"{number / 1e9:.2f}" for number in main["disk_bytes_per_s"])
     parts = [
-        f"{size(main)[0].upper()}{size(main)[1:]}, medians of {main['runs']} runs in turns, whole processes from start to "
+        f"{size(main)[0].upper()}{size(main)[1:]}, {runs(main)} in turns, whole processes from start to "
         f"end, on {machine['cores']} cores ({machine['processor']}) and {machine['memory_bytes'] / 2**30:.0f} GB in "
         f"{results['made'][:7]}; the disk wrote {disk} GB/s, synced, before and after.",
         "",
         table(results),
         "",
     ]
-    others = [(name, series) for name, series in peers.items() if series is not main]
-    for name, series in others:
-        parts.append(
-            f"¹ {name} takes minutes, so it was measured at {size(series)}, in the median of {series['runs']} runs; "
-            f"the times are those of tidemill beside it at that size."
-        )
-    starts = [
-        f"{name} {seconds(found['median_s'])}" for name, found in main["works"].get(START, {"engines": {}})["engines"].items()
-    ]
-    if starts:
-        parts.append(
-            f"Starting a process and opening the store is part of all this: {', '.join(starts)}. It is most of W2a and "
-            "W2b."
-        )
+    for name, series in peers.items():
+        if series is not main:
+            parts += [
+                f"¹ {name} was measured at {size(series)} ({runs(series)}), beside tidemill at that size: its rates are its "
+                "own there, and the times beside them are those of the two at the same size.",
+                "",
+            ]
+    said = []
     found = wins(results)
-    if found:
-        parts.append(f"Where a peer wins: {'; '.join(found)}.")
-    else:
-        parts.append("No peer wins in these works.")
-    if "w1" in main["works"]:
-        kept = ", ".join(f"{name} {busy(main, 'w1', name)}" for name in main["works"]["w1"]["engines"])
-        parts.append(f"Cores busy during W1: {kept}.")
+    said.append(f"Where a peer wins, or is as fast: {'; '.join(found)}." if found else "No peer wins in these works.")
+    said.append("What was not compared stands in [benches/compare](benches/compare/README.md).")
+    if START in main["works"]:
+        starts = [f"{name} {seconds(found['median_s'])}" for name, found in main["works"][START]["engines"].items()]
+        said.append(f"Starting a process and opening the store is part of each work: {', '.join(starts)}.")
+    if "w2a" in main["works"]:
+        counts = [f"{name} {seconds(found['inside_s'])}" for name, found in main["works"]["w2a"]["engines"].items()]
+        said.append(f"Of W2a, the count alone: {', '.join(counts)}.")
+    for work in ("w0", "w1"):
+        if work in main["works"]:
+            kept = [f"{name} {busy(main, work, name)}" for name in main["works"][work]["engines"]]
+            said.append(f"Cores busy during {work_name(work)}: {', '.join(kept)}.")
+    parts.append(" ".join(said))
     return "\n".join(parts)
 
 
@@ -157,7 +174,7 @@ def details(results):
         disk = ", ".join(f"{number / 1e9:.2f}" for number in series["disk_bytes_per_s"])
         load = ", ".join(str(number) for number in series["load_average"])
         parts += [
-            f"### {size(series)[0].upper()}{size(series)[1:]}, {series['runs']} runs",
+            f"### {size(series)[0].upper()}{size(series)[1:]}, {runs(series)}",
             "",
             f"Disk {disk} GB/s synced, before and after; load average at the end {load}.",
             "",
@@ -222,8 +239,7 @@ def bars(results):
         for name, series in peers.items():
             of_work = series["works"][work]
             factor = ratio(series, work, name)
-            label = f"{times(factor)} times as long" if factor >= 1 else f"{1 / factor:.1f} times as fast"
-            lines.append((name, speed(work, of_work["rows"], of_work["engines"][name]), 1 / factor, label))
+            lines.append((name, speed(work, of_work["rows"], of_work["engines"][name]), 1 / factor, beside(factor)))
         groups.append((what, lines))
     return groups
 

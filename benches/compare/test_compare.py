@@ -245,7 +245,7 @@ class Rendering(unittest.TestCase):
 
     def test_the_text_says_where_a_peer_wins(self):
         self.assertIn("No peer wins in these works.", render.summary(results(duckdb_w1_s=13.0)))
-        self.assertIn("Where a peer wins: DuckDB is 2 times as fast in W1.", render.summary(results(duckdb_w1_s=1.0)))
+        self.assertIn("Where a peer wins, or is as fast: DuckDB is 2.0 times as fast in W1.", render.summary(results(duckdb_w1_s=1.0)))
 
     def test_only_what_stands_between_the_marks_is_replaced(self):
         document = "a\n<!-- compare:begin -->\nold\n<!-- compare:end -->\nb\n"

@@ -48,13 +48,7 @@ pub fn measure(place: &Path, run: &Run<'_>, note: &dyn Fn(String)) -> Result<Vec
             let file_bytes = path.metadata().map_err(|error| failed(&error))?.len();
             std::fs::remove_file(&path).map_err(|error| failed(&error))?;
             let (usage, rows) = (finished.usage, finished.document["rows"].as_u64().unwrap_or(0));
-            Ok(Exported {
-                ending,
-                rows,
-                rows_per_s: (rows as f64 / usage.process_s).round(),
-                usage,
-                file_bytes,
-            })
+            Ok(Exported { ending, rows, rows_per_s: (rows as f64 / usage.process_s).round(), usage, file_bytes })
         })
         .collect()
 }

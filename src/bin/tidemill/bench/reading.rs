@@ -106,7 +106,14 @@ pub fn measure(points: &Path, place: &Path, run: &Run<'_>, note: &dyn Fn(String)
         let apply_s = finished.document["cost"]["apply_s"].as_f64().unwrap_or(0.0);
         let rows = finished.document["rows"]["read"].as_u64().unwrap_or(0);
         let times_plain = readings.first().map_or(1.0, |plain| apply_s / plain.apply_s);
-        readings.push(Reading { written, rows, rows_per_s: (rows as f64 / apply_s).round(), apply_s, times_plain, decompress_s });
+        readings.push(Reading {
+            written,
+            rows,
+            rows_per_s: (rows as f64 / apply_s).round(),
+            apply_s,
+            times_plain,
+            decompress_s,
+        });
     }
     Ok(readings)
 }
