@@ -145,8 +145,9 @@ def w1(con, args):
                     ELSE try_cast(s.amount AS BIGINT)
                END AS amount
         FROM stage s
-        LEFT JOIN customers e ON e.email = nullif(lower(s.email), '')
-        LEFT JOIN customers m ON m.mobile = nullif(s.mobile, '')
+        -- No customer has an empty one.
+        LEFT JOIN customers e ON e.email = lower(s.email)
+        LEFT JOIN customers m ON m.mobile = s.mobile
     """)
     con.execute("""
         CREATE TEMP TABLE summed AS

@@ -20,6 +20,9 @@ TIDEMILL = "tidemill"
 # Times that differ by less than this part are called equal.
 EQUAL = 0.05
 
+# A load average beyond so many a core is that of a machine with other work to do.
+LOAD_MAX = 1.5
+
 # Of the whole file that holds them; what is between is written anew.
 MARKS = ("<!-- compare:begin -->", "<!-- compare:end -->")
 
@@ -150,6 +153,9 @@ def summary(results):
                 "",
             ]
     said = []
+    load = max(max(series["load_average"]) for series in results["series"])
+    if load > LOAD_MAX * machine["cores"]:
+        said.append(f"Other programs kept the machine busy meanwhile (load average up to {load:.0f}): all are slower for it.")
     found = wins(results)
     said.append(f"Where a peer wins, or is as fast: {'; '.join(found)}." if found else "No peer wins in these works.")
     said.append("What was not compared stands in [benches/compare](benches/compare/README.md).")
