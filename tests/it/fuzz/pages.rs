@@ -110,7 +110,9 @@ fn lot_page(number: u32, body: &[u8]) {
     let count = found.len() as u64;
     // The table of lots has a place for each customer before the last.
     if number < 4 {
-        lots.append(SortedLots::of(found));
+        let mut sorted = SortedLots::default();
+        found.into_iter().for_each(|(customer, lot)| sorted.push(customer, lot));
+        lots.append(&mut sorted);
         assert_eq!(lots.count(), count);
         let range = number as usize * filter_page::ROWS..(number as usize + 1) * filter_page::ROWS;
         let mut again = Vec::new();
