@@ -255,10 +255,8 @@ pub fn jobs(store: &impl Readable) -> Result<Vec<Job>> {
     let newest = store.newest_job()?;
     let lost = |error: Error, number: u32| match error.kind() {
         // Nobody asked for it by its number, which might be wrong: a list of tables that was cut left it out.
-        ErrorKind::NotFound => {
-            Error::corrupt(format!("the store has lost job {number}, though job {newest} is there"))
-                .hint("files of the directory `db` were cut or removed: restore the store from a backup")
-        }
+        ErrorKind::NotFound => Error::corrupt(format!("the store has lost job {number}, though job {newest} is there"))
+            .hint("files of the directory `db` were cut or removed: restore the store from a backup"),
         _ => error,
     };
     (1..=newest.0).map(|number| job(store, JobId(number)).map_err(|error| lost(error, number))).collect()

@@ -805,7 +805,8 @@ mod tests {
             value::sealed(Kind::LedgerPage, &body)
         };
         #[rustfmt::skip]
-        let cases: [(&str, u64, u16, &[(u8, usize, i64)], bool); 6] = [
+        type Case<'a> = (&'a str, u64, u16, &'a [(u8, usize, i64)], bool);
+        let cases: [Case<'_>; 6] = [
             ("plain points", 9, 2, &[], true),
             ("a lot of each", 9, 2, &[(TAKEN_COUNT, 2, 1), (TAKEN_LOT, 2, 1), (TAKEN_AMOUNT, 2, 1)], true),
             // The second count was not looked at when the lots were counted.
