@@ -100,7 +100,8 @@ fn is_short(ended: &Ended, scenario: &Scenario) -> Result<bool, Problem> {
         .iter()
         .any(|word| said.contains(word));
     match (ended.exit, ended.signal) {
-        (None, Some(libc::SIGABRT)) | (Some(1 | 4 | 101), _) if is_named => Ok(true),
+        // 127 is the loader's, before the program begins.
+        (None, Some(libc::SIGABRT)) | (Some(1 | 4 | 101 | 127), _) if is_named => Ok(true),
         // The stack of a thread cannot grow: nothing is left with which to say so.
         (None, Some(libc::SIGSEGV | libc::SIGBUS)) => Ok(true),
         _ => recovery::is_end(ended, scenario).map(|_| false),
