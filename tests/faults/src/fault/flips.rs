@@ -281,9 +281,11 @@ impl Before<'_> {
 /// Whether a command failed with a message that says where.
 fn check_named(ended: &Ended, name: &str) -> Result<(), Problem> {
     let file = name.rsplit('/').next().unwrap_or(name);
-    let found = ended.json["problems"].as_array().map(|problems| problems.iter().map(Value::to_string).collect());
-    let said: String = found.unwrap_or_else(|| vec![ended.error("message")]).join("; ");
-    let is_named = said.contains(file) || said.contains("the store");
+    // `verify` says which entries, accounts or pages are wrong; others say that the store is damaged, and where, or which
+    // file.
+    let has_problems = ended.json["problems"].as_array().is_some_and(|problems| !problems.is_empty());
+    let (code, said) = (ended.error("code"), ended.error("message"));
+    let is_named = has_problems || code == "store_corrupt" || said.contains(file) || said.contains("the store");
     ensure!(matches!(ended.exit, Some(1 | 2)) && is_named, "nobody names `{file}`: the command {ended}");
     Ok(())
 }
