@@ -407,8 +407,8 @@ pub struct CompletionsArgs {
 
 #[derive(Args)]
 pub struct BenchArgs {
-    /// Only write `customers.csv` and `points.csv` into this directory
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["dir", "keep", "works"])]
+    /// Only write `customers.csv`, `points.csv` and what else the works read into this directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dir", "keep", "runs"])]
     pub generate: Option<PathBuf>,
     /// Customers of the load
     #[arg(long, value_name = "N", default_value_t = 1_000_000,
@@ -423,9 +423,12 @@ pub struct BenchArgs {
     /// Work in a temporary directory in this one, on the disk to measure [default: the working directory]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Keep the temporary directory
+    /// Keep the temporary directory; of several runs, the last one's
     #[arg(long)]
     pub keep: bool,
+    /// Do all works so often, each time on a new store; the median is told
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
     /// The works to do and report, in this order; the customers are imported in any case
     #[arg(long, value_name = "W0,W1,…", value_delimiter = ',', default_values = ["w0", "w1"])]
     pub works: Vec<BenchWork>,

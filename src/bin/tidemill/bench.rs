@@ -10,6 +10,7 @@ mod expiring;
 mod exporting;
 mod live;
 mod reading;
+mod report;
 mod sheet;
 
 use std::ffi::OsStr;
@@ -33,11 +34,12 @@ use self::{
     generator::{Extra, Totals, Workload},
     live::Live,
     reading::Reading,
+    report::{Load, Machine, Report, Sample},
     sheet::SheetWork,
 };
 use crate::{
     args::{BenchArgs, BenchWork},
-    child::{self, Finished},
+    child::{self, Finished, Usage},
     exit::Exit,
     settings::Settings,
     signals,
@@ -66,10 +68,11 @@ pub fn bench(settings: &Settings, args: &BenchArgs) -> Result<Exit> {
     signals::arm()?;
     let workload = Workload { customers: args.customers, rows: args.rows, seed: args.seed };
     match &args.generate {
-        Some(directory) => generate_only(settings, directory, &workload)?,
+        Some(directory) => generate_only(settings, directory, &workload, &args.works)?,
         None => {
-            let report = measure(settings, args, &workload)?;
-            settings.output.result(&report, || report_text(&report))?;
+            let (report, last) = measure_all(settings, args, &workload)?;
+            // One run has more to tell than the list of works.
+            settings.output.result(&report, || if args.runs > 1 { report.text() } else { once_text(&last) })?;
         }
     }
     Ok(Exit::Done)
@@ -92,11 +95,17 @@ fn incust(settings: &Settings, directory: &Path, workload: &Workload, note: &imp
     work
 }
 
-fn generate_only(settings: &Settings, directory: &Path, workload: &Workload) -> Result<()> {
-    check_space(directory, input_bytes(workload))?;
+fn generate_only(settings: &Settings, directory: &Path, workload: &Workload, works: &[BenchWork]) -> Result<()> {
+    let others: Vec<OtherFile> = OTHER_FILES.into_iter().filter(|file| works.contains(&file.0)).collect();
+    check_space(directory, input_bytes(workload) + 100 * others.len() as u64 * workload.customers.max(workload.rows))?;
     fs::create_dir_all(directory)
         .map_err(|error| Error::io(format_args!("`{}` cannot be made", directory.display()), &error))?;
     let input = Input::generate(directory, workload)?;
+    let mut written = Vec::new();
+    for (_, name, write) in others {
+        let path = directory.join(name);
+        written.push((path.clone(), write_input(&path, |out| write(workload, out))?));
+    }
     let document = json!({
         "seed": workload.seed,
         "customers": {
@@ -114,6 +123,12 @@ fn generate_only(settings: &Settings, directory: &Path, workload: &Workload) -> 
             "credits": input.points_totals.credits.to_string(),
             "debits": input.points_totals.debits.to_string(),
         },
+        "others": written
+            .iter()
+            .map(|(path, totals)| {
+                json!({ "file": path.display().to_string(), "rows": totals.rows, "bytes": totals.bytes })
+            })
+            .collect::<Vec<_>>(),
     });
     settings.output.result(&document, || {
         let line = |path: &Path, totals: &Totals| {
@@ -121,9 +136,24 @@ fn generate_only(settings: &Settings, directory: &Path, workload: &Workload) -> 
         };
         let (customers, points) =
             (line(&input.customers, &input.customers_totals), line(&input.points, &input.points_totals));
-        format!("Files written, seed {}\n{customers}{points}", workload.seed)
+        let others: String = written.iter().map(|(path, totals)| line(path, totals)).collect();
+        format!("Files written, seed {}\n{customers}{points}{others}", workload.seed)
     })
 }
+
+/// A file that a work reads beside customers and points: which work, its name, and what writes it.
+type OtherFile = (BenchWork, &'static str, fn(&Workload, &mut Stoppable) -> io::Result<Totals>);
+
+const OTHER_FILES: [OtherFile; 8] = [
+    (BenchWork::W0u, "updates.csv", |workload, out| generator::write_updates(workload, out)),
+    (BenchWork::W0i, "incust.csv", |workload, out| generator::write_incust(workload, out)),
+    (BenchWork::W1x, "expiry.csv", |workload, out| generator::write_points_with(Extra::Expiry, workload, out)),
+    (BenchWork::W1r, "row-ids.csv", |workload, out| generator::write_points_with(Extra::RowId, workload, out)),
+    (BenchWork::W2, "balances.csv", |workload, out| generator::write_balances(workload, out)),
+    (BenchWork::W3, "dated.csv", |workload, out| generator::write_dated(workload, out)),
+    (BenchWork::W3, "names.csv", |workload, out| generator::write_names(workload, out)),
+    (BenchWork::W3, "references.csv", |workload, out| generator::write_references(workload, out)),
+];
 
 /// The two files of a load.
 struct Input {
@@ -199,10 +229,8 @@ fn check_space(directory: &Path, needed: u64) -> Result<()> {
         .hint("choose a smaller load with `--customers` and `--rows`, or a directory on another disk"))
 }
 
-/// What was measured. Names and units are stable; more may be added.
-#[derive(Debug, Serialize)]
-struct Report {
-    version: &'static str,
+/// What one run of all works measured.
+struct Once {
     customers: u64,
     rows: u64,
     seed: u64,
@@ -210,26 +238,20 @@ struct Report {
     processors: usize,
     /// Worker threads of the engine.
     threads: usize,
-    /// The disk's own rate, synced, in a million bytes a second.
-    disk_mb_per_s: f64,
+    /// The disk's own rate, synced.
+    disk_bytes_per_s: f64,
     works: Vec<Work>,
     /// Adjustments while points are imported.
-    #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<Live>,
     /// Points as other programs write them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     reading: Vec<Reading>,
     /// Points as a workbook.
-    #[serde(skip_serializing_if = "Option::is_none")]
     sheet: Option<SheetWork>,
     /// Changing when points expire.
-    #[serde(skip_serializing_if = "Option::is_none")]
     expiring: Option<Expiring>,
     /// Bulk operations.
-    #[serde(skip_serializing_if = "Option::is_none")]
     bulk: Option<Bulk>,
     /// The ledger written to files.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     exports: Vec<Exported>,
     /// Whole processes that open the store for a job: a dry run of one row.
     open: Repeated,
@@ -239,30 +261,44 @@ struct Report {
     directory: Option<String>,
 }
 
-/// An import.
-#[derive(Debug, Serialize)]
+impl Once {
+    /// The same as one list.
+    fn samples(&self) -> Vec<Sample> {
+        let mut samples: Vec<Sample> = self.works.iter().map(Sample::import).collect();
+        samples.extend(self.live.iter().flat_map(Live::samples));
+        samples.extend(self.reading.iter().map(Reading::sample));
+        samples.extend(self.sheet.iter().flat_map(SheetWork::samples));
+        samples.extend(self.expiring.iter().flat_map(Expiring::samples));
+        samples.extend(self.bulk.iter().flat_map(Bulk::samples));
+        samples.extend(self.exports.iter().map(Exported::sample));
+        samples.push(Sample::new("open", None, self.open.runs_s.clone()));
+        samples.push(Sample::new("customer-show", None, self.customer_show.runs_s.clone()));
+        samples
+    }
+}
+
+/// An import. As JSON, where its time went, and what it wrote: the rest stands beside it.
+#[derive(Clone, Debug, Serialize)]
 struct Work {
+    #[serde(skip)]
     work: &'static str,
+    #[serde(skip)]
     rows: u64,
     rejected: u64,
     /// From opening the store to durable.
     elapsed_s: f64,
+    #[serde(skip)]
     rows_per_s: f64,
-    /// The whole process.
-    process_s: f64,
-    process_rows_per_s: f64,
     load_s: f64,
     apply_s: f64,
     finish_s: f64,
-    cpu_s: f64,
-    cpu_user_s: f64,
-    cpu_system_s: f64,
-    memory_peak_bytes: u64,
+    /// The whole process.
+    #[serde(skip)]
+    usage: Usage,
+    #[serde(skip)]
     input_bytes: u64,
     log_bytes: u64,
     processed_bytes: u64,
-    /// What the system counted.
-    disk_written_bytes: u64,
     /// The store afterwards.
     store_bytes: u64,
     windows: u64,
@@ -270,7 +306,7 @@ struct Work {
     window_ms: Percentiles,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct Percentiles {
     p50: u64,
     p99: u64,
@@ -278,27 +314,54 @@ struct Percentiles {
 }
 
 /// The same process several times.
-#[derive(Debug, Serialize)]
 struct Repeated {
     median_s: f64,
     runs_s: Vec<f64>,
 }
 
-fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result<Report> {
+/// Does all works as often as is asked for; returns the report, and the last run.
+fn measure_all(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result<(Report, Once)> {
+    let (mut runs, mut disk_bytes_per_s) = (Vec::new(), Vec::new());
+    let mut last = None;
+    for run in 1..=args.runs {
+        if args.runs > 1 {
+            settings.output.note(format!("run {run} of {}", args.runs));
+        }
+        let once = measure(settings, args, workload, args.keep && run == args.runs)?;
+        runs.push(once.samples());
+        disk_bytes_per_s.push(once.disk_bytes_per_s);
+        last = Some(once);
+    }
+    let last = last.ok_or_else(|| Error::internal("nothing was measured"))?;
+    let report = Report {
+        schema: report::SCHEMA,
+        version: env!("CARGO_PKG_VERSION"),
+        machine: Machine::here(),
+        threads: settings.options.threads,
+        load: Load::new(workload),
+        runs: args.runs,
+        disk_bytes_per_s,
+        works: report::merge(runs),
+        directory: last.directory.clone(),
+    };
+    Ok((report, last))
+}
+
+fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload, keep: bool) -> Result<Once> {
     let parent = args.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let needed = CUSTOMER_DISK_BYTES
         .saturating_mul(workload.customers)
         .saturating_add(ROW_DISK_BYTES.saturating_mul(workload.rows))
         .saturating_add(DISK_PROBE_BYTES + SPARE_DISK_BYTES);
     check_space(&parent, needed)?;
-    let place = TemporaryDirectory::create(&parent, args.keep)?;
+    let place = TemporaryDirectory::create(&parent, keep)?;
     let note = |text: String| settings.output.note(text);
 
     let load = (counted(workload.customers, "customer", "customers"), counted(workload.rows, "row", "rows"));
     note(format!("generating {} and {} of points in `{}`", load.0, load.1, place.path.display()));
     let input = Input::generate(&place.path, workload)?;
     note("measuring the disk".to_owned());
-    let disk_mb_per_s = probe_disk(&place.path.join("probe"))?;
+    let disk_bytes_per_s = probe_disk(&place.path.join("probe"))?;
 
     let store = place.path.join("store");
     let run = |arguments: &[&OsStr]| match stopped() {
@@ -349,7 +412,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
             BenchWork::W1r => {
                 let (points, totals) = input.points_with(Extra::RowId, "row-ids.csv", workload)?;
                 works.push(import("w1r", &points, "tidemill", &totals)?);
-                works.push(import("w1r again", &points, "tidemill", &totals)?);
+                works.push(import("w1r-again", &points, "tidemill", &totals)?);
             }
             BenchWork::Live => {
                 note("live: importing the points without adjustments, then with them".to_owned());
@@ -387,14 +450,13 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
     })?;
     let customer_show =
         Repeated::measure(SHOW_RUNS, |at| run(&["customer", "show", "--email", &anybody(at)].map(AsRef::as_ref)))?;
-    Ok(Report {
-        version: env!("CARGO_PKG_VERSION"),
+    Ok(Once {
         customers: workload.customers,
         rows: workload.rows,
         seed: workload.seed,
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         threads: settings.options.threads,
-        disk_mb_per_s,
+        disk_bytes_per_s,
         works,
         live,
         reading,
@@ -404,7 +466,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result
         exports,
         open,
         customer_show,
-        directory: args.keep.then(|| place.path.display().to_string()),
+        directory: keep.then(|| place.path.display().to_string()),
     })
 }
 
@@ -425,23 +487,38 @@ impl Work {
             rejected: count(&summary["rows"]["rejected"]),
             elapsed_s: number(&summary["elapsed_s"]),
             rows_per_s: number(&summary["rows_per_s"]),
-            process_s: usage.process_s,
-            process_rows_per_s: (rows as f64 / usage.process_s).round(),
             load_s: number(&cost["load_s"]),
             apply_s: number(&cost["apply_s"]),
             finish_s: number(&cost["finish_s"]),
-            cpu_s: usage.cpu_user_s + usage.cpu_system_s,
-            cpu_user_s: usage.cpu_user_s,
-            cpu_system_s: usage.cpu_system_s,
-            memory_peak_bytes: usage.memory_peak_bytes,
+            usage,
             input_bytes: input.bytes,
             log_bytes: count(&cost["log_bytes"]),
             processed_bytes: count(&cost["processed_bytes"]),
-            disk_written_bytes: usage.disk_written_bytes,
             store_bytes: bytes_under(store),
             windows: count(&cost["windows"]),
             window_ms: Percentiles { p50: count(&window_ms[0]), p99: count(&window_ms[1]), max: count(&window_ms[2]) },
         })
+    }
+
+    #[cfg(test)]
+    fn of_nothing(usage: Usage) -> Work {
+        Work {
+            work: "w0",
+            rows: 0,
+            rejected: 0,
+            elapsed_s: 0.0,
+            rows_per_s: 0.0,
+            load_s: 0.0,
+            apply_s: 0.0,
+            finish_s: 0.0,
+            usage,
+            input_bytes: 0,
+            log_bytes: 0,
+            processed_bytes: 0,
+            store_bytes: 0,
+            windows: 0,
+            window_ms: Percentiles { p50: 0, p99: 0, max: 0 },
+        }
     }
 }
 
@@ -466,7 +543,7 @@ fn bytes_under(directory: &Path) -> u64 {
     entries.map(size).sum()
 }
 
-/// Writes a file, syncs it, removes it; returns the rate in a million bytes a second.
+/// Writes a file, syncs it, removes it; returns the rate in bytes a second.
 fn probe_disk(path: &Path) -> Result<f64> {
     // Bytes that no file system can compress, from the same kind of numbers as the generator's.
     let mut block = vec![0_u8; 1 << 20];
@@ -487,7 +564,7 @@ fn probe_disk(path: &Path) -> Result<f64> {
     written.and_then(|()| fs::remove_file(path)).map_err(|error| {
         stopped().unwrap_or_else(|| Error::io(format_args!("`{}` cannot be written", path.display()), &error))
     })?;
-    Ok((DISK_PROBE_BYTES as f64 / 1e6 / elapsed_s).round())
+    Ok((DISK_PROBE_BYTES as f64 / elapsed_s).round())
 }
 
 /// A directory that is removed at the end, however that comes.
@@ -514,7 +591,7 @@ impl Drop for TemporaryDirectory {
     }
 }
 
-fn report_text(report: &Report) -> String {
+fn once_text(report: &Once) -> String {
     let mut text = format!(
         "{}, {} of points, seed {}\n{}, {}, disk {} MB/s synced\n\n",
         counted(report.customers, "customer", "customers"),
@@ -522,7 +599,7 @@ fn report_text(report: &Report) -> String {
         report.seed,
         counted(report.processors as u64, "processor", "processors"),
         counted(report.threads as u64, "thread", "threads"),
-        grouped(report.disk_mb_per_s as u64),
+        grouped((report.disk_bytes_per_s / 1e6) as u64),
     );
     let row = |label: &str, value: &dyn Fn(&Work) -> String| {
         std::iter::once(label.to_owned()).chain(report.works.iter().map(value)).collect::<Vec<_>>()
@@ -532,18 +609,18 @@ fn report_text(report: &Report) -> String {
         row("rows", &|work| grouped(work.rows)),
         row("rejected", &|work| grouped(work.rejected)),
         row("rows/s until durable", &|work| grouped(work.rows_per_s as u64)),
-        row("rows/s of the process", &|work| grouped(work.process_rows_per_s as u64)),
+        row("rows/s of the process", &|work| grouped((work.rows as f64 / work.usage.process_s) as u64)),
         row("until durable", &|work| seconds(work.elapsed_s)),
         row("  loading tables", &|work| seconds(work.load_s)),
         row("  applying rows", &|work| seconds(work.apply_s)),
         row("  caches, reports", &|work| seconds(work.finish_s)),
-        row("whole process", &|work| seconds(work.process_s)),
-        row("processor time", &|work| seconds(work.cpu_s)),
-        row("memory peak", &|work| bytes(work.memory_peak_bytes)),
+        row("whole process", &|work| seconds(work.usage.process_s)),
+        row("processor time", &|work| seconds(work.usage.cpu_user_s + work.usage.cpu_system_s)),
+        row("memory peak", &|work| bytes(work.usage.memory_peak_bytes)),
         row("input", &|work| bytes(work.input_bytes)),
         row("log written", &|work| bytes(work.log_bytes)),
         row("report written", &|work| bytes(work.processed_bytes)),
-        row("disk writes", &|work| bytes(work.disk_written_bytes)),
+        row("disk writes", &|work| bytes(work.usage.disk_written_bytes)),
         row("store afterwards", &|work| bytes(work.store_bytes)),
         row("windows", &|work| grouped(work.windows)),
         row("window p50, p99, max", &|work| {

@@ -2,7 +2,6 @@
 
 use std::{path::Path, time::Instant};
 
-use serde::Serialize;
 use tidemill::{
     domain::{filter::FilterText, time::Date, undo::OnSpent},
     engine::{
@@ -13,6 +12,7 @@ use tidemill::{
     job::progress::Progress,
 };
 
+use super::report::Sample;
 use crate::{
     settings::Settings,
     text::{
@@ -25,7 +25,6 @@ use crate::{
 const RUNS: usize = 5;
 
 /// What bulk operations took.
-#[derive(Debug, Serialize)]
 pub struct Bulk {
     /// Customers whom the filter means.
     matches: u64,
@@ -145,6 +144,20 @@ pub fn measure(settings: &Settings, store: &Path, cold: impl Fn() -> Result<f64>
 }
 
 impl Bulk {
+    /// For comparisons.
+    pub fn samples(&self) -> Vec<Sample> {
+        let of = |work: &str, rows: Option<u64>, times: &[f64]| Sample::new(work, rows, times.to_vec());
+        vec![
+            of("w2a", None, &self.count_s),
+            of("w2a-first", None, &[self.count_first_s]),
+            of("w2a-process", None, &self.count_cold_s),
+            of("w2b", Some(self.matches), &self.credit_s),
+            of("w2c", Some(self.customers), &self.credit_all_durable_s),
+            of("w2c-caches", Some(self.customers), &self.credit_all_s),
+            of("w2d", Some(self.customers), &self.undo_all_s),
+        ]
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let millis = |seconds: f64| format!("{:.1} ms", seconds * 1e3);

@@ -2,7 +2,6 @@
 
 use std::{ffi::OsStr, path::Path, time::Instant};
 
-use serde::Serialize;
 use serde_json::Value;
 use tidemill::{
     clock,
@@ -17,10 +16,11 @@ use tidemill::{
 
 use super::{
     generator::{self, Workload},
+    report::Sample,
     write_input,
 };
 use crate::{
-    child::Finished,
+    child::{Finished, Usage},
     settings::Settings,
     text::{
         Side::{Left, Right},
@@ -29,7 +29,6 @@ use crate::{
 };
 
 /// What it took to change when points expire.
-#[derive(Debug, Serialize)]
 pub struct Expiring {
     /// W3a: a date-range file that names everybody. W3b: a reference file of a tenth.
     updates: Vec<Update>,
@@ -44,17 +43,16 @@ pub struct Expiring {
 }
 
 /// A file that changes when points expire.
-#[derive(Debug, Serialize)]
 struct Update {
     work: &'static str,
     rows: u64,
     applied: u64,
     load_s: f64,
-    apply_s: f64,
     /// Rows a second from the first row until all are durable.
     rows_per_s: f64,
     /// With opening, loading and hashing.
     rows_per_s_with_opening: f64,
+    usage: Usage,
 }
 
 impl Update {
@@ -68,9 +66,9 @@ impl Update {
             rows,
             applied: summary["rows"]["applied"].as_u64().unwrap_or(0),
             load_s: number(&summary["cost"]["load_s"]),
-            apply_s,
             rows_per_s: (rows as f64 / apply_s).round(),
             rows_per_s_with_opening: number(&summary["rows_per_s"]),
+            usage: finished.usage,
         }
     }
 }
@@ -124,6 +122,17 @@ pub fn measure(
 }
 
 impl Expiring {
+    /// For comparisons.
+    pub fn samples(&self) -> Vec<Sample> {
+        let files = self.updates.iter().map(|update| Sample::process(update.work, update.rows, update.usage));
+        let others = [
+            Sample::new("w3c", Some(self.expired), vec![self.expire_s]),
+            Sample::new("w3d", None, self.nothing_due_s.clone()),
+            Sample::new("w3d-first", None, vec![self.nothing_due_first_s]),
+        ];
+        files.chain(others).collect()
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let mut rows: Vec<Vec<String>> = self

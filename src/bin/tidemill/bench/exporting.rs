@@ -2,11 +2,11 @@
 
 use std::{ffi::OsStr, path::Path};
 
-use serde::Serialize;
 use tidemill::error::{Error, Result};
 
+use super::report::Sample;
 use crate::{
-    child::Finished,
+    child::{Finished, Usage},
     text::{
         Side::{Left, Right},
         bytes, grouped, seconds, table,
@@ -17,16 +17,20 @@ use crate::{
 const ENDINGS: [&str; 5] = ["parquet", "csv", "ndjson", "csv.zst", "csv.gz"];
 
 /// An export.
-#[derive(Debug, Serialize)]
 pub struct Exported {
     ending: &'static str,
     /// Ledger entries.
     rows: u64,
-    process_s: f64,
     rows_per_s: f64,
-    cpu_s: f64,
-    memory_peak_bytes: u64,
+    usage: Usage,
     file_bytes: u64,
+}
+
+impl Exported {
+    /// For comparisons.
+    pub fn sample(&self) -> Sample {
+        Sample::process(format!("export-{}", self.ending), self.rows, self.usage)
+    }
 }
 
 /// A program of this name, run with arguments.
@@ -44,15 +48,7 @@ pub fn measure(place: &Path, run: &Run<'_>, note: &dyn Fn(String)) -> Result<Vec
             let file_bytes = path.metadata().map_err(|error| failed(&error))?.len();
             std::fs::remove_file(&path).map_err(|error| failed(&error))?;
             let (usage, rows) = (finished.usage, finished.document["rows"].as_u64().unwrap_or(0));
-            Ok(Exported {
-                ending,
-                rows,
-                process_s: usage.process_s,
-                rows_per_s: (rows as f64 / usage.process_s).round(),
-                cpu_s: usage.cpu_user_s + usage.cpu_system_s,
-                memory_peak_bytes: usage.memory_peak_bytes,
-                file_bytes,
-            })
+            Ok(Exported { ending, rows, rows_per_s: (rows as f64 / usage.process_s).round(), usage, file_bytes })
         })
         .collect()
 }
@@ -65,9 +61,9 @@ pub fn text(exports: &[Exported]) -> String {
         vec![
             format!(".{}", export.ending),
             grouped(export.rows_per_s as u64),
-            seconds(export.process_s),
-            seconds(export.cpu_s),
-            bytes(export.memory_peak_bytes),
+            seconds(export.usage.process_s),
+            seconds(export.usage.cpu_user_s + export.usage.cpu_system_s),
+            bytes(export.usage.memory_peak_bytes),
             bytes(export.file_bytes),
         ]
     }));

@@ -7,7 +7,6 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
 use tidemill::{
     domain::{
         command::{OnOverdraft, Operation},
@@ -21,15 +20,19 @@ use tidemill::{
     job::progress::Progress,
 };
 
-use super::generator::{self, Workload};
+use super::{
+    generator::{self, Workload},
+    report::Sample,
+};
 use crate::{settings::Settings, text::grouped};
 
 /// Adjustments a second.
 const RATE: u64 = 100;
 
 /// What adjustments took, and cost.
-#[derive(Debug, Serialize)]
 pub struct Live {
+    /// Rows of the file.
+    rows: u64,
     adjustments: u64,
     /// Milliseconds until one was acknowledged as durable.
     p50_ms: u64,
@@ -75,6 +78,7 @@ pub fn measure(
         Ok::<_, Error>((imported?, adjusted?))
     })?;
     Ok(Live {
+        rows: workload.rows,
         adjustments: taken_ms.len(),
         p50_ms: taken_ms.value_at_quantile(0.5),
         p99_ms: taken_ms.value_at_quantile(0.99),
@@ -124,6 +128,19 @@ fn adjust(engine: &Engine, workload: &Workload, progress: &Progress, is_done: &A
 }
 
 impl Live {
+    /// For comparisons: the import meanwhile and without, and how long adjustments took.
+    pub fn samples(&self) -> Vec<Sample> {
+        let import = |work: &str, rate: f64| Sample::new(work, Some(self.rows), vec![self.rows as f64 / rate]);
+        let adjustment = |work: &str, taken_ms: u64| Sample::new(work, None, vec![taken_ms as f64 / 1e3]);
+        vec![
+            import("live", self.rows_per_s),
+            import("live-without", self.rows_per_s_without),
+            adjustment("live-p50", self.p50_ms),
+            adjustment("live-p99", self.p99_ms),
+            adjustment("live-max", self.max_ms),
+        ]
+    }
+
     /// For people.
     pub fn text(&self) -> String {
         let loss = 100.0 * (1.0 - self.rows_per_s / self.rows_per_s_without);

@@ -8,10 +8,9 @@ use std::{
     time::Instant,
 };
 
-use serde::Serialize;
 use tidemill::error::{Error, Result};
 
-use super::stopped;
+use super::{report::Sample, stopped};
 use crate::{
     child::Finished,
     text::{
@@ -21,17 +20,25 @@ use crate::{
 };
 
 /// A way to write the rows, and what reading them took.
-#[derive(Debug, Serialize)]
 pub struct Reading {
     written: &'static str,
+    rows: u64,
     rows_per_s: f64,
     /// Seconds of the dry run's rows, without opening the store and hashing the file.
     apply_s: f64,
     /// How many times the plain file's.
     times_plain: f64,
     /// Seconds to decompress the file and do nothing else, on one thread.
-    #[serde(skip_serializing_if = "Option::is_none")]
     decompress_s: Option<f64>,
+}
+
+impl Reading {
+    /// For comparisons.
+    pub fn sample(&self) -> Sample {
+        let words = self.written.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let name = words.map(str::to_ascii_lowercase).collect::<Vec<_>>().join("-");
+        Sample::new(format!("reading-{name}"), Some(self.rows), vec![self.apply_s])
+    }
 }
 
 /// A program of this name, run with arguments.
@@ -97,9 +104,16 @@ pub fn measure(points: &Path, place: &Path, run: &Run<'_>, note: &dyn Fn(String)
         let decompress_s = decompress(&path).map_err(|error| failed(&path, &error))?;
         std::fs::remove_file(&path).map_err(|error| failed(&path, &error))?;
         let apply_s = finished.document["cost"]["apply_s"].as_f64().unwrap_or(0.0);
-        let rows = finished.document["rows"]["read"].as_f64().unwrap_or(0.0);
+        let rows = finished.document["rows"]["read"].as_u64().unwrap_or(0);
         let times_plain = readings.first().map_or(1.0, |plain| apply_s / plain.apply_s);
-        readings.push(Reading { written, rows_per_s: (rows / apply_s).round(), apply_s, times_plain, decompress_s });
+        readings.push(Reading {
+            written,
+            rows,
+            rows_per_s: (rows as f64 / apply_s).round(),
+            apply_s,
+            times_plain,
+            decompress_s,
+        });
     }
     Ok(readings)
 }

@@ -4,11 +4,11 @@ use std::{ffi::OsStr, fs::File, io::BufReader, path::Path, time::Instant};
 
 use calamine::{Reader, Xlsx};
 use rust_xlsxwriter::{Workbook, XlsxError};
-use serde::Serialize;
 use tidemill::error::{Error, Result};
 
+use super::report::Sample;
 use crate::{
-    child::Finished,
+    child::{Finished, Usage},
     text::{
         Side::{Left, Right},
         bytes, grouped, table,
@@ -19,7 +19,6 @@ use crate::{
 const ROWS_MAX: usize = 1_048_575;
 
 /// What importing a workbook took.
-#[derive(Debug, Serialize)]
 pub struct SheetWork {
     rows: u64,
     file_bytes: u64,
@@ -31,8 +30,18 @@ pub struct SheetWork {
     cells_s: f64,
     /// Rows a second of that.
     cells_rows_per_s: f64,
-    /// Peak memory of the import.
-    memory_peak_bytes: u64,
+    /// The import as a process.
+    usage: Usage,
+}
+
+impl SheetWork {
+    /// For comparisons.
+    pub fn samples(&self) -> Vec<Sample> {
+        vec![
+            Sample::process("xlsx", self.rows, self.usage),
+            Sample::new("xlsx-cells", Some(self.rows), vec![self.cells_s]),
+        ]
+    }
 }
 
 /// A program of this name, run with arguments.
@@ -61,7 +70,7 @@ pub fn measure(points: &Path, place: &Path, run: &Run<'_>, note: &dyn Fn(String)
         elapsed_s: finished.document["elapsed_s"].as_f64().unwrap_or(0.0),
         cells_s,
         cells_rows_per_s: (rows as f64 / cells_s).round(),
-        memory_peak_bytes: finished.usage.memory_peak_bytes,
+        usage: finished.usage,
     })
 }
 
@@ -99,7 +108,7 @@ pub fn text(work: &SheetWork) -> String {
         row("import", work.rows_per_s, work.elapsed_s),
         row("cells by calamine alone", work.cells_rows_per_s, work.cells_s),
     ];
-    let (file, memory) = (bytes(work.file_bytes), bytes(work.memory_peak_bytes));
+    let (file, memory) = (bytes(work.file_bytes), bytes(work.usage.memory_peak_bytes));
     let head = format!("\nThe same {} rows as a workbook of {file}; memory peak {memory}\n", grouped(work.rows));
     head + &table("  ", &[Left, Right, Right], &rows)
 }
