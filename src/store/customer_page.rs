@@ -381,6 +381,13 @@ pub struct CustomerPage {
     raw: Vec<u8>,
 }
 
+/// How many records a stored page says that it has, unchecked; 0 for what is too short to be one.
+pub fn count_of(stored: &[u8]) -> u64 {
+    value::unchecked(Kind::CustomerPage, stored)
+        .and_then(|body| body.get(20..22)?.try_into().ok())
+        .map_or(0, |count| u16::from_le_bytes(count).into())
+}
+
 impl CustomerPage {
     /// Opens the stored page; `key` is the number under which it was found.
     ///

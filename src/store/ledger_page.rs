@@ -249,6 +249,13 @@ pub struct LedgerPage<'a> {
     texts: [Vec<&'a str>; EntryText::ALL.len()],
 }
 
+/// How many entries a stored page says that it has, unchecked; 0 for what is too short to be one.
+pub fn count_of(stored: &[u8]) -> u64 {
+    value::unchecked(Kind::LedgerPage, stored)
+        .and_then(|body| body.get(20..22)?.try_into().ok())
+        .map_or(0, |count| u16::from_le_bytes(count).into())
+}
+
 impl<'a> LedgerPage<'a> {
     /// Opens the stored page; `key` is the number under which it was found.
     ///
@@ -636,6 +643,7 @@ mod tests {
         assert!(page.len() < entries.list().len() * 17, "{} bytes", page.len());
         let opened = LedgerPage::open(Sequence(2000), &page).unwrap();
         assert_eq!((opened.count(), opened.end(), opened.job), (500, Sequence(2500), JobId(3)));
+        assert_eq!((count_of(&page), count_of(b"short")), (500, 0));
         let read: Vec<Entry> = (0..500).map(|at| opened.entry(at).unwrap()).collect();
         assert_eq!(read, entries.list());
         assert!(!opened.has_details());

@@ -408,7 +408,7 @@ impl State {
 }
 
 /// The log lacks something.
-pub(super) fn hole(what: &str, expected: u64, found: u64) -> Error {
+pub fn hole(what: &str, expected: u64, found: u64) -> Error {
     Error::corrupt(format!("the log has a hole: {what} {expected} should follow, {found} was found"))
 }
 

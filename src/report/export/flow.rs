@@ -6,7 +6,7 @@ use crate::{
     domain::id::Sequence,
     error::Result,
     job::pipeline,
-    store::{key::LogKey, view::Readable},
+    store::{customer_page, key::LogKey, ledger_page, state::hole, view::Readable},
 };
 
 /// Bytes of pages that are worked on together, however few records they have.
@@ -26,6 +26,29 @@ impl Source {
         match self {
             Source::Customers => LogKey::Customers(number),
             Source::Ledger => LogKey::Ledger(Sequence(number)),
+        }
+    }
+
+    /// The number of its first record.
+    fn first(self) -> u64 {
+        match self {
+            Source::Customers => 0,
+            Source::Ledger => 1,
+        }
+    }
+
+    /// How many records a stored page says that it has. Whoever reads them finds out whether that is true.
+    fn count(self, stored: &[u8]) -> u64 {
+        match self {
+            Source::Customers => customer_page::count_of(stored),
+            Source::Ledger => ledger_page::count_of(stored),
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Source::Customers => "customer record",
+            Source::Ledger => "ledger entry",
         }
     }
 
@@ -53,24 +76,26 @@ impl Pages {
         starts.zip(&self.ends).map(|(start, &(first, end))| (first, &self.bytes[start..end]))
     }
 
-    /// Replaces them by those from `next` on, with at most so many records unless one page has more. Moves `next` on.
+    /// Replaces them by those from `next` on, with at most so many records unless one page has more. Moves `next` on, behind
+    /// the last record; false if there is none any more.
     fn read(&mut self, view: &impl Readable, source: Source, records_max: u64, next: &mut u64) -> Result<bool> {
         self.bytes.clear();
         self.ends.clear();
-        let (from, mut end) = (*next, u64::MAX);
+        let from = *next;
         view.log().scan(source.key(from), source.key(u64::MAX), |key, stored| {
             let Some(number) = source.number(key) else { return Ok(false) };
-            let first = self.ends.first().map_or(number, |(first, _)| *first);
-            // The records of the last page are not counted yet, which is what its successor's number is for.
-            if !self.ends.is_empty() && (number - first >= records_max || self.bytes.len() >= PAGES_BYTES_MAX) {
-                end = number;
+            // A table that the database has lost leaves a hole, and nothing else: what is exported must not be a smaller ledger.
+            if number != *next {
+                return Err(hole(source.what(), *next, number));
+            }
+            if !self.ends.is_empty() && (number - from >= records_max || self.bytes.len() >= PAGES_BYTES_MAX) {
                 return Ok(false);
             }
             self.bytes.extend_from_slice(stored);
             self.ends.push((number, self.bytes.len()));
+            *next = number.saturating_add(source.count(stored));
             Ok(true)
         })?;
-        *next = end;
         Ok(!self.ends.is_empty())
     }
 }
@@ -97,7 +122,7 @@ pub fn each<P: Default + Send>(
     work: impl Fn(&Pages, &mut P) -> Result<()> + Sync,
     mut take: impl FnMut(&mut P) -> Result<()>,
 ) -> Result<()> {
-    let mut next = 0;
+    let mut next = source.first();
     pipeline::run(
         pool,
         pool.current_num_threads() + 2,
