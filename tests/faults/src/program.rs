@@ -68,6 +68,8 @@ impl Program {
         for name in ["STORE", "THREADS", "PROGRESS", "COLOR", "SABOTAGE"] {
             command.env_remove(format!("TIDEMILL_{name}"));
         }
+        // Where memory runs out while a backtrace is printed, Rust's runtime waits for itself.
+        command.env_remove("RUST_BACKTRACE");
         command.env("TIDEMILL_PROGRESS", "none");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command

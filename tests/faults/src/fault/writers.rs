@@ -61,6 +61,11 @@ impl Fault for Writers {
         let mut random = run.random("writers");
         run.copy(&scenario)?;
         run.is_begun.set(true);
+        // A store that is new has none of before.
+        let before = run.directory.join("before-customers.csv");
+        if !before.exists() {
+            std::fs::write(before, "user_id\nu0\n")?;
+        }
         let first = scenario.start(&scenario::any_windows(&run.program, &mut random), run.directory)?;
         // The same command at the same time: one of both does the job.
         let rival = (scenario.kind.is_import() && random.one_in(2))
