@@ -555,8 +555,10 @@ impl Format {
 
     /// The fields of its columns, by the key of each header.
     fn fields_by_key(&self) -> HashMap<String, Option<ColumnField>> {
-        let keys = |column: &Column| column.headers.iter().map(|alias| (header_key(alias), column.field)).collect();
-        self.columns.iter().flat_map(|column| -> Vec<_> { keys(column) }).collect()
+        let keys = |column: &Column| -> Vec<_> {
+            column.headers.iter().map(|alias| (header_key(alias), column.field)).collect()
+        };
+        self.columns.iter().flat_map(keys).collect()
     }
 
     /// Whether the header has all that a file of this format is known by.

@@ -7,7 +7,7 @@
 //! A header counts most: it is one of a field's usual names, has one in it, or is nearly one. Values support or contradict
 //! it, and speak for themselves where their shape does: e-mail addresses, phone numbers with `+`, `CR` and `DR`.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeMap, sync::LazyLock};
 
 use crate::{
     domain::{
@@ -286,6 +286,41 @@ fn key(header: &str) -> String {
     header_key(bare).chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
+/// A name of a field, with what headers are held against.
+struct Name {
+    name: &'static str,
+    key: String,
+    letters: usize,
+    words: Vec<String>,
+}
+
+impl Name {
+    fn of(name: &'static str) -> Name {
+        let key = key(name);
+        Name { name, letters: key.chars().count(), key, words: words_of(name) }
+    }
+}
+
+/// The names of each field. Made once: hundreds are held against each of up to hundreds of columns.
+static NAMES_OF: LazyLock<BTreeMap<ColumnField, Vec<Name>>> = LazyLock::new(|| {
+    let all = |field: ColumnField| {
+        let names = NAMES.iter().filter(move |(named, _)| *named == field).flat_map(|(_, names)| names.iter().copied());
+        std::iter::once(field.name()).chain(names).map(Name::of).collect()
+    };
+    ColumnField::ALL.iter().map(|&field| (field, all(field))).collect()
+});
+
+/// Those of the amount of a customer file: points of one are as a rule the balances that accounts are opened with.
+static CREDIT_NAMES: LazyLock<Vec<Name>> =
+    LazyLock::new(|| std::iter::once(ColumnField::Amount.name()).chain(CREDITS.iter().copied()).map(Name::of).collect());
+
+static OTHER_KEYS: LazyLock<Vec<String>> = LazyLock::new(|| OTHERS.iter().map(|other| key(other)).collect());
+
+/// The words of a header or name, in lower case.
+fn words_of(header: &str) -> Vec<String> {
+    header.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect()
+}
+
 /// Bytes of a header that is looked at: a longer one is a text, and each name would be looked for in all of it.
 const HEADER_BYTES_MAX: usize = 256;
 
@@ -295,33 +330,29 @@ fn of_header(kind: Kind, field: ColumnField, header: &str) -> Option<(u8, String
         return None;
     }
     let key_of_header = key(header);
-    let names = NAMES.iter().filter(|(named, _)| *named == field).flat_map(|(_, names)| names.iter().copied());
-    // Points of a customer file are as a rule the balances that accounts are opened with.
-    let is_credit = kind == Kind::Customers && field == ColumnField::Amount;
-    let names = names.filter(|_| !is_credit).chain(CREDITS.iter().copied().filter(|_| is_credit));
-    let names: Vec<(&str, String)> = std::iter::once(field.name()).chain(names).map(|name| (name, key(name))).collect();
-    if names.iter().any(|(_, name)| *name == key_of_header) {
+    let names = match (kind, field) {
+        (Kind::Customers, ColumnField::Amount) => CREDIT_NAMES.as_slice(),
+        _ => NAMES_OF.get(&field).map_or(&[][..], Vec::as_slice),
+    };
+    if names.iter().any(|name| name.key == key_of_header) {
         return Some((60, "its header is a usual one".to_owned()));
     }
-    if OTHERS.iter().any(|other| key(other) == key_of_header) {
+    if OTHER_KEYS.contains(&key_of_header) {
         return None;
     }
+    let letters = key_of_header.chars().count();
     // Short names stand in too many words to be looked for in them, and to be mistyped into them.
-    let near = |name: &&(&str, String)| {
-        let length = name.1.chars().count();
-        let slips = if length >= 8 { 2 } else { usize::from(length >= 5) };
-        slips > 0 && slips_between(&name.1, &key_of_header) <= slips
+    let near = |name: &&Name| {
+        let slips = if name.letters >= 8 { 2 } else { usize::from(name.letters >= 5) };
+        slips > 0 && name.letters.abs_diff(letters) <= slips && slips_between(&name.key, &key_of_header) <= slips
     };
-    if let Some((name, _)) = names.iter().find(near) {
+    if let Some(Name { name, .. }) = names.iter().find(near) {
         return Some((40, format!("its header is nearly `{name}`")));
     }
-    let within = |name: &&(&str, String)| {
-        let words: Vec<String> = header.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect();
-        let wanted: Vec<String> = name.0.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect();
-        name.1.chars().count() >= 4 && words.windows(wanted.len()).any(|part| part == wanted)
-    };
-    let longest = names.iter().filter(within).max_by_key(|(_, name)| name.len());
-    longest.map(|(name, _)| (35, format!("its header has `{name}` in it")))
+    let words = words_of(header);
+    let within = |name: &&Name| name.letters >= 4 && words.windows(name.words.len()).any(|part| part == name.words);
+    let longest = names.iter().filter(within).max_by_key(|name| name.key.len());
+    longest.map(|Name { name, .. }| (35, format!("its header has `{name}` in it")))
 }
 
 /// Whether a header is a usual name of a field of this kind, or nearly one: then it is no data.
@@ -383,7 +414,7 @@ pub fn guesses(kind: Kind, header: &str, values: &[String]) -> Vec<Guess> {
 
 /// What values alone weigh that many columns could have. Not where the header says that they are something else.
 fn weak(kind: Kind, field: ColumnField, header: &str, values: &Values) -> Option<u8> {
-    if OTHERS.iter().any(|other| key(other) == key(header)) {
+    if OTHER_KEYS.contains(&key(header)) {
         return None;
     }
     let is_long = |value: &str| value.chars().filter(char::is_ascii_digit).count() >= 9;
