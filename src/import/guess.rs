@@ -311,8 +311,9 @@ static NAMES_OF: LazyLock<BTreeMap<ColumnField, Vec<Name>>> = LazyLock::new(|| {
 });
 
 /// Those of the amount of a customer file: points of one are as a rule the balances that accounts are opened with.
-static CREDIT_NAMES: LazyLock<Vec<Name>> =
-    LazyLock::new(|| std::iter::once(ColumnField::Amount.name()).chain(CREDITS.iter().copied()).map(Name::of).collect());
+static CREDIT_NAMES: LazyLock<Vec<Name>> = LazyLock::new(|| {
+    std::iter::once(ColumnField::Amount.name()).chain(CREDITS.iter().copied()).map(Name::of).collect()
+});
 
 static OTHER_KEYS: LazyLock<Vec<String>> = LazyLock::new(|| OTHERS.iter().map(|other| key(other)).collect());
 
