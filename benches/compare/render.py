@@ -20,8 +20,9 @@ TIDEMILL = "tidemill"
 # Times that differ by less than this part are called equal.
 EQUAL = 0.05
 
-# A load average beyond so many a core is that of a machine with other work to do.
-LOAD_MAX = 1.5
+# The works themselves take one a core. A load average of a minute beyond so many a core is that of a machine with other
+# work to do; those of five and fifteen minutes tell what was before.
+LOAD_MAX = 2
 
 # Of the whole file that holds them; what is between is written anew.
 MARKS = ("<!-- compare:begin -->", "<!-- compare:end -->")
@@ -153,7 +154,7 @@ def summary(results):
                 "",
             ]
     said = []
-    load = max(max(series["load_average"]) for series in results["series"])
+    load = max(series["load_average"][0] for series in results["series"])
     if load > LOAD_MAX * machine["cores"]:
         said.append(f"Other programs kept the machine busy meanwhile (load average up to {load:.0f}): all are slower for it.")
     found = wins(results)
