@@ -129,6 +129,23 @@ def wins(results):
     ]
 
 
+def net_wins(results):
+    """The same where what it takes to start a process and open the store is taken off both times: Python's start is no
+    merit of tidemill's."""
+    found = []
+    for name, series in columns(results).items():
+        for work in WORKS:
+            if not {work, START} <= set(series["works"]) or ratio(series, work, name) < 1 + EQUAL:
+                continue
+            peer_s, own_s = (
+                series["works"][work]["engines"][engine]["median_s"] - series["works"][START]["engines"][engine]["median_s"]
+                for engine in (name, TIDEMILL)
+            )
+            if peer_s < own_s * (1 + EQUAL):
+                found.append(f"{name} in {work_name(work)} ({seconds(peer_s)}, tidemill {seconds(own_s)})")
+    return found
+
+
 def busy(series, work, name):
     return f"{100 * series['works'][work]['engines'][name]['cores_busy']:.0f} %"
 
@@ -163,6 +180,9 @@ def summary(results):
     if START in main["works"]:
         starts = [f"{name} {seconds(found['median_s'])}" for name, found in main["works"][START]["engines"].items()]
         said.append(f"Starting a process and opening the store is part of each work: {', '.join(starts)}.")
+        net = net_wins(results)
+        if net:
+            said.append(f"Without it a peer wins, or is as fast: {'; '.join(net)}.")
     if "w2a" in main["works"]:
         counts = [f"{name} {seconds(found['inside_s'])}" for name, found in main["works"]["w2a"]["engines"].items()]
         said.append(f"Of W2a, the count alone: {', '.join(counts)}.")
