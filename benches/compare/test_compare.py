@@ -247,6 +247,10 @@ class Rendering(unittest.TestCase):
         self.assertIn("No peer wins in these works.", render.summary(results(duckdb_w1_s=13.0)))
         self.assertIn("Where a peer wins, or is as fast: DuckDB is 2.0 times as fast in W1.", render.summary(results(duckdb_w1_s=1.0)))
 
+    def test_the_text_says_where_a_peer_wins_but_for_its_start(self):
+        self.assertIn("Without it a peer wins, or is as fast: DuckDB in W1 (2 s, tidemill 1.98 s).", render.summary(results(duckdb_w1_s=2.15)))
+        self.assertNotIn("Without it", render.summary(results(duckdb_w1_s=13.0)))
+
     def test_only_what_stands_between_the_marks_is_replaced(self):
         document = "a\n<!-- compare:begin -->\nold\n<!-- compare:end -->\nb\n"
         once = render.between_marks(document, "new")
