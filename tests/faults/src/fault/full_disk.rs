@@ -85,7 +85,7 @@ impl Fault for FullDisk {
             check_end(&ended)?;
             if !ended.is_done() && random.one_in(2) {
                 // Whoever looks or tries again while it is full harms nothing either.
-                check_end(&program.run(&work, &["verify"])?)?;
+                check_look(&program.run(&work, &["verify"])?)?;
                 check_look(&recovery::go_on(&program, &there, &scenario, &mut random)?.wait()?)?;
             }
             disk.free(filled)?;
