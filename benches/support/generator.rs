@@ -75,26 +75,18 @@ pub struct Totals {
 /// Only those of `out`.
 pub fn write_dated(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
     let mut random = Random::new(workload.seed ^ DAYS_STREAM);
-    let mut totals = Totals::default();
-    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
-    buffer.extend_from_slice(b"email,amount,operation,expires_in_days,ref_type,ref_id\n");
-    for n in 0..workload.customers {
+    good_rows(b"email,amount,operation,expires_in_days,ref_type,ref_id\n", workload.customers, out, |n, buffer| {
         let amount = 1 + random.below(500);
-        push_email(&mut buffer, n);
+        push_email(buffer, n);
         buffer.push(b',');
-        push_number(&mut buffer, amount);
+        push_number(buffer, amount);
         buffer.extend_from_slice(b",CR,");
-        push_number(&mut buffer, if n % 10 == 0 { 5 } else { 365 + random.below(730) });
+        push_number(buffer, if n % 10 == 0 { 5 } else { 365 + random.below(730) });
         buffer.extend_from_slice(b",order,");
-        push_number(&mut buffer, n);
+        push_number(buffer, n);
         buffer.push(b'\n');
-        totals.rows += 1;
-        totals.good += 1;
-        totals.credits += amount;
-        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
-    }
-    drain(&mut buffer, 0, &mut totals.bytes, out)?;
-    Ok(totals)
+        amount
+    })
 }
 
 /// Writes a file that names each customer by e-mail.
@@ -103,18 +95,11 @@ pub fn write_dated(workload: &Workload, out: &mut impl Write) -> io::Result<Tota
 ///
 /// Only those of `out`.
 pub fn write_names(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
-    let mut totals = Totals::default();
-    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
-    buffer.extend_from_slice(b"email\n");
-    for n in 0..workload.customers {
-        push_email(&mut buffer, n);
+    good_rows(b"email\n", workload.customers, out, |n, buffer| {
+        push_email(buffer, n);
         buffer.push(b'\n');
-        totals.rows += 1;
-        totals.good += 1;
-        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
-    }
-    drain(&mut buffer, 0, &mut totals.bytes, out)?;
-    Ok(totals)
+        0
+    })
 }
 
 /// Writes a file that extends the credit of [`write_dated`] of a tenth of the customers at random, by its reference.
@@ -124,24 +109,20 @@ pub fn write_names(workload: &Workload, out: &mut impl Write) -> io::Result<Tota
 /// Only those of `out`.
 pub fn write_references(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
     let mut random = Random::new(workload.seed ^ UPDATES_STREAM);
-    let mut totals = Totals::default();
-    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
-    buffer.extend_from_slice(
+    good_rows(
         b"Email,Point Awarded Ref Type,Point Awarded Ref Id,Expiry Type,Expiry Unit,New Expiry Value,\
           Expiry Update Reason Type,Expiry Update Reason Note\n",
-    );
-    for _ in 0..workload.customers.div_ceil(10) {
-        let n = random.below(workload.customers);
-        push_email(&mut buffer, n);
-        buffer.extend_from_slice(b",order,");
-        push_number(&mut buffer, n);
-        buffer.extend_from_slice(b",relative,months,12,Extend_Expiry,Covid\n");
-        totals.rows += 1;
-        totals.good += 1;
-        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
-    }
-    drain(&mut buffer, 0, &mut totals.bytes, out)?;
-    Ok(totals)
+        workload.customers.div_ceil(10),
+        out,
+        |_, buffer| {
+            let n = random.below(workload.customers);
+            push_email(buffer, n);
+            buffer.extend_from_slice(b",order,");
+            push_number(buffer, n);
+            buffer.extend_from_slice(b",relative,months,12,Extend_Expiry,Covid\n");
+            0
+        },
+    )
 }
 
 /// Writes a balance for each customer, as Smile's file has it: some 5.6 % of them have 300 to 500.
@@ -151,22 +132,14 @@ pub fn write_references(workload: &Workload, out: &mut impl Write) -> io::Result
 /// Only those of `out`.
 pub fn write_balances(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
     let mut random = Random::new(workload.seed ^ BALANCES_STREAM);
-    let mut totals = Totals::default();
-    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
-    buffer.extend_from_slice(b"email,points\n");
-    for n in 0..workload.customers {
-        push_email(&mut buffer, n);
+    good_rows(b"email,points\n", workload.customers, out, |n, buffer| {
+        push_email(buffer, n);
         let balance = random.below(3600);
         buffer.push(b',');
-        push_number(&mut buffer, balance);
+        push_number(buffer, balance);
         buffer.push(b'\n');
-        totals.rows += 1;
-        totals.good += 1;
-        totals.credits += balance;
-        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
-    }
-    drain(&mut buffer, 0, &mut totals.bytes, out)?;
-    Ok(totals)
+        balance
+    })
 }
 
 /// Writes the customers of W0: all five identifiers on each row, profile cells partly empty, an opening balance on half.
@@ -181,27 +154,19 @@ pub fn write_balances(workload: &Workload, out: &mut impl Write) -> io::Result<T
 pub fn write_customers(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
     assert!(workload.customers <= CUSTOMERS_MAX, "identifiers are distinct up to {CUSTOMERS_MAX} customers");
     let mut random = Random::new(workload.seed ^ CUSTOMERS_STREAM);
-    let mut totals = Totals::default();
-    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
-    buffer.extend_from_slice(CUSTOMERS_HEADER.as_bytes());
-    for n in 0..workload.customers {
-        push_user_id(&mut buffer, n);
+    good_rows(CUSTOMERS_HEADER.as_bytes(), workload.customers, out, |n, buffer| {
+        push_user_id(buffer, n);
         buffer.push(b',');
-        push_external_id(&mut buffer, n);
+        push_external_id(buffer, n);
         buffer.push(b',');
-        push_email(&mut buffer, n);
+        push_email(buffer, n);
         buffer.push(b',');
-        push_mobile(&mut buffer, n);
+        push_mobile(buffer, n);
         buffer.push(b',');
-        push_card(&mut buffer, n);
+        push_card(buffer, n);
         buffer.push(b',');
-        totals.credits += push_profile(&mut buffer, n, &mut random);
-        totals.rows += 1;
-        totals.good += 1;
-        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
-    }
-    drain(&mut buffer, 0, &mut totals.bytes, out)?;
-    Ok(totals)
+        push_profile(buffer, n, &mut random)
+    })
 }
 
 /// Writes a file that changes the LTV of each customer of [`write_customers`], by user id, in another order than that in which
@@ -212,26 +177,19 @@ pub fn write_customers(workload: &Workload, out: &mut impl Write) -> io::Result<
 /// Only those of `out`.
 pub fn write_updates(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
     let mut random = Random::new(workload.seed ^ UPDATES_STREAM);
-    let mut totals = Totals::default();
-    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
-    buffer.extend_from_slice(b"user_id,ltv\n");
     // Steps that are prime to the number of customers meet each once.
     let step = STEPS.into_iter().find(|step| !workload.customers.is_multiple_of(*step)).unwrap_or(1);
     let mut n = 0;
-    for _ in 0..workload.customers {
+    good_rows(b"user_id,ltv\n", workload.customers, out, |_, buffer| {
         n = (n + step) % workload.customers;
-        push_user_id(&mut buffer, n);
+        push_user_id(buffer, n);
         buffer.push(b',');
-        push_number(&mut buffer, 10_000 + random.below(90_000));
+        push_number(buffer, 10_000 + random.below(90_000));
         buffer.push(b'.');
-        push_padded(&mut buffer, random.below(100), 2);
+        push_padded(buffer, random.below(100), 2);
         buffer.push(b'\n');
-        totals.rows += 1;
-        totals.good += 1;
-        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
-    }
-    drain(&mut buffer, 0, &mut totals.bytes, out)?;
-    Ok(totals)
+        0
+    })
 }
 
 /// Writes a file of inCust's, with phone, e-mail, name and a card on each row, a credit in euro on every second one and a last
@@ -241,34 +199,28 @@ pub fn write_updates(workload: &Workload, out: &mut impl Write) -> io::Result<To
 ///
 /// Only those of `out`.
 pub fn write_incust(workload: &Workload, out: &mut impl Write) -> io::Result<Totals> {
-    let mut totals = Totals::default();
-    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
-    buffer.extend_from_slice(INCUST_HEADER.as_bytes());
-    for n in 0..workload.customers {
-        push_mobile(&mut buffer, n);
+    good_rows(INCUST_HEADER.as_bytes(), workload.customers, out, |n, buffer| {
+        push_mobile(buffer, n);
         buffer.push(b';');
-        push_email(&mut buffer, n);
+        push_email(buffer, n);
         buffer.extend_from_slice(b";2026-01-15, Shop 3;");
         buffer.extend_from_slice(first_name(n).as_bytes());
         buffer.extend_from_slice(if n.is_multiple_of(2) { b";1987-10-27;female;" } else { b";;male;" });
-        push_card(&mut buffer, n);
+        push_card(buffer, n);
         buffer.push(b';');
-        if n.is_multiple_of(2) {
+        let credited = if n.is_multiple_of(2) {
             let points = 1 + n % 5000;
-            push_number(&mut buffer, points);
+            push_number(buffer, points);
             buffer.extend_from_slice(b".50;EUR;");
             buffer.extend_from_slice(if n.is_multiple_of(4) { b"2090-12-31" } else { b"" });
-            totals.credits += points * 100 + 50;
+            points * 100 + 50
         } else {
             buffer.extend_from_slice(b";;");
-        }
+            0
+        };
         buffer.extend_from_slice(b";\n");
-        totals.rows += 1;
-        totals.good += 1;
-        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
-    }
-    drain(&mut buffer, 0, &mut totals.bytes, out)?;
-    Ok(totals)
+        credited
+    })
 }
 
 /// Writes the points of W1: 80 % by e-mail, 20 % by mobile; 60 % blank operation, 30 % `CR`, 10 % `DR`; amounts from
@@ -607,6 +559,24 @@ fn text(push: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut buffer = Vec::new();
     push(&mut buffer);
     String::from_utf8(buffer).expect("identifiers are ASCII")
+}
+
+/// Writes a header and so many rows, all of them good, each pushed by its number; `push` returns the points that it credits.
+fn good_rows(
+    header: &[u8],
+    rows: u64,
+    out: &mut impl Write,
+    mut push: impl FnMut(u64, &mut Vec<u8>) -> u64,
+) -> io::Result<Totals> {
+    let mut totals = Totals { rows, good: rows, ..Totals::default() };
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES + ROW_BYTES_MAX);
+    buffer.extend_from_slice(header);
+    for n in 0..rows {
+        totals.credits += push(n, &mut buffer);
+        drain(&mut buffer, BUFFER_BYTES, &mut totals.bytes, out)?;
+    }
+    drain(&mut buffer, 0, &mut totals.bytes, out)?;
+    Ok(totals)
 }
 
 fn drain(buffer: &mut Vec<u8>, bytes_min: usize, bytes: &mut u64, out: &mut impl Write) -> io::Result<()> {

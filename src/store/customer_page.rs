@@ -558,6 +558,7 @@ mod tests {
         assert_eq!(writer.end(), 500);
 
         let opened = CustomerPage::open(500, &page).unwrap();
+        assert_eq!((count_of(&page), count_of(b"short")), (opened.count() as u64, 0));
         assert_eq!((opened.count(), opened.end(), opened.job), (2, 502, JobId(2)));
         let records: Vec<_> = opened.records().map(Result::unwrap).collect();
         assert_eq!(records[0].change, change());
