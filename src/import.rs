@@ -13,6 +13,7 @@ pub mod guess;
 pub mod proposal;
 pub mod surroundings;
 pub mod input;
+pub mod fingerprint;
 pub mod naming;
 pub mod list;
 pub mod points;

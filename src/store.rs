@@ -39,6 +39,7 @@ pub mod tuning;
 pub mod settings;
 pub mod caches;
 pub mod state;
+pub mod staging;
 mod replay;
 pub mod rewrite;
 pub mod cold;
@@ -90,14 +91,17 @@ impl Store {
     /// format version is refused.
     pub fn open(directory: &Path, create: bool) -> Result<Store> {
         let is_new = Self::check_directory(directory, create)?;
-        let staging = directory.join("staging");
+        let staging = staging::directory(directory);
         io(format_args!("cannot create `{}`", staging.display()), fs::create_dir_all(&staging))?;
-        let families = family::ALL.map(|name| ColumnFamilyDescriptor::new(name, tuning::of_family(name)));
         let mut options = tuning::database();
         options.create_if_missing(is_new);
-        let default = ColumnFamilyDescriptor::new("default", rocksdb::Options::default());
-        let db = DB::open_cf_descriptors(&options, directory.join("db"), families.into_iter().chain([default]))
-            .map_err(|error| Self::open_error(directory, error))?;
+        let database = directory.join("db");
+        let open = || {
+            let families = family::ALL.map(|name| ColumnFamilyDescriptor::new(name, tuning::of_family(name)));
+            let default = ColumnFamilyDescriptor::new("default", rocksdb::Options::default());
+            DB::open_cf_descriptors(&options, &database, families.into_iter().chain([default]))
+        };
+        let db = staging::opened(directory, &database, open).map_err(|error| Self::open_error(directory, error))?;
         let head = Head::open(directory, is_new)?;
         if is_new {
             Self::write_durably(&directory.join(VERSION_FILE), format!("{FORMAT_VERSION}\n").as_bytes())?;
@@ -105,11 +109,7 @@ impl Store {
         // The store is ours: say so to whoever comes next, and remove what a killed process staged.
         let holder = format!("process {}, since {}\n", std::process::id(), crate::clock::now());
         io("cannot write the holder's name", fs::write(directory.join(HOLDER_FILE), holder))?;
-        for entry in io("cannot read the staging directory", fs::read_dir(&staging))?.flatten() {
-            let path = entry.path();
-            let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-            io("cannot empty the staging directory", removed)?;
-        }
+        staging::empty(directory)?;
         let store = Store {
             settings: Mutex::default(),
             programs: Mutex::default(),

@@ -263,12 +263,19 @@ impl Lots {
         self.count
     }
 
-    /// Makes room for so many lots of so many customers; `prepare` is told the room, address and bytes, before it is touched.
-    pub fn reserve(&mut self, lots: usize, customers: usize, prepare: impl FnOnce(*const u8, usize)) {
-        self.nodes.reserve(lots);
-        let spare = self.nodes.spare_capacity_mut();
-        prepare(spare.as_ptr().cast(), size_of_val(spare));
-        self.heads.resize(customers.max(self.heads.len()), 0);
+    /// Makes room for so many more lots, and for those of so many customers; `prepare` is told each room, address and bytes,
+    /// before it is touched. Room that cannot be had is made when it is needed.
+    pub fn reserve(&mut self, lots: usize, customers: usize, prepare: impl Fn(*const u8, usize)) {
+        if self.nodes.try_reserve(lots).is_ok() {
+            let spare = self.nodes.spare_capacity_mut();
+            prepare(spare.as_ptr().cast(), size_of_val(spare));
+        }
+        let more = customers.saturating_sub(self.heads.len());
+        if self.heads.try_reserve(more).is_ok() {
+            let spare = self.heads.spare_capacity_mut();
+            prepare(spare.as_ptr().cast(), size_of_val(spare));
+            self.heads.resize(self.heads.len() + more, 0);
+        }
     }
 
     /// Adds lots of customers who have none yet; nothing but its memory is left of the part, which can be filled again.
@@ -482,7 +489,9 @@ impl Lots {
         };
         if reference.is_some() {
             if self.references.len() < self.nodes.len() {
-                self.references.resize(self.nodes.capacity(), Reference::NONE);
+                // Not all that there is room for: it may be far more than come.
+                let places = self.nodes.len() + self.nodes.len() / 2 + 64;
+                self.references.resize(places.min(self.nodes.capacity()), Reference::NONE);
             }
             self.references[place as usize - 1] = reference;
         }

@@ -43,6 +43,7 @@ use crate::{
     },
     error::{Error, Result},
     import::{
+        fingerprint::fingerprint,
         format::Kind,
         input,
         list::{ListBatch, ListRules, put_processed},
@@ -166,7 +167,7 @@ impl Engine {
             return Err(stopped(None));
         }
         let fingerprint = match &understood.source {
-            Some(source) => self.pool.install(|| input::fingerprint(source, &understood.bulk.identity))?,
+            Some(source) => self.pool.install(|| fingerprint(source, &understood.bulk.identity))?,
             None => blake3::hash(understood.bulk.identity.as_bytes()).to_hex().to_string(),
         };
         let mut earlier = None;

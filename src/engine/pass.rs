@@ -105,8 +105,17 @@ impl Engine {
         let table = RwLock::new(std::mem::take(&mut state.identifiers));
         let position = pass.checkpoint.position;
         let resumed = pass.resumes.map(|job| (&self.store, job));
-        let mut applier =
-            PointsApplier::new(&rules, &table, &state, book, position, pass.customers_before, resumed, recent_keys)?;
+        let mut applier = PointsApplier::new(
+            &rules,
+            &table,
+            &state,
+            book,
+            run.source.file_bytes(),
+            position,
+            pass.customers_before,
+            resumed,
+            recent_keys,
+        )?;
         let mut desk = pass.job.map(|_| LiveDesk::open(self, &state.kinds)).transpose()?;
         let stages = Stages { run, pass, progress, next_sequence, balance };
         let (committed, is_finished) = self.drive(

@@ -29,6 +29,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     import::{
         customers,
+        fingerprint::{fingerprint, fingerprint_of},
         format::{ColumnField, Kind, Mapping},
         input::{self, Layout},
         points::PointsRules,
@@ -234,7 +235,7 @@ impl Engine {
         let _listed = self.running.list(job.start.kind, layout.path.clone(), progress);
         let source = layout.open()?;
         let (_, program) = self.store.program(&parameters.program_code)?;
-        let fingerprint = self.pool.install(|| input::fingerprint(&source, &parameters.identity()))?;
+        let fingerprint = self.pool.install(|| fingerprint(&source, &parameters.identity()))?;
         if fingerprint != job.start.fingerprint {
             return Err(Error::refused(
                 "file_changed",
@@ -270,11 +271,11 @@ impl Engine {
             // Its bytes were hashed on their way.
             Some(spooled) => {
                 input::prove(&run.source)?;
-                input::fingerprint_of(spooled.content(), &identity)
+                fingerprint_of(spooled.content(), &identity)
             }
             // Nobody knows what a stream holds before it is read.
             _ if run.layout.is_stream => String::new(),
-            _ => self.pool.install(|| input::fingerprint(&run.source, &identity))?,
+            _ => self.pool.install(|| fingerprint(&run.source, &identity))?,
         };
         let all = jobs::jobs(&self.store)?;
         let same = all

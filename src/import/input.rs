@@ -26,9 +26,6 @@ use crate::{
     report::rejects::ADDED,
 };
 
-/// Bytes of a file that are hashed, by whoever is free, while as many more are read: two such pieces stay in the cache.
-const FINGERPRINT_BYTES: usize = 4 << 20;
-
 /// What the caller says of a file; what is left out is recognised.
 #[derive(Clone, Debug, Default)]
 pub struct InputHints {
@@ -162,7 +159,7 @@ impl Layout {
 }
 
 /// A source's error as the library's.
-fn source_error(error: SourceError) -> Error {
+pub(super) fn source_error(error: SourceError) -> Error {
     match &error {
         SourceError::Workbook { problem: SheetProblem::NoSheet { .. }, .. } => Error::usage(error.to_string()),
         _ => Error::input(error.to_string()),
@@ -723,52 +720,10 @@ pub fn chunks_of(
     Ok(move || cutter.next().map_err(&failed))
 }
 
-/// BLAKE3 of the decompressed content and of `parameters`, in hex. Of a workbook the bytes of the file count: one that was
-/// saved anew is another file.
-///
-/// Cost: both cores hash; 316 MB take 0.1 s from the page cache. It is paid before the first row is applied, because a
-/// file that was applied before, or that changed since it was half applied, must change nothing.
-///
-/// # Errors
-/// When the file cannot be read.
-pub fn fingerprint(source: &Source, parameters: &str) -> Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    source.prove().map_err(source_error)?;
-    let mut reader = source.content().map_err(source_error)?;
-    let mut fill = |piece: &mut [u8]| -> Result<usize> {
-        let mut filled = 0;
-        while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match reader.read(rest) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(source_error(SourceError::of(source.path(), error))),
-            }
-        }
-        Ok(filled)
-    };
-    // One piece is hashed while the next is read: neither waits for the other.
-    let (mut current, mut next) = (vec![0; FINGERPRINT_BYTES], vec![0; FINGERPRINT_BYTES]);
-    let mut filled = fill(&mut current)?;
-    while filled > 0 {
-        let (read, _) = rayon::join(|| fill(&mut next), || hasher.update_rayon(&current[..filled]));
-        filled = read?;
-        std::mem::swap(&mut current, &mut next);
-    }
-    Ok(fingerprint_of(hasher.finalize(), parameters))
-}
-
-/// Looks whether a workbook is whole, as [`fingerprint`] does.
+/// Looks whether a workbook is whole, as [`fingerprint`](super::fingerprint::fingerprint) does.
 ///
 /// # Errors
 /// When it is not.
 pub fn prove(source: &Source) -> Result<()> {
     source.prove().map_err(source_error)
-}
-
-/// As [`fingerprint`], of content whose BLAKE3 is known.
-pub fn fingerprint_of(content: blake3::Hash, parameters: &str) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(content.as_bytes()).update(parameters.as_bytes());
-    hasher.finalize().to_hex().to_string()
 }

@@ -110,6 +110,13 @@ impl AccountBook {
         }
     }
 
+    /// Makes room for so many more lots of a program, without touching their memory yet.
+    pub fn expect_lots(&mut self, program: ProgramId, lots: usize) {
+        if let Some(accounts) = self.books.get_mut(usize::from(program.0)).and_then(Option::as_mut) {
+            accounts.lots.reserve(lots, accounts.list.len(), tuning::advise_huge_pages_at);
+        }
+    }
+
     /// Starts to fetch an account that is needed soon.
     #[inline]
     pub fn prefetch(&self, program: ProgramId, customer: CustomerId) {

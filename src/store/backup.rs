@@ -15,7 +15,7 @@ use std::{
 
 use rocksdb::checkpoint::Checkpoint;
 
-use super::{FORMAT_VERSION, Store, VERSION_FILE, disk, head::Head, io, lock};
+use super::{FORMAT_VERSION, Store, VERSION_FILE, disk, head::Head, io, lock, staging};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Says that a directory is a whole backup, and of which format.
@@ -46,7 +46,7 @@ pub fn backup(store: &Store, to: &Path) -> Result<u64> {
                 .hint("name a directory elsewhere, best on another disk"),
         );
     }
-    let prepared = store.directory().join("staging").join(format!("backup-{}", PREPARED.fetch_add(1, Relaxed)));
+    let prepared = staging::directory(store.directory()).join(format!("backup-{}", PREPARED.fetch_add(1, Relaxed)));
     let copied = take(store, &prepared)
         .and_then(|()| copy(&prepared, to, true))
         .and_then(|()| Store::write_durably(&to.join(BACKUP_FILE), format!("{FORMAT_VERSION}\n").as_bytes()));

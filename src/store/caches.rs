@@ -11,7 +11,6 @@ use std::{
 };
 
 use rayon::prelude::*;
-use rocksdb::IngestExternalFileOptions;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -23,6 +22,7 @@ use super::{
     log::first_key_from,
     lot_page,
     row_keys::RowKeyPositions,
+    staging,
     state::{Profiles, State},
     tuning,
     value::{self, Kind},
@@ -268,13 +268,13 @@ struct CacheFile<'a> {
 
 /// Builds the files side by side and takes them in. Returns how many identifiers of each kind they hold.
 fn build(store: &Store, files: Vec<CacheFile<'_>>) -> Result<[u64; 5]> {
-    let staging = store.directory().join("staging");
+    let directory = staging::directory(store.directory());
+    let paths: Vec<PathBuf> = files.iter().map(|file| staging::path(&directory, file.family)).collect();
     let built: Vec<(u64, Option<PathBuf>)> = files
         .par_iter()
-        .enumerate()
+        .zip(paths)
         .with_max_len(1)
-        .map(|(number, file)| {
-            let path = staging.join(format!("cache-{number}.sst"));
+        .map(|(file, path)| {
             let options = tuning::of_family(file.family);
             let mut writer = rocksdb::SstFileWriter::create(&options);
             writer.open(&path)?;
@@ -298,8 +298,7 @@ fn build(store: &Store, files: Vec<CacheFile<'_>>) -> Result<[u64; 5]> {
         }
         by_family.entry(file.family).or_default().extend(path);
     }
-    let mut options = IngestExternalFileOptions::default();
-    options.set_move_files(true);
+    let options = staging::ingest_options();
     for (family, paths) in by_family.into_iter().filter(|(_, paths)| !paths.is_empty()) {
         store.db().ingest_external_file_cf_opts(handle(store.db(), family)?, &options, paths)?;
     }

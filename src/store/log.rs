@@ -10,15 +10,15 @@ use std::{
 };
 
 use rocksdb::{
-    BottommostLevelCompaction, CompactOptions, DB, Direction, IngestExternalFileOptions, IteratorMode, Snapshot,
-    SstFileWriter, WriteBatch, WriteOptions,
+    BottommostLevelCompaction, CompactOptions, DB, Direction, IteratorMode, Snapshot, SstFileWriter, WriteBatch,
+    WriteOptions,
 };
 
 use super::{
     family,
     head::Head,
     key::{self, LogKey},
-    tuning,
+    staging, tuning,
     view::options_at,
 };
 use crate::error::{Error, Result};
@@ -173,16 +173,21 @@ impl<'a> Log<'a> {
         let options = tuning::of_family(family::LOG);
         let mut paths = Vec::new();
         for (name, list) in commit.kinds() {
-            let path = self.staging.join(format!("{name}.sst"));
-            write_sst(&options, &path, list.iter().map(|(key, range)| (key.bytes(), &commit.bytes[range.clone()])))?;
+            let path = staging::path(&self.staging, name);
+            let entries = list.iter().map(|(key, range)| (key.bytes(), &commit.bytes[range.clone()]));
+            if let Err(error) = write_sst(&options, &path, entries) {
+                // Nothing names it yet, and the disk may be full.
+                paths.push(path);
+                paths.iter().for_each(|path| drop(std::fs::remove_file(path)));
+                return Err(error);
+            }
             // It is synced, and read again only by a replay or one page at a time.
             if let Ok(file) = std::fs::File::open(&path) {
                 super::disk::forget_pages(&file, 0, u64::MAX >> 1);
             }
             paths.push(path);
         }
-        let mut ingest = IngestExternalFileOptions::default();
-        ingest.set_move_files(true);
+        let mut ingest = staging::ingest_options();
         ingest.set_allow_blocking_flush(true);
         // One call over files that do not overlap is one edit of the manifest: all of them or none.
         Ok(self.db.ingest_external_file_cf_opts(log, &ingest, paths)?)

@@ -23,7 +23,6 @@ use std::{
     },
 };
 
-use rocksdb::IngestExternalFileOptions;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
@@ -32,6 +31,7 @@ use super::{
     key::{self, LogKey},
     ledger_page::LedgerPage,
     log::write_sst,
+    staging,
     state::scan_pages,
     tuning,
     value::{self, Kind},
@@ -442,12 +442,11 @@ fn write_run(store: &Store, keys: &[RowKey]) -> Result<RowKeyRun> {
 }
 
 fn staged(store: &Store, generation: u32) -> PathBuf {
-    store.directory().join("staging").join(format!("row-keys-{generation}.sst"))
+    staging::path(&staging::directory(store.directory()), &format!("row-keys-{generation}"))
 }
 
 fn take_in(store: &Store, path: PathBuf) -> Result<()> {
-    let mut options = IngestExternalFileOptions::default();
-    options.set_move_files(true);
+    let options = staging::ingest_options();
     Ok(store.db().ingest_external_file_cf_opts(handle(store.db(), family::ROW_IDS)?, &options, vec![path])?)
 }
 

@@ -23,7 +23,7 @@ use super::{
     lock,
     log::Log,
     settings::Settings,
-    value,
+    staging, value,
 };
 use crate::{
     domain::{id::JobId, program::Program},
@@ -50,7 +50,7 @@ pub trait Readable: Sync {
 
     /// The log: what is true.
     fn log(&self) -> Log<'_> {
-        Log::new(&self.store().db, &self.store().head, &self.store().directory.join("staging")).at(self.snapshot())
+        Log::new(&self.store().db, &self.store().head, &staging::directory(&self.store().directory)).at(self.snapshot())
     }
 
     /// Options for reading what is there to be read.

@@ -408,7 +408,7 @@ pub struct CompletionsArgs {
 #[derive(Args)]
 pub struct BenchArgs {
     /// Only write `customers.csv`, `points.csv` and what else the works read into this directory
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["dir", "keep", "runs"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["dir", "keep", "runs", "warm_memory"])]
     pub generate: Option<PathBuf>,
     /// Customers of the load
     #[arg(long, value_name = "N", default_value_t = 1_000_000,
@@ -423,6 +423,9 @@ pub struct BenchArgs {
     /// Work in a temporary directory in this one, on the disk to measure [default: the working directory]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+    /// Take and give back memory before each work, so that a host that takes back free memory is not what is measured
+    #[arg(long)]
+    pub warm_memory: bool,
     /// Keep the temporary directory; of several runs, the last one's
     #[arg(long)]
     pub keep: bool,

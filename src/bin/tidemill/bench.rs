@@ -9,6 +9,7 @@ mod bulk;
 mod expiring;
 mod exporting;
 mod live;
+mod memory;
 mod reading;
 mod report;
 mod sheet;
@@ -240,6 +241,8 @@ struct Once {
     threads: usize,
     /// The disk's own rate, synced.
     disk_bytes_per_s: f64,
+    /// The memory's own rate, touched for the first time.
+    memory_bytes_per_s: f64,
     works: Vec<Work>,
     /// Adjustments while points are imported.
     live: Option<Live>,
@@ -321,7 +324,7 @@ struct Repeated {
 
 /// Does all works as often as is asked for; returns the report, and the last run.
 fn measure_all(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Result<(Report, Once)> {
-    let (mut runs, mut disk_bytes_per_s) = (Vec::new(), Vec::new());
+    let (mut runs, mut disk_bytes_per_s, mut memory_bytes_per_s) = (Vec::new(), Vec::new(), Vec::new());
     let mut last = None;
     for run in 1..=args.runs {
         if args.runs > 1 {
@@ -330,6 +333,7 @@ fn measure_all(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Re
         let once = measure(settings, args, workload, args.keep && run == args.runs)?;
         runs.push(once.samples());
         disk_bytes_per_s.push(once.disk_bytes_per_s);
+        memory_bytes_per_s.push(once.memory_bytes_per_s);
         last = Some(once);
     }
     let last = last.ok_or_else(|| Error::internal("nothing was measured"))?;
@@ -341,6 +345,8 @@ fn measure_all(settings: &Settings, args: &BenchArgs, workload: &Workload) -> Re
         load: Load::new(workload),
         runs: args.runs,
         disk_bytes_per_s,
+        memory_bytes_per_s,
+        has_warm_memory: args.warm_memory,
         works: report::merge(runs),
         directory: last.directory.clone(),
     };
@@ -360,13 +366,19 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload, keep: boo
     let load = (counted(workload.customers, "customer", "customers"), counted(workload.rows, "row", "rows"));
     note(format!("generating {} and {} of points in `{}`", load.0, load.1, place.path.display()));
     let input = Input::generate(&place.path, workload)?;
-    note("measuring the disk".to_owned());
+    note("measuring disk and memory".to_owned());
     let disk_bytes_per_s = probe_disk(&place.path.join("probe"))?;
+    let memory_bytes_per_s = memory::probe();
 
     let store = place.path.join("store");
     let run = |arguments: &[&OsStr]| match stopped() {
         Some(stopped) => Err(stopped),
-        None => child::run(settings, &store, arguments),
+        None => {
+            if args.warm_memory {
+                memory::warm();
+            }
+            child::run(settings, &store, arguments)
+        }
     };
     let mut works = Vec::new();
     note("w0: importing the customers".to_owned());
@@ -457,6 +469,7 @@ fn measure(settings: &Settings, args: &BenchArgs, workload: &Workload, keep: boo
         processors: std::thread::available_parallelism().map_or(1, usize::from),
         threads: settings.options.threads,
         disk_bytes_per_s,
+        memory_bytes_per_s,
         works,
         live,
         reading,
@@ -593,13 +606,14 @@ impl Drop for TemporaryDirectory {
 
 fn once_text(report: &Once) -> String {
     let mut text = format!(
-        "{}, {} of points, seed {}\n{}, {}, disk {} MB/s synced\n\n",
+        "{}, {} of points, seed {}\n{}, {}, disk {} MB/s synced, memory {:.1} GB/s first touched\n\n",
         counted(report.customers, "customer", "customers"),
         counted(report.rows, "row", "rows"),
         report.seed,
         counted(report.processors as u64, "processor", "processors"),
         counted(report.threads as u64, "thread", "threads"),
         grouped((report.disk_bytes_per_s / 1e6) as u64),
+        report.memory_bytes_per_s / 1e9,
     );
     let row = |label: &str, value: &dyn Fn(&Work) -> String| {
         std::iter::once(label.to_owned()).chain(report.works.iter().map(value)).collect::<Vec<_>>()

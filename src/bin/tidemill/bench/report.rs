@@ -36,6 +36,10 @@ pub struct Report {
     pub runs: u32,
     /// The disk's own rate, synced: of each run.
     pub disk_bytes_per_s: Vec<f64>,
+    /// The memory's own rate, touched for the first time: of each run.
+    pub memory_bytes_per_s: Vec<f64>,
+    /// Whether memory was taken and given back before each work.
+    pub has_warm_memory: bool,
     /// In the order in which they were done.
     pub works: Vec<Measured>,
     /// The temporary directory, if it was kept.
@@ -212,8 +216,9 @@ impl Report {
     /// For people: one line a work. Of a single run there is more to tell, which is told elsewhere.
     pub fn text(&self) -> String {
         let disk = median(self.disk_bytes_per_s.clone()).unwrap_or(0.0) / 1e6;
+        let memory = median(self.memory_bytes_per_s.clone()).unwrap_or(0.0) / 1e9;
         let mut text = format!(
-            "{}, {} of points, seed {}, {}\n{}, {}, disk {} MB/s synced\n\n",
+            "{}, {} of points, seed {}, {}\n{}, {}, disk {} MB/s synced, memory {:.1} GB/s first touched{}\n\n",
             counted(self.load.customers, "customer", "customers"),
             counted(self.load.rows, "row", "rows"),
             self.load.seed,
@@ -221,6 +226,8 @@ impl Report {
             counted(self.machine.cores as u64, "core", "cores"),
             counted(self.threads as u64, "thread", "threads"),
             grouped(disk as u64),
+            memory,
+            if self.has_warm_memory { ", before each work" } else { "" },
         );
         let head = ["", "rows/s", "median", "min", "max", "processor time", "cores busy", "memory peak"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -284,6 +291,8 @@ mod tests {
             load: Load { customers: 1, rows: 1, seed: 1 },
             runs: 1,
             disk_bytes_per_s: vec![1e9],
+            memory_bytes_per_s: vec![5e9],
+            has_warm_memory: true,
             works: merge(vec![vec![Sample::import(&work)]]),
             directory: None,
         };
@@ -291,8 +300,9 @@ mod tests {
         let mut keys = Vec::new();
         list_keys("", &document, &mut keys);
         let expected = "\
-            directory disk_bytes_per_s load load.customers load.rows load.seed machine machine.architecture \
-            machine.cores machine.memory_bytes machine.processor machine.system runs schema threads version works \
+            directory disk_bytes_per_s has_warm_memory load load.customers load.rows load.seed machine machine.architecture \
+            machine.cores machine.memory_bytes machine.processor machine.system memory_bytes_per_s runs schema threads version \
+            works \
             works.cores_busy works.cpu_s works.disk_written_bytes works.import works.import.apply_s \
             works.import.elapsed_s works.import.finish_s works.import.load_s works.import.log_bytes \
             works.import.processed_bytes works.import.rejected works.import.store_bytes works.import.window_ms \

@@ -1,0 +1,35 @@
+//! What the memory itself takes: on a virtual machine whose host takes back free memory, the first touch of a page waits for
+//! the host, and may take longer than all else that is measured.
+
+use std::time::Instant;
+
+use tidemill::store::memory::available_bytes;
+
+/// Touched to see what a first touch costs.
+const PROBE_BYTES: u64 = 1 << 30;
+/// Touched before each work: more than any of them takes at ten million customers, and what it writes besides.
+const WARM_BYTES: u64 = 4 << 30;
+const PAGE_BYTES: usize = 4096;
+
+/// Touches memory that nobody had, and gives it back; returns the bytes a second.
+pub fn probe() -> f64 {
+    touch(PROBE_BYTES)
+}
+
+/// Has the host hand out the memory that the next work will take. It must follow at once: after some seconds a host that
+/// takes back free memory has done so again.
+pub fn warm() {
+    touch(WARM_BYTES);
+}
+
+/// Half of what is available at most.
+fn touch(bytes: u64) -> f64 {
+    let bytes = bytes.min(available_bytes().unwrap_or(bytes) / 2);
+    let begun = Instant::now();
+    // Comes as zeros that do not exist before they are written.
+    let mut memory = vec![0_u8; usize::try_from(bytes).unwrap_or(0)];
+    memory.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 1);
+    std::hint::black_box(&memory);
+    drop(memory);
+    (bytes as f64 / begun.elapsed().as_secs_f64().max(1e-9)).round()
+}
