@@ -4,6 +4,7 @@ pub mod progress;
 pub mod output;
 pub mod pipeline;
 pub mod committer;
+mod direct_file;
 pub mod growing_file;
 pub mod seen;
 pub mod live;

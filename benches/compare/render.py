@@ -150,6 +150,10 @@ def busy(series, work, name):
     return f"{100 * series['works'][work]['engines'][name]['cores_busy']:.0f} %"
 
 
+def warm_memory(series):
+    return ", and memory was touched before each work of each engine" if series.get("has_warm_memory") else ""
+
+
 def summary(results):
     """The table with what must be known to read it."""
     machine, main = results["machine"], results["series"][0]
@@ -158,7 +162,7 @@ def summary(results):
     parts = [
         f"{size(main)[0].upper()}{size(main)[1:]}, {runs(main)} in turns, whole processes from start to "
         f"end, on {machine['cores']} cores ({machine['processor']}) and {machine['memory_bytes'] / 2**30:.0f} GB in "
-        f"{results['made'][:7]}; the disk wrote {disk} GB/s, synced, before and after.",
+        f"{results['made'][:7]}; the disk wrote {disk} GB/s, synced, before and after{warm_memory(main)}.",
         "",
         table(results),
         "",
@@ -203,7 +207,7 @@ def details(results):
         parts += [
             f"### {size(series)[0].upper()}{size(series)[1:]}, {runs(series)}",
             "",
-            f"Disk {disk} GB/s synced, before and after; load average at the end {load}.",
+            f"Disk {disk} GB/s synced, before and after{warm_memory(series)}; load average at the end {load}.",
             "",
             "| work | engine | rows | median | min–max | inside | rows/s | processor | cores busy | memory peak | times |",
             "|---|---|---|---|---|---|---|---|---|---|---|",

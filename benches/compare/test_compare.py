@@ -216,6 +216,7 @@ def results(duckdb_w1_s):
         "seed": 1,
         "runs": 5,
         "disk_bytes_per_s": [1e9, 9e8],
+        "has_warm_memory": True,
         "load_average": [2.0, 2.0, 2.0],
         "works": {
             "start": {"rows": 0, "engines": {"tidemill": found(0.02), "DuckDB": found(0.15)}},

@@ -79,6 +79,10 @@ pub struct GrowingReports {
 }
 
 impl GrowingReports {
+    fn flush(&mut self) -> Result<()> {
+        [&mut self.processed, &mut self.notifications].into_iter().flatten().try_for_each(GrowingFile::flush)
+    }
+
     fn syncers(&self) -> Result<[Option<File>; 2]> {
         let syncer = |file: &Option<GrowingFile>| file.as_ref().map(GrowingFile::syncer).transpose();
         Ok([syncer(&self.processed)?, syncer(&self.notifications)?])
@@ -215,6 +219,7 @@ impl Committer<'_> {
     /// Sends the open window, if there is one, to be made durable.
     fn seal(&mut self) -> Result<()> {
         let Some(mut window) = self.open.take() else { return Ok(()) };
+        self.reports.flush()?;
         self.checkpoint.window += 1;
         self.checkpoint.processed_bytes = self.reports.processed.as_ref().map_or(0, GrowingFile::length);
         self.checkpoint.notified_bytes = self.reports.notifications.as_ref().map_or(0, GrowingFile::length);
@@ -304,7 +309,9 @@ pub fn with_committer<'a>(
         };
         let worked = work(&mut committer).and_then(|()| {
             target.progress.set_stage(Stage::Committing);
-            committer.seal()
+            committer.seal()?;
+            // A dry run has a report and no window.
+            committer.reports.flush()
         });
         let Committer { checkpoint, next_sequence, balance_after, windows, spent, .. } = committer;
         drop((windows, spent));

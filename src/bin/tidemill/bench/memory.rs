@@ -30,6 +30,9 @@ fn touch(bytes: u64) -> f64 {
     let mut memory = vec![0_u8; usize::try_from(bytes).unwrap_or(0)];
     memory.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 1);
     std::hint::black_box(&memory);
+    let touched_s = begun.elapsed().as_secs_f64();
     drop(memory);
-    (bytes as f64 / begun.elapsed().as_secs_f64().max(1e-9)).round()
+    // Else Linux counts it as a peak of every process that is started from here; where this file is not there, it does.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    (bytes as f64 / touched_s.max(1e-9)).round()
 }
