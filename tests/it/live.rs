@@ -252,13 +252,33 @@ fn many_who_adjust_at_once_are_all_served_while_a_file_is_imported() {
     assert_eq!(entries[&2].len() as u64, summary.rows.read);
     let mut adjusted = BTreeMap::new();
     views.iter().for_each(|(customer, _)| *adjusted.entry(*customer).or_insert(0) += 1000);
-    for customer in 0..CUSTOMERS {
-        let by_hand: u64 = adjusted.get(&customer).copied().unwrap_or(0);
-        // Rows are numbered from 1.
-        let by_rows = (1..=summary.rows.read).filter(|row| row % CUSTOMERS == customer).count() as u64;
+    let balances = (0..CUSTOMERS).map(|customer| {
         let view = engine.customer(IdentifierKind::UserId, &format!("u{customer}")).expect("a customer");
-        assert_eq!(view.accounts[0].balance, (by_hand + by_rows).to_string(), "u{customer}");
+        view.accounts[0].balance.parse::<u64>().expect("a number")
+    });
+    let balances: Vec<u64> = balances.collect();
+    let is_right = |adjusted: &BTreeMap<u64, u64>| {
+        balances.iter().zip(0..).all(|(&balance, customer)| {
+            let by_hand: u64 = adjusted.get(&customer).copied().unwrap_or(0);
+            // Rows are numbered from 1.
+            let by_rows = (1..=summary.rows.read).filter(|row| row % CUSTOMERS == customer).count() as u64;
+            balance == by_hand + by_rows
+        })
+    };
+    assert!(is_right(&adjusted));
+    // One that was lost, made twice, or made for somebody else would have been noticed.
+    let (one, other) = (*adjusted.keys().next().expect("some"), *adjusted.keys().next_back().expect("some"));
+    for (customer, change) in [(one, -1000_i64), (other, 1000)] {
+        let mut wrong = adjusted.clone();
+        *wrong.entry(customer).or_default() = adjusted[&customer].wrapping_add_signed(change);
+        assert!(!is_right(&wrong));
     }
+    let moved = BTreeMap::from_iter(adjusted.iter().map(|(&customer, &amount)| match customer {
+        customer if customer == one => (one, amount - 1000),
+        customer if customer == other => (other, amount + 1000),
+        customer => (customer, amount),
+    }));
+    assert!(!is_right(&moved));
     let change = |summary: &Summary| {
         let number = |text: &str| text.parse::<u64>().expect("a number");
         number(&summary.balance.after) - number(&summary.balance.before)
