@@ -258,6 +258,10 @@ impl Engine {
         if progress.is_stopped() {
             return Err(stopped(None));
         }
+        if held.is_none() {
+            // The disk works while the file is fingerprinted.
+            caches::read_ahead(&self.store, &run.needs());
+        }
         let expects = request.max_rejects.is_some() || request.expect_rows.is_some() || request.expect_total.is_some();
         if run.layout.is_stream && expects && !request.dry_run {
             return Err(Error::usage(

@@ -23,7 +23,7 @@ use super::{
     lot_page,
     row_keys::RowKeyPositions,
     staging,
-    state::{Profiles, State},
+    state::{Needs, Profiles, State},
     tuning,
     value::{self, Kind},
 };
@@ -250,6 +250,32 @@ pub fn new_generation(store: &Store) -> Result<u32> {
     let generation = positions.take_generation();
     store.set_positions(positions)?;
     Ok(generation)
+}
+
+/// Has the system read the files of caches that a job is about to load, while it does something else: RocksDB drops what it
+/// has written from the system's cache, so the caches of the job before lie on the disk only. Advice: it may fail.
+pub fn read_ahead(store: &Store, needs: &Needs) {
+    let Ok(files) = store.db().live_files() else { return };
+    let is_needed = |file: &rocksdb::LiveFile| match file.column_family_name.as_str() {
+        // The kind stands behind the generation, and a file has one.
+        family::IDENTIFIERS => {
+            let kind = file.start_key.as_ref().and_then(|key| key.get(4));
+            needs.kinds.iter().any(|&wanted| kind == Some(&(wanted as u8)))
+        }
+        family::ACCOUNTS | family::LOTS => !needs.programs.is_empty(),
+        family::PROFILES => needs.profiles,
+        _ => false,
+    };
+    let database = store.directory().join("db");
+    let paths: Vec<PathBuf> = files
+        .iter()
+        .filter(|file| is_needed(file))
+        .map(|file| database.join(file.name.trim_start_matches('/')))
+        .collect();
+    // On a thread of its own, as it waits for the disk; nobody waits for it.
+    let _ = std::thread::Builder::new()
+        .name("read-ahead".to_owned())
+        .spawn(move || paths.iter().for_each(|path| super::disk::read_ahead(path)));
 }
 
 /// Takes a page of a cache: key and value.

@@ -80,6 +80,19 @@ pub fn forget_pages(file: &File, from: u64, to: u64) {
     let _ = (file, from, to);
 }
 
+/// Has the system read a file that will be read soon: advice, which it may ignore. It may wait for the disk.
+pub fn read_ahead(path: &Path) {
+    #[cfg(target_os = "linux")]
+    if let Ok(file) = File::open(path) {
+        use std::os::fd::AsRawFd;
+        // SAFETY: the descriptor is open for as long as the file; the call is advice on cached pages and touches no memory of
+        // ours.
+        unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_WILLNEED) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
+}
+
 /// Bytes of the files below a directory; what cannot be read counts as nothing.
 pub fn bytes_of(directory: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(directory) else { return 0 };

@@ -15,13 +15,21 @@ fn number(text: &str, digits: std::ops::RangeInclusive<usize>) -> Option<u32> {
 }
 
 fn day(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
-    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day).filter(|date| date.year() > 0)
+    any_day(year, month, day).filter(|date| date.year() > 0)
+}
+
+fn any_day(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
+    NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)
 }
 
 fn iso(text: &str) -> Option<NaiveDate> {
+    any_iso(text).filter(|date| date.year() > 0)
+}
+
+fn any_iso(text: &str) -> Option<NaiveDate> {
     let parts: Vec<&str> = text.split('-').collect();
     let &[y, m, d] = &parts[..] else { return None };
-    day(number(y, 4..=4)?, number(m, 2..=2)?, number(d, 2..=2)?)
+    any_day(number(y, 4..=4)?, number(m, 2..=2)?, number(d, 2..=2)?)
 }
 
 fn plain(text: &str, style: DateStyle) -> Option<NaiveDate> {
@@ -44,7 +52,8 @@ fn plain(text: &str, style: DateStyle) -> Option<NaiveDate> {
 
 /// RFC 3339 as its grammar has it, in milliseconds since 1970.
 fn instant(text: &str) -> Option<i64> {
-    let (date, rest) = (iso(text.get(..10)?)?, &text[10..]);
+    // The instant must be in the years 1 to 9999, its text need not: a leap second, or an hour elsewhere, can be in the next.
+    let (date, rest) = (any_iso(text.get(..10)?)?, &text[10..]);
     let rest = rest.strip_prefix(['T', 't', ' '])?;
     let clock: Vec<&str> = rest.get(..8)?.split(':').collect();
     let &[h, m, s] = &clock[..] else { return None };
