@@ -123,7 +123,7 @@ impl Fault for Clocks {
     }
 
     fn controls(&self) -> Vec<Control> {
-        vec![Control { name: "checkpoint", runs_max: 100, program: |harness| harness.sabotage("checkpoint") }]
+        vec![Control { name: "checkpoint", runs_max: 300, program: |harness| harness.sabotage("checkpoint") }]
     }
 }
 

@@ -58,6 +58,6 @@ impl Fault for Kill {
     }
 
     fn controls(&self) -> Vec<Control> {
-        vec![Control { name: "checkpoint", runs_max: 60, program: |harness| harness.sabotage("checkpoint") }]
+        vec![Control { name: "checkpoint", runs_max: 300, program: |harness| harness.sabotage("checkpoint") }]
     }
 }

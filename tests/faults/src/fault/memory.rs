@@ -86,7 +86,7 @@ impl Fault for Memory {
     }
 
     fn controls(&self) -> Vec<Control> {
-        vec![Control { name: "checkpoint", runs_max: 60, program: |harness| harness.sabotage("checkpoint") }]
+        vec![Control { name: "checkpoint", runs_max: 400, program: |harness| harness.sabotage("checkpoint") }]
     }
 }
 

@@ -52,7 +52,7 @@ impl Fault for Repeats {
     }
 
     fn controls(&self) -> Vec<Control> {
-        vec![Control { name: "repeat", runs_max: 10, program: |harness| harness.sabotage("repeat") }]
+        vec![Control { name: "repeat", runs_max: 60, program: |harness| harness.sabotage("repeat") }]
     }
 }
 

@@ -77,7 +77,7 @@ impl Fault for Signals {
     }
 
     fn controls(&self) -> Vec<Control> {
-        vec![Control { name: "checkpoint", runs_max: 40, program: |harness| harness.sabotage("checkpoint") }]
+        vec![Control { name: "checkpoint", runs_max: 200, program: |harness| harness.sabotage("checkpoint") }]
     }
 }
 

@@ -108,7 +108,7 @@ impl Fault for Writers {
     }
 
     fn controls(&self) -> Vec<Control> {
-        vec![Control { name: "locks", runs_max: 40, program: |harness| Ok(harness.tidemill.clone()) }]
+        vec![Control { name: "locks", runs_max: 200, program: |harness| Ok(harness.tidemill.clone()) }]
     }
 }
 
