@@ -127,3 +127,35 @@ impl GrowingFile {
         Error::io(format_args!("the report `{}`", self.path.display()), error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than what is gathered before it is written past the system's cache, and never a whole block.
+    #[test]
+    fn a_report_goes_on_from_its_recorded_length_whatever_was_written_behind_it() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("processed.csv");
+        let mut expected = b"line,status\n".to_vec();
+        let mut length = 0;
+        for round in 0..5_u8 {
+            let mut file = GrowingFile::open(&path, length, &expected).unwrap();
+            for part in 0..4 {
+                let lines = vec![b'a' + round; 700_001 + part];
+                file.append(&lines).unwrap();
+                expected.extend(lines);
+            }
+            file.flush().unwrap();
+            length = file.length();
+            assert_eq!(length, expected.len() as u64);
+            assert!(std::fs::read(&path).unwrap() == expected, "round {round}");
+            // What a killed job had written behind its last window, of which its end never came to the file.
+            file.append(&vec![b'x'; 3_000_017]).unwrap();
+        }
+        let _cut = GrowingFile::open(&path, length, &[]).unwrap();
+        assert!(std::fs::read(&path).unwrap() == expected);
+        std::fs::write(&path, b"short").unwrap();
+        assert!(GrowingFile::open(&path, length, &[]).is_err());
+    }
+}
