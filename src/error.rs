@@ -1,6 +1,6 @@
 //! What stops a job or a command. Rows that are refused are data (`domain::rejection`) and never come here.
 
-use std::fmt;
+use std::{fmt, io};
 
 use crate::domain::id::JobId;
 
@@ -158,15 +158,28 @@ impl Error {
     }
 
     /// An I/O error on our own files: `what` names the file and the action.
-    pub fn io(what: impl fmt::Display, error: &std::io::Error) -> Error {
-        let full = error.raw_os_error() == Some(28);
+    pub fn io(what: impl fmt::Display, error: &io::Error) -> Error {
+        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        let fails = error.kind() == io::ErrorKind::ReadOnlyFilesystem
+            || matches!(error.raw_os_error(), Some(EIO | ENXIO | ENODEV));
         let code = if full { "disk_full" } else { "io" };
         let error = Error::new(ErrorKind::Storage, code, format!("{what}: {error}"));
-        if full { error.hint(DISK_FULL_HINT) } else { error }
+        match (full, fails) {
+            (true, _) => error.hint(DISK_FULL_HINT),
+            (_, true) => error.hint(DISK_FAILS_HINT),
+            _ => error,
+        }
     }
 }
 
+// Linux's numbers of what `std::io::ErrorKind` has no name for: a disk that answers with errors, or no more.
+const EIO: i32 = 5;
+const ENXIO: i32 = 6;
+const ENODEV: i32 = 19;
+
 const DISK_FULL_HINT: &str = "free some space and repeat the command: it goes on where the last commit ended";
+const DISK_FAILS_HINT: &str = "the disk or its connection fails: look into the system's messages (`dmesg`), and repeat the command when \
+     it is well again: it goes on where the last commit ended";
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,16 +192,41 @@ impl std::error::Error for Error {}
 impl From<rocksdb::Error> for Error {
     fn from(error: rocksdb::Error) -> Error {
         let text = error.to_string();
-        if text.contains("No space left") {
+        if text.contains("No space left") || text.contains("Disk quota exceeded") {
             return Error::new(ErrorKind::Storage, "disk_full", format!("the store's disk is full: {text}"))
                 .hint(DISK_FULL_HINT);
         }
         match error.kind() {
             rocksdb::ErrorKind::Corruption => Error::corrupt(format!("the store is damaged: {text}")),
-            _ => Error::new(ErrorKind::Storage, "storage", format!("the store failed: {text}")),
+            _ => {
+                let error = Error::new(ErrorKind::Storage, "storage", format!("the store failed: {text}"));
+                let fails = ["Input/output error", "Read-only file system", "No such device"];
+                if fails.iter().any(|part| text.contains(part)) { error.hint(DISK_FAILS_HINT) } else { error }
+            }
         }
     }
 }
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_of_the_disk_says_what_to_do_now() {
+        for (failure, code, hint) in [
+            (io::Error::from(io::ErrorKind::StorageFull), "disk_full", Some(DISK_FULL_HINT)),
+            (io::Error::from(io::ErrorKind::QuotaExceeded), "disk_full", Some(DISK_FULL_HINT)),
+            (io::Error::from(io::ErrorKind::ReadOnlyFilesystem), "io", Some(DISK_FAILS_HINT)),
+            (io::Error::from_raw_os_error(EIO), "io", Some(DISK_FAILS_HINT)),
+            // The message says all.
+            (io::Error::from(io::ErrorKind::NotFound), "io", None),
+            (io::Error::from(io::ErrorKind::PermissionDenied), "io", None),
+        ] {
+            let error = Error::io("cannot write `x`", &failure);
+            assert_eq!((error.kind(), error.code(), error.hint_text()), (ErrorKind::Storage, code, hint), "{failure}");
+        }
+    }
+}

@@ -49,6 +49,7 @@ pub mod jobs;
 pub mod outbox;
 pub mod disk;
 pub mod memory;
+pub mod control_group;
 pub mod backup;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -77,6 +78,16 @@ pub struct Store {
 /// The handle of a family.
 pub(crate) fn handle<'a>(db: &'a DB, name: &str) -> Result<&'a rocksdb::ColumnFamily> {
     db.cf_handle(name).ok_or_else(|| Error::corrupt(format!("the store has no family `{name}`")))
+}
+
+/// The write-ahead log that could not be read at an open that failed. RocksDB's error says only that a checksum is wrong;
+/// which file it was stands in its `LOG`, which every open begins anew.
+fn damaged_write_ahead_log(database: &Path) -> Option<String> {
+    let log = fs::read(database.join("LOG")).ok()?;
+    let log = String::from_utf8_lossy(&log);
+    let (before, _) = log.rsplit_once(".log: dropping ")?;
+    let number = before.rsplit(['/', ' ']).next()?;
+    (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())).then(|| format!("{number}.log"))
 }
 
 fn io<T>(what: impl std::fmt::Display, result: std::io::Result<T>) -> Result<T> {
@@ -185,7 +196,20 @@ impl Store {
             )
             .hint("wait until it is done, or stop it; one process uses a store at a time");
         }
-        error.into()
+        let error = match damaged_write_ahead_log(&directory.join("db")) {
+            Some(name) if error.kind() == rocksdb::ErrorKind::Corruption && !text.contains("MANIFEST") => {
+                let path = directory.join("db").join(name);
+                Error::corrupt(format!("the store's write-ahead log `{}` is damaged: {text}", path.display()))
+            }
+            _ => error.into(),
+        };
+        match error.kind() {
+            // `verify` would end here, too.
+            ErrorKind::Corrupt => error.hint(
+                "nothing was changed; find out what ails the disk, and make a store of a backup: `tidemill --store NEW restore DIR`",
+            ),
+            _ => error,
+        }
     }
 
     /// Writes a small file of ours so that it is there whole or not at all.

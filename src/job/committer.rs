@@ -397,11 +397,13 @@ fn make_durable(
 
 /// The error that says that a job was stopped on request.
 pub fn stopped(job: Option<JobId>) -> Error {
-    let error = Error::new(ErrorKind::Stopped, "stopped", "stopped on request; what was read until then is durable");
+    let error = |message: &str| Error::new(ErrorKind::Stopped, "stopped", format!("stopped on request; {message}"));
     match job {
-        Some(job) => {
-            error.hint(format!("go on with `tidemill job resume {job}`, or by repeating the command")).of_job(job)
-        }
-        None => error,
+        Some(job) => error("what was read until then is durable")
+            .hint(format!("go on with `tidemill job resume {job}`, or by repeating the command"))
+            .of_job(job),
+        // Before a job was begun or taken up again, or in a dry run.
+        None => error("nothing was changed")
+            .hint("repeat the command; where it had begun a job earlier, that one goes on from where it stood"),
     }
 }

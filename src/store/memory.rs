@@ -1,6 +1,8 @@
 //! The memory that a store's tables need, and whether the machine has it.
 
-use super::{caches::CachePositions, state::Needs};
+use std::path::Path;
+
+use super::{caches::CachePositions, control_group, state::Needs};
 use crate::{
     domain::id::ProgramId,
     error::{Error, ErrorKind, Result},
@@ -12,8 +14,9 @@ const IDENTIFIER_BYTES: u64 = 25;
 const ACCOUNT_BYTES: u64 = 16;
 /// Bytes of presence, newest record and attributes of a customer.
 const PROFILE_BYTES: u64 = 32;
-/// Bytes of a lot: its node, and its place in the index of last days.
-const LOT_BYTES: u64 = 36;
+/// Bytes of a lot: its node, what it was given for, and its place in the index of last days. Nobody notes how many have a
+/// reference, so that all count as if they had one.
+const LOT_BYTES: u64 = 60;
 /// Bytes of chunks, windows and the database's own buffers, whatever the store's size.
 const FIXED_BYTES: u64 = 128 << 20;
 
@@ -36,18 +39,12 @@ pub fn growth_bytes(identifiers: u64, customers: u64) -> u64 {
     identifiers * IDENTIFIER_BYTES + customers * (ACCOUNT_BYTES + PROFILE_BYTES)
 }
 
-/// Bytes that this process can still take: what the system has, or its control group allows; none where neither says.
+/// Bytes that this process can still take: what the system has, or its control groups allow; none where neither says.
 pub fn available_bytes() -> Option<u64> {
     let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let system = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.saturating_mul(1024);
-    let limit =
-        std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<u64>().ok());
-    // Only what processes hold counts against the limit: pages of files are given back when they are in the way.
-    let held = std::fs::read_to_string("/sys/fs/cgroup/memory.stat")
-        .ok()
-        .and_then(|text| text.lines().find_map(|line| line.strip_prefix("anon "))?.trim().parse::<u64>().ok());
-    let group = limit.map(|limit| limit.saturating_sub(held.unwrap_or(0)));
+    let group = control_group::free_bytes(Path::new("/"));
     Some(group.map_or(system, |group| group.min(system)))
 }
 

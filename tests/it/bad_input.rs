@@ -686,7 +686,7 @@ fn a_flipped_byte_in_any_file_is_found_or_says_nothing() {
     for kind in [".sst", ".log", "MANIFEST-", "CURRENT", "TIDEMILL_FORMAT"] {
         assert!(kinds.contains_key(kind), "{kind} is not among {:?}", kinds.keys());
     }
-    let (mut found, mut harmless) = (0, Vec::new());
+    let (mut found, mut named, mut harmless) = (0, 0, Vec::new());
     for (kind, file) in kinds.iter().flat_map(|(kind, files)| files.iter().map(move |file| (kind, file))) {
         let bytes = std::fs::read(store.join(file)).expect("a file");
         let length = bytes.len();
@@ -704,6 +704,13 @@ fn a_flipped_byte_in_any_file_is_found_or_says_nothing() {
             let exit = if file == Path::new("TIDEMILL_FORMAT") { 2 } else { 1 };
             if is_found(&copy, &expected, exit, &what) {
                 found += 1;
+                if kind == ".log" {
+                    // A record that is gone whole cannot say where it was.
+                    let told = copy.run(&["verify"]).json["error"]["message"].to_string();
+                    let name = file.file_name().expect("a name").to_string_lossy().into_owned();
+                    assert!(told.contains(&name) || told.contains("has lost window"), "{what}: {told}");
+                    named += usize::from(told.contains(&name));
+                }
             } else {
                 // Every byte of the log says something.
                 assert_ne!(kind, ".log", "{what}");
@@ -713,6 +720,7 @@ fn a_flipped_byte_in_any_file_is_found_or_says_nothing() {
     }
     println!("{found} flips were found; {} changed nothing: {harmless:#?}", harmless.len());
     assert!(found > harmless.len(), "{harmless:#?}");
+    assert!(named >= 10, "{named} flips of a write-ahead log were told with its name");
 }
 
 #[test]

@@ -134,5 +134,6 @@ fn check_end(ended: &Ended, act: Act) -> Result<(), Problem> {
         _ => message.contains("Input/output error"),
     };
     ensure!(ended.is_done() || ended.exit == Some(1) && is_named, "the job does not say what failed, it {ended}");
+    ensure!(ended.is_done() || !ended.error("hint").is_empty(), "the job does not say what to do now, it {ended}");
     Ok(())
 }
