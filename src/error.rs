@@ -160,8 +160,7 @@ impl Error {
     /// An I/O error on our own files: `what` names the file and the action.
     pub fn io(what: impl fmt::Display, error: &io::Error) -> Error {
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        let fails = error.kind() == io::ErrorKind::ReadOnlyFilesystem
-            || matches!(error.raw_os_error(), Some(EIO | ENXIO | ENODEV));
+        let fails = cfg!(unix) && matches!(error.raw_os_error(), Some(EIO | ENXIO | ENODEV));
         let code = if full { "disk_full" } else { "io" };
         let error = Error::new(ErrorKind::Storage, code, format!("{what}: {error}"));
         match (full, fails) {
@@ -179,7 +178,7 @@ const ENODEV: i32 = 19;
 
 const DISK_FULL_HINT: &str = "free some space and repeat the command: it goes on where the last commit ended";
 const DISK_FAILS_HINT: &str = "the disk or its connection fails: look into the system's messages (`dmesg`), and repeat the command when \
-     it is well again: it goes on where the last commit ended";
+     it is well again; a job goes on where its last commit ended";
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,7 +199,7 @@ impl From<rocksdb::Error> for Error {
             rocksdb::ErrorKind::Corruption => Error::corrupt(format!("the store is damaged: {text}")),
             _ => {
                 let error = Error::new(ErrorKind::Storage, "storage", format!("the store failed: {text}"));
-                let fails = ["Input/output error", "Read-only file system", "No such device"];
+                let fails = ["Input/output error", "No such device"];
                 if fails.iter().any(|part| text.contains(part)) { error.hint(DISK_FAILS_HINT) } else { error }
             }
         }
@@ -219,7 +218,8 @@ mod tests {
         for (failure, code, hint) in [
             (io::Error::from(io::ErrorKind::StorageFull), "disk_full", Some(DISK_FULL_HINT)),
             (io::Error::from(io::ErrorKind::QuotaExceeded), "disk_full", Some(DISK_FULL_HINT)),
-            (io::Error::from(io::ErrorKind::ReadOnlyFilesystem), "io", Some(DISK_FAILS_HINT)),
+            // It may be meant so.
+            (io::Error::from(io::ErrorKind::ReadOnlyFilesystem), "io", None),
             (io::Error::from_raw_os_error(EIO), "io", Some(DISK_FAILS_HINT)),
             // The message says all.
             (io::Error::from(io::ErrorKind::NotFound), "io", None),

@@ -197,7 +197,11 @@ impl Store {
             .hint("wait until it is done, or stop it; one process uses a store at a time");
         }
         let error = match damaged_write_ahead_log(&directory.join("db")) {
-            Some(name) if error.kind() == rocksdb::ErrorKind::Corruption && !text.contains("MANIFEST") => {
+            // Other files are named by the error itself.
+            Some(name)
+                if error.kind() == rocksdb::ErrorKind::Corruption
+                    && !["MANIFEST", "CURRENT", ".sst"].iter().any(|file| text.contains(file)) =>
+            {
                 let path = directory.join("db").join(name);
                 Error::corrupt(format!("the store's write-ahead log `{}` is damaged: {text}", path.display()))
             }

@@ -133,7 +133,11 @@ def net_wins(results):
     """The same where what it takes to start a process and open the store is taken off both times: Python's start is no
     merit of tidemill's."""
     found = []
-    for name, series in columns(results).items():
+    shown = columns(results)
+    # The sizes that the table does not show count, too.
+    measured = [series for series in results["series"] if START in series["works"]]
+    for series, name in [(series, name) for series in measured for name in series["works"][START]["engines"] if name != TIDEMILL]:
+        where = "" if shown.get(name) is series else f" at {size(series)}"
         for work in WORKS:
             if not {work, START} <= set(series["works"]) or ratio(series, work, name) < 1 + EQUAL:
                 continue
@@ -142,7 +146,7 @@ def net_wins(results):
                 for engine in (name, TIDEMILL)
             )
             if peer_s < own_s * (1 + EQUAL):
-                found.append(f"{name} in {work_name(work)} ({seconds(peer_s)}, tidemill {seconds(own_s)})")
+                found.append(f"{name} in {work_name(work)}{where} ({seconds(peer_s)}, tidemill {seconds(own_s)})")
     return found
 
 

@@ -81,7 +81,7 @@ pub fn forget_pages(file: &File, from: u64, to: u64) {
 }
 
 /// Bytes that the system is asked for at a time. Of more than the device's read-ahead, or its longest request if that is
-/// longer, Linux takes the beginning and says nothing; no device has less than this for both.
+/// longer, Linux takes the beginning and says nothing; hardly a device has less than this for both.
 const READ_AHEAD_BYTES: u64 = 128 << 10;
 
 /// Has the system read a file that will be read soon: advice, which it may ignore. Half a gigabyte takes 0.1 s of a
