@@ -23,6 +23,8 @@ const SHORTAGES_OF_RUN_MAX: u64 = 3;
 const EARLY: f64 = 0.6;
 /// Where control groups of memory are: of version 1.
 const GROUPS: &str = "/sys/fs/cgroup/memory";
+/// Attempts to set a limit while the process takes more.
+const TIGHTEN_MAX: u32 = 20;
 
 /// A limit that is there from the start, or falls on the process at a moment of the job.
 pub struct Memory;
@@ -54,12 +56,16 @@ impl Fault for Memory {
             let program = scenario::any_windows(&run.program, &mut random);
             let moment = scenario.took.mul_f64(random.share() * EARLY);
             let ended = match random.below(3) {
-                // The system's own way: the group's limit, and the process is killed.
+                // The system's own way: the group's limit, and the process is killed. A limit that is there from the start would
+                // have the job refused.
                 0 if Path::new(GROUPS).is_dir() => {
-                    let Some(group) = Group::new(run, random.within(2500..7500) << 10)? else { continue };
+                    let Some(group) = Group::new(run)? else { continue };
                     let enter = format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", group.0.display());
                     let process =
                         recovery::go_on(&program.started_by(["sh", "-c", &enter]), run, &scenario, &mut random)?;
+                    if !process.ends_within(moment)? {
+                        group.tighten(random.below(1 << 20))?;
+                    }
                     let ended = process.wait()?;
                     ensure!(!ended.stderr.contains("cgroup.procs"), "the group: {ended}");
                     ended
@@ -130,15 +136,26 @@ fn limit(process: &Process, resource: libc::__rlimit_resource_t, more: u64) -> R
 struct Group(PathBuf);
 
 impl Group {
-    /// A group of so many bytes; none where nobody lets us make one.
-    fn new(run: &Run, bytes: u64) -> Result<Option<Group>, Problem> {
+    /// A group without a limit yet; none where nobody lets us make one.
+    fn new(run: &Run) -> Result<Option<Group>, Problem> {
         let name = run.directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let group = Group(Path::new(GROUPS).join(format!("tidemill-{name}")));
-        if fs::create_dir(&group.0).is_err() {
-            return Ok(None);
+        Ok(fs::create_dir(&group.0).is_ok().then_some(group))
+    }
+
+    /// Lets its processes have so many bytes more than they hold.
+    fn tighten(&self, more: u64) -> Result<(), Problem> {
+        let mut result = Ok(());
+        for _ in 0..TIGHTEN_MAX {
+            let usage = fs::read_to_string(self.0.join("memory.usage_in_bytes"))?;
+            let usage: u64 = usage.trim().parse().unwrap_or(0);
+            result = fs::write(self.0.join("memory.limit_in_bytes"), (usage + more).to_string());
+            if result.is_ok() {
+                break;
+            }
+            // They have taken more meanwhile.
         }
-        fs::write(group.0.join("memory.limit_in_bytes"), bytes.to_string())?;
-        Ok(Some(group))
+        Ok(result?)
     }
 }
 
